@@ -1,0 +1,145 @@
+//! Names in the store's directory: where a blob is written, where it ends up, what is there.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::BlobId;
+
+/// Directories that blobs are spread over, by the first byte of their id: a million blobs make
+/// directories of four thousand.
+const FAN_OUT: std::ops::RangeInclusive<u8> = 0..=u8::MAX;
+
+const LOCK_NAME: &str = "lock";
+const UNFINISHED_NAME: &str = "tmp";
+
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    /// Locked until dropped: two stores in one directory would remove each other's unfinished files.
+    _lock: File,
+}
+
+impl Directory {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        make(path)?;
+        let lock = lock(&path.join(LOCK_NAME))?;
+        let directory = Self { path: path.to_owned(), _lock: lock };
+        make(&directory.path.join(UNFINISHED_NAME))?;
+        directory.remove_unfinished()?;
+        // All at once, so that finishing a blob never makes a directory whose name is not synced.
+        for first in FAN_OUT {
+            make(&directory.fan_out(first))?;
+        }
+        sync(&directory.path)?;
+        if let Some(parent) = directory.path.canonicalize()?.parent() {
+            sync(parent)?;
+        }
+        Ok(directory)
+    }
+
+    /// A new file for a blob to be written to; at most one for each id at a time.
+    pub(super) fn create_unfinished(&self, id: BlobId) -> io::Result<File> {
+        let unfinished = self.unfinished(id);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+        // Only now: while the unfinished file is ours, nobody else can finish this id.
+        if self.finished(id).try_exists()? {
+            fs::remove_file(&unfinished)?;
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        Ok(file)
+    }
+
+    /// Gives a synced file its final name, durably.
+    pub(super) fn finish(&self, id: BlobId) -> io::Result<()> {
+        fs::rename(self.unfinished(id), self.finished(id))?;
+        sync(&self.fan_out(id.0[0]))
+    }
+
+    pub(super) fn remove(&self, id: BlobId) -> io::Result<()> {
+        remove_if_present(&self.unfinished(id))
+    }
+
+    pub(super) fn open_finished(&self, id: BlobId) -> io::Result<File> {
+        File::open(self.finished(id))
+    }
+
+    pub(super) fn delete(&self, id: BlobId) -> io::Result<()> {
+        remove_if_present(&self.finished(id))
+    }
+
+    /// The first `limit` ids after `after`, ascending.
+    pub(super) fn list(&self, after: Option<BlobId>, limit: usize) -> io::Result<Vec<BlobId>> {
+        let mut found = Vec::new();
+        for first in after.map_or(0, |id| id.0[0])..=u8::MAX {
+            if found.len() >= limit {
+                break;
+            }
+            let mut ids = self.ids(first)?;
+            ids.retain(|id| Some(*id) > after);
+            ids.sort_unstable();
+            found.extend(ids);
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// The ids that begin with `first`; files that are no blobs are left alone.
+    fn ids(&self, first: u8) -> io::Result<Vec<BlobId>> {
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(self.fan_out(first))? {
+            let name = entry?.file_name();
+            let Some(rest) = name.to_str() else { continue };
+            ids.extend(format!("{first:02x}{rest}").parse::<BlobId>());
+        }
+        Ok(ids)
+    }
+
+    fn remove_unfinished(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.path.join(UNFINISHED_NAME))? {
+            fs::remove_file(entry?.path())?;
+        }
+        Ok(())
+    }
+
+    fn unfinished(&self, id: BlobId) -> PathBuf {
+        self.path.join(UNFINISHED_NAME).join(id.to_string())
+    }
+
+    fn finished(&self, id: BlobId) -> PathBuf {
+        self.fan_out(id.0[0]).join(hex::encode(&id.0[1..]))
+    }
+
+    fn fan_out(&self, first: u8) -> PathBuf {
+        self.path.join(format!("{first:02x}"))
+    }
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+fn lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let lock = options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            let what = "the blob directory is already open, in this or another process";
+            Err(io::Error::new(io::ErrorKind::WouldBlock, what))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+fn remove_if_present(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,2 @@
+//! The `tidelock` binary.
+fn main() {}

@@ -1,0 +1,122 @@
+//! Tidelock's own JSON API: users and their access keys.
+//!
+//! Requests are signed like those of S3. Other endpoints have no such API and answer an error.
+
+use http::Method;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::connection::Outgoing;
+use crate::{Client, ClientError, uri};
+
+const USERS: &str = "/_/api/v1/users";
+const KEYS: &str = "/_/api/v1/keys";
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// When it was made, ISO 8601.
+    pub created: String,
+}
+
+/// An access key; its secret is shown once, in [`NewAccessKey`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessKey {
+    /// Access key id.
+    pub access_key_id: String,
+    /// Whose it is.
+    pub user: String,
+    /// When it was made, ISO 8601.
+    pub created: String,
+}
+
+/// An access key that was just made.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewAccessKey {
+    /// Access key id.
+    pub access_key_id: String,
+    /// Secret access key; cannot be asked for again.
+    pub secret_access_key: String,
+    /// Whose it is.
+    pub user: String,
+    /// When it was made, ISO 8601.
+    pub created: String,
+}
+
+#[derive(Deserialize)]
+struct Users {
+    users: Vec<User>,
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    keys: Vec<AccessKey>,
+}
+
+impl Client {
+    /// All users.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; only root may ask.
+    pub async fn list_users(&self) -> Result<Vec<User>, ClientError> {
+        let users: Users = self.ask(Outgoing::new(Method::GET, USERS.to_owned())).await?;
+        Ok(users.users)
+    }
+
+    /// Makes a user; it has no key yet.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; `UserExists` when there is one of that name.
+    pub async fn create_user(&self, name: &str) -> Result<User, ClientError> {
+        let body = serde_json::json!({ "name": name });
+        self.ask(Outgoing::new(Method::POST, USERS.to_owned()).json(&body)).await
+    }
+
+    /// Deletes a user that owns nothing any more.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn delete_user(&self, name: &str) -> Result<(), ClientError> {
+        let path = format!("{USERS}/{}", uri::segment(name));
+        self.send(Outgoing::new(Method::DELETE, path)).await.map(drop)
+    }
+
+    /// The access keys of one user, or of all.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn list_keys(&self, user: Option<&str>) -> Result<Vec<AccessKey>, ClientError> {
+        let query: Vec<_> = user.map(|user| ("user", user)).into_iter().collect();
+        let keys: Keys =
+            self.ask(Outgoing::new(Method::GET, KEYS.to_owned()).query(&query)).await?;
+        Ok(keys.keys)
+    }
+
+    /// Makes an access key for `user`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn create_key(&self, user: &str) -> Result<NewAccessKey, ClientError> {
+        let body = serde_json::json!({ "user": user });
+        self.ask(Outgoing::new(Method::POST, KEYS.to_owned()).json(&body)).await
+    }
+
+    /// Deletes an access key; requests signed with it are refused from then on.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn delete_key(&self, access_key_id: &str) -> Result<(), ClientError> {
+        let path = format!("{KEYS}/{}", uri::segment(access_key_id));
+        self.send(Outgoing::new(Method::DELETE, path)).await.map(drop)
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, request: Outgoing) -> Result<T, ClientError> {
+        let document = self.document(request).await?;
+        serde_json::from_slice(&document.body)
+            .map_err(|error| ClientError::Malformed(error.to_string()))
+    }
+}

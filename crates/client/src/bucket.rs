@@ -1,0 +1,137 @@
+//! Operations on buckets.
+
+use bytes::Bytes;
+use http::Method;
+use serde::Serialize;
+
+use crate::connection::Outgoing;
+use crate::xml::{Element, escape};
+use crate::{Client, ClientError, uri};
+
+/// `us-east-1` is the one region that a location constraint may not name.
+const REGION_WITHOUT_CONSTRAINT: &str = "us-east-1";
+
+/// A bucket as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// When it was made, ISO 8601.
+    pub created: String,
+}
+
+impl Client {
+    /// All buckets of the caller, in order of their names.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn list_buckets(&self) -> Result<Vec<Bucket>, ClientError> {
+        let mut buckets = Vec::new();
+        let mut token = String::new();
+        loop {
+            let mut query = vec![];
+            if !token.is_empty() {
+                query.push(("continuation-token", token.as_str()));
+            }
+            let request = Outgoing::new(Method::GET, "/".to_owned()).query(&query);
+            let root = Element::parse(&self.document(request).await?.body)?;
+            let listed = root.child("Buckets").into_iter().flat_map(Element::children);
+            for (_, bucket) in listed {
+                let name = bucket.required("Name")?.to_owned();
+                let created = bucket.text_of("CreationDate").unwrap_or_default().to_owned();
+                buckets.push(Bucket { name, created });
+            }
+            match root.text_of("ContinuationToken").filter(|token| !token.is_empty()) {
+                Some(next) if next != token => token = next.to_owned(),
+                _ => return Ok(buckets),
+            }
+        }
+    }
+
+    /// Whether there is a bucket of this name that the caller may use.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; somebody else's bucket is a denial.
+    pub async fn head_bucket(&self, bucket: &str) -> Result<(), ClientError> {
+        self.send(Outgoing::new(Method::HEAD, uri::bucket_path(bucket))).await.map(drop)
+    }
+
+    /// Makes a bucket in the region of the settings.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; `BucketAlreadyOwnedByYou` when it was there.
+    pub async fn create_bucket(&self, bucket: &str) -> Result<(), ClientError> {
+        let region = &self.settings().region;
+        let body = if region == REGION_WITHOUT_CONSTRAINT {
+            String::new()
+        } else {
+            document(
+                "CreateBucketConfiguration",
+                &format!("<LocationConstraint>{}</LocationConstraint>", escape(region)),
+            )
+        };
+        let request = Outgoing::new(Method::PUT, uri::bucket_path(bucket)).body(Bytes::from(body));
+        self.send(request).await.map(drop)
+    }
+
+    /// Deletes an empty bucket.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; `BucketNotEmpty` while anything is in it.
+    pub async fn delete_bucket(&self, bucket: &str) -> Result<(), ClientError> {
+        self.send(Outgoing::new(Method::DELETE, uri::bucket_path(bucket))).await.map(drop)
+    }
+
+    /// Keeps old versions from now on.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn enable_versioning(&self, bucket: &str) -> Result<(), ClientError> {
+        let body = document("VersioningConfiguration", "<Status>Enabled</Status>");
+        self.configure(bucket, "versioning", body).await
+    }
+
+    /// Encrypts new objects with keys of the store (SSE-S3).
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn enable_encryption(&self, bucket: &str) -> Result<(), ClientError> {
+        let body = document(
+            "ServerSideEncryptionConfiguration",
+            "<Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm>\
+             </ApplyServerSideEncryptionByDefault></Rule>",
+        );
+        self.configure(bucket, "encryption", body).await
+    }
+
+    /// Refuses all ways to open the bucket to everybody.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn block_public_access(&self, bucket: &str) -> Result<(), ClientError> {
+        let body = document(
+            "PublicAccessBlockConfiguration",
+            "<BlockPublicAcls>true</BlockPublicAcls><IgnorePublicAcls>true</IgnorePublicAcls>\
+             <BlockPublicPolicy>true</BlockPublicPolicy>\
+             <RestrictPublicBuckets>true</RestrictPublicBuckets>",
+        );
+        self.configure(bucket, "publicAccessBlock", body).await
+    }
+
+    async fn configure(
+        &self,
+        bucket: &str,
+        resource: &str,
+        body: String,
+    ) -> Result<(), ClientError> {
+        let request = Outgoing::new(Method::PUT, uri::bucket_path(bucket))
+            .query(&[(resource, "")])
+            .body(Bytes::from(body))
+            .checksummed();
+        self.send(request).await.map(drop)
+    }
+}
+
+fn document(root: &str, content: &str) -> String {
+    format!("<{root} xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{content}</{root}>")
+}

@@ -1,0 +1,152 @@
+//! Signed requests over pooled connections, sent again when that is safe.
+//!
+//! It knows HTTP, TLS and signatures; it does not know what an operation means.
+
+mod request;
+mod trust;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+pub(crate) use request::Outgoing;
+
+use crate::error::ServiceError;
+use crate::{ClientError, Settings};
+
+/// Time for a TCP connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time until the headers of an answer; completing a large upload takes minutes on some stores.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+/// Tries of a request that may be sent again, the first included.
+const ATTEMPTS_MAX: u32 = 4;
+/// Pause before the second try; doubles with each further one.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// Documents are read whole; 1,000 keys of 1,024 escaped bytes are about 5 MiB.
+const DOCUMENT_BYTES_MAX: usize = 16 << 20;
+
+/// Tells the time of a signature.
+pub type Now = fn() -> jiff::Timestamp;
+
+type Http = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// A client of one endpoint, as one identity.
+#[derive(Debug)]
+pub struct Client {
+    http: Http,
+    settings: Settings,
+    now: Now,
+}
+
+/// An answer, read whole.
+pub(crate) struct Document {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Client {
+    /// Loads the trusted certificates; connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`ClientError::Trust`] when the CA bundle is not usable.
+    pub fn new(settings: Settings, now: Now) -> Result<Self, ClientError> {
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(trust::tls_config(&settings)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let http =
+            hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { http, settings, now })
+    }
+
+    /// What it connects to, and as whom.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Sends `request` and reads its answer whole.
+    pub(crate) async fn document(&self, request: Outgoing) -> Result<Document, ClientError> {
+        let response = self.send(request).await?;
+        let headers = response.headers().clone();
+        Ok(Document { headers, body: self.read(response).await? })
+    }
+
+    /// Sends `request`; an answer that is not a success is an error.
+    pub(crate) async fn send(&self, request: Outgoing) -> Result<Response<Incoming>, ClientError> {
+        let mut pause = RETRY_PAUSE;
+        let mut attempt = 1;
+        loop {
+            let result = self.attempt(&request).await;
+            let Err(error) = &result else { return result };
+            if attempt == ATTEMPTS_MAX || !request.is_repeatable() || !is_passing(error) {
+                return result;
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            attempt += 1;
+        }
+    }
+
+    /// An error for when the endpoint breaks off in the middle of an answer.
+    pub(crate) fn broken(&self, cause: &(dyn std::error::Error + 'static)) -> ClientError {
+        let mut innermost = cause;
+        while let Some(source) = innermost.source() {
+            innermost = source;
+        }
+        ClientError::Transport {
+            endpoint: self.settings.endpoint.to_string().trim_end_matches('/').to_owned(),
+            reason: innermost.to_string(),
+        }
+    }
+
+    async fn attempt(&self, request: &Outgoing) -> Result<Response<Incoming>, ClientError> {
+        // Signed anew each time: a signature is good for 15 minutes only.
+        let signed = request.sign(&self.settings, (self.now)())?;
+        let is_head = signed.method() == Method::HEAD;
+        let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.http.request(signed)).await;
+        let response =
+            sent.map_err(|elapsed| self.broken(&elapsed))?.map_err(|error| self.broken(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let id = response.headers().get("x-amz-request-id").and_then(|id| id.to_str().ok());
+        let id = id.map(str::to_owned);
+        let body = if is_head { Bytes::new() } else { self.read(response).await? };
+        Err(ServiceError::decode(status, id, &body).into())
+    }
+
+    async fn read(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
+        let body = Limited::new(response.into_body(), DOCUMENT_BYTES_MAX);
+        match body.collect().await {
+            Ok(collected) => Ok(collected.to_bytes()),
+            Err(error) => Err(self.broken(error.as_ref())),
+        }
+    }
+}
+
+/// Whether the same request may succeed a moment later.
+fn is_passing(error: &ClientError) -> bool {
+    match error {
+        ClientError::Transport { .. } => true,
+        ClientError::Service(error) => matches!(
+            error.status,
+            StatusCode::INTERNAL_SERVER_ERROR
+                | StatusCode::BAD_GATEWAY
+                | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::GATEWAY_TIMEOUT
+        ),
+        ClientError::Malformed(_) | ClientError::Trust { .. } | ClientError::Local(_) => false,
+    }
+}

@@ -1,0 +1,140 @@
+//! One request before it is signed, and its signature.
+
+use base64::Engine as _;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Uri, header};
+use http_body_util::Full;
+use ring::digest::{SHA256, digest};
+use tidelock_auth::identity::{AccessKeyId, SecretAccessKey};
+use tidelock_auth::sigv4::{RequestHead, Signer, payload_hash};
+
+use crate::{ClientError, Settings, uri};
+
+/// A request that can be signed and sent, more than once if need be.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    method: Method,
+    path: String,
+    query: String,
+    headers: Vec<(&'static str, String)>,
+    body: Bytes,
+}
+
+impl Outgoing {
+    /// Without query, headers and body; `path` is escaped already.
+    pub(crate) fn new(method: Method, path: String) -> Self {
+        Self { method, path, query: String::new(), headers: Vec::new(), body: Bytes::new() }
+    }
+
+    pub(crate) fn query(mut self, pairs: &[(&str, &str)]) -> Self {
+        self.query = uri::query(pairs);
+        self
+    }
+
+    pub(crate) fn body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+
+    pub(crate) fn json(mut self, body: &serde_json::Value) -> Self {
+        self.headers.push(("content-type", "application/json".to_owned()));
+        self.body(Bytes::from(body.to_string()))
+    }
+
+    /// With the checksum header that S3 asks for where a lost byte would change a setting.
+    pub(crate) fn checksummed(mut self) -> Self {
+        let sum = digest(&SHA256, &self.body);
+        let sum = base64::engine::general_purpose::STANDARD.encode(sum);
+        self.headers.push(("x-amz-checksum-sha256", sum));
+        self
+    }
+
+    /// Whether sending it twice has the effect of sending it once.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        self.method != Method::POST
+    }
+
+    /// The request on the wire, good for the skew that S3 allows.
+    pub(crate) fn sign(
+        &self,
+        settings: &Settings,
+        now: jiff::Timestamp,
+    ) -> Result<Request<Full<Bytes>>, ClientError> {
+        let credentials = &settings.credentials;
+        let access_key_id = AccessKeyId::parse(credentials.access_key_id.as_str())
+            .map_err(|error| ClientError::Malformed(error.to_string()))?;
+        let secret = SecretAccessKey::new(credentials.secret_access_key.as_str());
+        let signer = Signer {
+            access_key_id: &access_key_id,
+            secret: &secret,
+            session_token: credentials.session_token.as_deref(),
+            region: &settings.region,
+            service: "s3",
+        };
+        let host = host(&settings.endpoint);
+        let mut headers: Vec<(&str, &[u8])> = vec![("host", host.as_bytes())];
+        headers.extend(self.headers.iter().map(|(name, value)| (*name, value.as_bytes())));
+        let head = RequestHead {
+            method: self.method.as_str(),
+            path: &self.path,
+            query: &self.query,
+            headers: &headers,
+            authority: None,
+        };
+        let signed = signer.sign(&head, &payload_hash(&self.body), now);
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(self.uri(&settings.endpoint)?)
+            .header(header::HOST, &host)
+            .header(header::USER_AGENT, concat!("tidelock/", env!("CARGO_PKG_VERSION")));
+        for (name, value) in self.headers.iter().chain(&signed.headers) {
+            let value = HeaderValue::from_str(value)
+                .map_err(|error| ClientError::Malformed(format!("{name}: {error}")))?;
+            request = request.header(*name, value);
+        }
+        request
+            .body(Full::new(self.body.clone()))
+            .map_err(|error| ClientError::Malformed(error.to_string()))
+    }
+
+    fn uri(&self, endpoint: &Uri) -> Result<Uri, ClientError> {
+        let target = match self.query.as_str() {
+            "" => self.path.clone(),
+            query => format!("{}?{query}", self.path),
+        };
+        let mut parts = endpoint.clone().into_parts();
+        let target = target.parse().map_err(|error| {
+            ClientError::Malformed(format!("the request cannot be written as a URI: {error}"))
+        })?;
+        parts.path_and_query = Some(target);
+        Uri::from_parts(parts).map_err(|error| ClientError::Malformed(error.to_string()))
+    }
+}
+
+/// The authority, without the port that its scheme has anyway.
+fn host(endpoint: &Uri) -> String {
+    let host = endpoint.host().unwrap_or_default();
+    let default = if endpoint.scheme_str() == Some("https") { 443 } else { 80 };
+    match endpoint.port_u16() {
+        Some(port) if port != default => format!("{host}:{port}"),
+        _ => host.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_header_is_what_other_clients_send() {
+        let rows = [
+            ("http://localhost:9000", "localhost:9000"),
+            ("http://a.test:80", "a.test"),
+            ("https://a.test:443", "a.test"),
+            ("https://[::1]:9000", "[::1]:9000"),
+        ];
+        for (endpoint, expected) in rows {
+            assert_eq!(host(&endpoint.parse().unwrap()), expected);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! A client for any S3 endpoint, and for the JSON API that Tidelock adds to it.
+//!
+//! It speaks path style, signs every request with its payload's hash, and tells errors apart by
+//! what the caller can do about them. It reads no environment and no clock: its [`Settings`] are
+//! resolved from what the caller passes in.
+
+pub mod api;
+mod bucket;
+mod connection;
+mod error;
+mod object;
+pub mod settings;
+mod transfer;
+mod uri;
+mod version;
+mod xml;
+
+pub use bucket::Bucket;
+pub use connection::{Client, Now};
+pub use error::{ClientError, ErrorKind, ServiceError};
+pub use object::{Object, ObjectPages};
+pub use settings::{Settings, SettingsError};
+pub use transfer::{PART_SIZE_BYTES, Progress};
+pub use version::{ObjectVersion, VersionPages};

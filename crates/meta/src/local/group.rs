@@ -1,0 +1,188 @@
+//! The queue in front of the writer, and how groups form in it. Knows no disk.
+//!
+//! Nothing is ever waited for when one caller commits at a time. When the last group had several
+//! batches, their callers are likely on their way back with the next ones: the writer then waits for
+//! as many, but no longer than the caller says. Without that, a group of 64 is followed by a group of
+//! one, because the writer is faster than the callers it has just woken.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::lock::{locked, wait_while, wait_while_at_most};
+use crate::{Batch, MetaError, Outcome};
+
+/// Most batches of one group: bounds how long the first of them waits for the last to be applied.
+const GROUP_BATCHES_MAX: usize = 1024;
+
+/// Most bytes of one group, past which no further batch is taken.
+const GROUP_BYTES_MAX: usize = 16 << 20;
+
+/// Most bytes of waiting batches, past which a batch is refused.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+
+/// The answer to one batch.
+type Reply = Result<Outcome, MetaError>;
+
+/// Batches that wait for the writer, and the callers of those it works on.
+pub(super) struct Queue {
+    state: Mutex<QueueState>,
+    arrived: Condvar,
+    batches_max: usize,
+}
+
+struct QueueState {
+    waiting: VecDeque<Submission>,
+    waiting_bytes: usize,
+    /// Kept here, not with the writer, so that whoever sees the engine fail can answer them.
+    in_flight: Vec<oneshot::Sender<Reply>>,
+    /// How many waiting batches are worth waking the writer for.
+    wake_at_batches: usize,
+    life: Life,
+}
+
+struct Submission {
+    batch: Batch,
+    size_bytes: usize,
+    reply: oneshot::Sender<Reply>,
+}
+
+enum Life {
+    Open,
+    /// Takes nothing more; what waits is still committed.
+    Closing,
+    Failed(String),
+}
+
+/// How long, and for how many batches, the next group may be waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gather {
+    pub(super) batches: usize,
+    pub(super) at_most: Duration,
+}
+
+impl Gather {
+    /// Waits for the first batch only.
+    pub(super) const FIRST: Self = Self { batches: 1, at_most: Duration::ZERO };
+}
+
+impl Queue {
+    pub(super) fn new(batches_max: usize) -> Self {
+        let state = QueueState {
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            in_flight: Vec::new(),
+            wake_at_batches: 1,
+            life: Life::Open,
+        };
+        Self { state: Mutex::new(state), arrived: Condvar::new(), batches_max }
+    }
+
+    /// Queues a batch; its answer arrives at the receiver.
+    pub(super) fn push(&self, batch: Batch) -> Result<oneshot::Receiver<Reply>, MetaError> {
+        let size_bytes = batch.size_bytes();
+        let (reply, receiver) = oneshot::channel();
+        let mut state = locked(&self.state);
+        state.life.accepts()?;
+        let is_full = state.waiting.len() >= self.batches_max
+            || state.waiting_bytes + size_bytes > QUEUE_BYTES_MAX;
+        if is_full {
+            return Err(MetaError::Overloaded);
+        }
+        state.waiting_bytes += size_bytes;
+        state.waiting.push_back(Submission { batch, size_bytes, reply });
+        let wakes = state.waiting.len() >= state.wake_at_batches;
+        drop(state);
+        if wakes {
+            self.arrived.notify_one();
+        }
+        Ok(receiver)
+    }
+
+    /// The next group, in the order of arrival; none once the queue is closed and empty, or failed.
+    pub(super) fn take_group(&self, gather: Gather) -> Option<Vec<Batch>> {
+        let mut state = locked(&self.state);
+        state.wake_at_batches = 1;
+        state = wait_while(&self.arrived, state, |state| state.must_wait_for(1));
+        if gather.batches > 1 {
+            state.wake_at_batches = gather.batches;
+            let pending = |state: &mut QueueState| state.must_wait_for(gather.batches);
+            state = wait_while_at_most(&self.arrived, state, gather.at_most, pending);
+        }
+        state.take_group()
+    }
+
+    /// Answers the group in flight, batch by batch.
+    pub(super) fn answer(&self, outcomes: Vec<Outcome>) {
+        let in_flight = std::mem::take(&mut locked(&self.state).in_flight);
+        debug_assert!(in_flight.is_empty() || in_flight.len() == outcomes.len());
+        for (reply, outcome) in in_flight.into_iter().zip(outcomes) {
+            // The caller may have stopped waiting.
+            let _ = reply.send(Ok(outcome));
+        }
+    }
+
+    /// Ends the engine's writing: the group in flight may or may not be durable, what waits is not.
+    /// Only the first reason counts.
+    pub(super) fn fail(&self, reason: &str) {
+        let mut state = locked(&self.state);
+        if !matches!(state.life, Life::Failed(_)) {
+            state.life = Life::Failed(reason.to_owned());
+        }
+        let in_flight = std::mem::take(&mut state.in_flight);
+        let waiting = std::mem::take(&mut state.waiting);
+        state.waiting_bytes = 0;
+        drop(state);
+        self.arrived.notify_all();
+        for reply in in_flight {
+            let _ = reply.send(Err(MetaError::Unknown));
+        }
+        for submission in waiting {
+            let _ = submission.reply.send(Err(MetaError::Unavailable(reason.to_owned())));
+        }
+    }
+
+    /// Takes no more batches; the writer ends when it has committed those that wait.
+    pub(super) fn close(&self) {
+        let mut state = locked(&self.state);
+        if matches!(state.life, Life::Open) {
+            state.life = Life::Closing;
+        }
+        drop(state);
+        self.arrived.notify_all();
+    }
+}
+
+impl QueueState {
+    fn must_wait_for(&self, batches: usize) -> bool {
+        self.waiting.len() < batches && matches!(self.life, Life::Open)
+    }
+
+    fn take_group(&mut self) -> Option<Vec<Batch>> {
+        if self.waiting.is_empty() || matches!(self.life, Life::Failed(_)) {
+            return None;
+        }
+        let mut batches = Vec::new();
+        let mut group_bytes = 0;
+        while batches.len() < GROUP_BATCHES_MAX && group_bytes < GROUP_BYTES_MAX {
+            let Some(submission) = self.waiting.pop_front() else { break };
+            group_bytes += submission.size_bytes;
+            batches.push(submission.batch);
+            self.in_flight.push(submission.reply);
+        }
+        self.waiting_bytes -= group_bytes;
+        Some(batches)
+    }
+}
+
+impl Life {
+    fn accepts(&self) -> Result<(), MetaError> {
+        match self {
+            Self::Open => Ok(()),
+            Self::Closing => Err(MetaError::Unavailable("the store is closing".into())),
+            Self::Failed(reason) => Err(MetaError::Unavailable(reason.clone())),
+        }
+    }
+}

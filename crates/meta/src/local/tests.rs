@@ -1,0 +1,355 @@
+//! The local engine's own promises: nothing is answered before its sync, nothing acknowledged is
+//! lost, a failed disk is never written again, and one process has the directory.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tempfile::TempDir;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::{CommitObserver, LocalOptions, LocalStore, OpenError, SyncGate};
+use crate::clock::ManualClock;
+use crate::conformance::{self, CheckThenAct};
+use crate::{
+    Batch, Direction, Expect, Key, KeyRange, MetaError, MetaStore, OpId, Outcome, ReadLevel,
+    SystemClock, Version,
+};
+
+/// Long enough for an answer that is given to arrive.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Two for a commit in two phases.
+const SYNCS_PER_GROUP: usize = 2;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn conforms() {
+    let directory = TempDir::new().unwrap();
+    conformance::run(Arc::new(open(directory.path()))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_race_part_detects_a_check_before_the_commit() {
+    let directory = TempDir::new().unwrap();
+    let broken = Arc::new(CheckThenAct::new(open(directory.path())));
+    assert!(conformance::one_winner_of_absent(broken.clone()).await.is_err());
+    assert!(conformance::counters_lose_nothing(broken).await.is_err());
+}
+
+#[tokio::test]
+async fn reopening_keeps_every_row_and_version() {
+    let directory = TempDir::new().unwrap();
+    let store = open(directory.path());
+    for row in 0..300_u32 {
+        committed(&store, put(row.to_string(), vec![b'v'; row as usize * 10])).await;
+    }
+    let before = all(&store).await;
+    drop(store);
+    let store = open(directory.path());
+    assert_eq!(all(&store).await, before);
+    let next = committed(&store, put("next", "")).await;
+    assert_eq!(next, Version(301), "versions go on where they were");
+}
+
+#[tokio::test]
+async fn a_sync_that_is_held_holds_the_answer() {
+    let held = Held::new();
+    let answer = held.submit(put("key", "value"));
+    held.sync_waits().await;
+    tokio::time::sleep(PATIENCE).await;
+    assert!(!answer.is_finished(), "answered before the sync");
+    assert_eq!(all(&*held.store).await, [], "a row is visible before its sync");
+    held.gate.let_one_pass();
+    held.sync_waits().await;
+    tokio::time::sleep(PATIENCE).await;
+    assert!(!answer.is_finished(), "answered before the second sync");
+    held.gate.release();
+    assert_eq!(answer.await.unwrap(), Ok(Outcome::Committed(Version(1))));
+    assert_eq!(all(&*held.store).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_conflict_waits_for_the_sync_of_the_write_it_tells_of() {
+    let held = Held::new();
+    let first = held.submit(put("other", ""));
+    held.sync_waits().await;
+    let contenders =
+        [held.submit(put_if_absent("key", "1")), held.submit(put_if_absent("key", "2"))];
+    tokio::time::sleep(PATIENCE).await;
+    for _ in 0..SYNCS_PER_GROUP {
+        held.gate.let_one_pass();
+        held.sync_waits().await;
+    }
+    assert!(first.await.unwrap().is_ok());
+    tokio::time::sleep(PATIENCE).await;
+    for contender in &contenders {
+        assert!(!contender.is_finished(), "answered before the sync");
+    }
+    held.gate.release();
+    let [winner, loser] = contenders;
+    assert_eq!(winner.await.unwrap(), Ok(Outcome::Committed(Version(2))));
+    assert_eq!(loser.await.unwrap(), Ok(Outcome::Conflict { first: 0 }));
+}
+
+#[tokio::test]
+async fn a_conflict_with_what_is_durable_needs_no_sync() {
+    let (observed, directory) = (Arc::new(Observed::default()), TempDir::new().unwrap());
+    let mut options = options();
+    options.observer = observed.clone();
+    let store = LocalStore::open(directory.path(), options).unwrap();
+    committed(&store, put("key", "")).await;
+    let outcome = store.commit(put_if_absent("key", "")).await;
+    assert_eq!(outcome, Ok(Outcome::Conflict { first: 0 }));
+    store.close();
+    assert_eq!(observed.batches.load(Ordering::Relaxed), 2);
+    assert_eq!(observed.syncs.load(Ordering::Relaxed), SYNCS_PER_GROUP as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_writers_share_their_syncs() {
+    const WRITERS: u64 = 64;
+    const COMMITS: u64 = 50;
+    let (observed, directory) = (Arc::new(Observed::default()), TempDir::new().unwrap());
+    let mut options = options();
+    options.observer = observed.clone();
+    let store = Arc::new(LocalStore::open(directory.path(), options).unwrap());
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let store = Arc::clone(&store);
+        writers.spawn(async move {
+            for commit in 0..COMMITS {
+                committed(&*store, put(format!("{writer}/{commit}"), vec![0; 4096])).await;
+            }
+        });
+    }
+    writers.join_all().await;
+    store.close();
+    assert_eq!(observed.batches.load(Ordering::Relaxed), WRITERS * COMMITS);
+    let syncs = observed.syncs.load(Ordering::Relaxed);
+    assert!(syncs * 10 <= WRITERS * COMMITS, "{syncs} syncs for {} commits", WRITERS * COMMITS);
+}
+
+/// How the disk fails, as the engine sees it.
+type Break = fn(&Held);
+
+#[tokio::test]
+async fn a_failed_disk_ends_commits_but_not_reads() {
+    let first_sync: Break = |held| held.gate.fail_next(io::ErrorKind::Other);
+    let second_sync: Break = |held| {
+        held.gate.let_one_pass();
+        while !held.gate.is_waiting() {
+            std::thread::yield_now();
+        }
+        held.gate.fail_next(io::ErrorKind::Other);
+    };
+    // A write that fails is told to nobody before the sync that follows.
+    let write: Break = |held| {
+        let failed = Err(io::Error::from(io::ErrorKind::StorageFull));
+        held.store.disk.defer(failed).unwrap();
+    };
+    for break_disk in [first_sync, second_sync, write] {
+        check_failed_disk(break_disk).await;
+    }
+}
+
+async fn check_failed_disk(break_disk: Break) {
+    // A cache too small for the rows, so that reads need the disk.
+    let held = Held::with_cache(64 << 10);
+    held.gate.release();
+    for row in 0..200 {
+        committed(&*held.store, put(format!("{row:03}"), vec![b'v'; 8192])).await;
+    }
+    let before = all(&*held.store).await;
+    held.gate.hold();
+    let in_flight = held.submit(put("in flight", ""));
+    held.sync_waits().await;
+    let queued = held.submit(put("queued", ""));
+    tokio::time::sleep(PATIENCE).await;
+    break_disk(&held);
+    held.gate.let_one_pass();
+    // A write that failed is noticed by the sync after the one that waits, so there may be more.
+    held.gate.let_one_pass();
+    assert_eq!(in_flight.await.unwrap(), Err(MetaError::Unknown));
+    assert!(matches!(queued.await.unwrap(), Err(MetaError::Unavailable(_))));
+    let later = held.store.commit(put("later", "")).await;
+    assert!(matches!(later, Err(MetaError::Unavailable(_))), "{later:?}");
+    for _ in 0..3 {
+        assert_eq!(all(&*held.store).await, before, "reads go on");
+    }
+    held.store.close();
+    let store = open(held.directory.path());
+    let kept = all(&store).await;
+    assert_eq!(kept[..before.len()], before, "what was acknowledged is kept");
+    assert!(kept[before.len()..].iter().all(|(key, ..)| key == "in flight"), "{kept:?}");
+    committed(&store, put("after", "")).await;
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses() {
+    let held = Held::with(|options| options.queue_batches_max = 2);
+    let mut answers = vec![held.submit(put("0", ""))];
+    held.sync_waits().await;
+    answers.extend(["1", "2"].map(|key| held.submit(put(key, ""))));
+    tokio::time::sleep(PATIENCE).await;
+    assert_eq!(held.store.commit(put("3", "")).await, Err(MetaError::Overloaded));
+    held.gate.release();
+    for answer in answers {
+        assert!(answer.await.unwrap().is_ok());
+    }
+    committed(&*held.store, put("3", "")).await;
+}
+
+#[tokio::test]
+async fn closing_commits_what_is_queued_and_frees_the_directory() {
+    let held = Held::new();
+    let answers = ["0", "1", "2"].map(|key| held.submit(put(key, "")));
+    held.sync_waits().await;
+    tokio::time::sleep(PATIENCE).await;
+    held.store.close();
+    for answer in answers {
+        assert!(answer.await.unwrap().is_ok());
+    }
+    let late = held.store.commit(put("late", "")).await;
+    assert!(matches!(late, Err(MetaError::Unavailable(_))), "{late:?}");
+    let read = held.store.get(&[key("0")], ReadLevel::Latest).await;
+    assert!(matches!(read, Err(MetaError::Unavailable(_))), "{read:?}");
+    assert_eq!(all(&open(held.directory.path())).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_second_open_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let _store = open(directory.path());
+    let second = LocalStore::open(directory.path(), options()).map(|_| ());
+    assert!(matches!(second, Err(OpenError::AlreadyOpen)), "{second:?}");
+}
+
+#[tokio::test]
+async fn a_newer_format_and_a_foreign_file_are_refused() {
+    let directory = TempDir::new().unwrap();
+    drop(open(directory.path()));
+    let file = directory.path().join("meta.redb");
+    let database = redb::Database::open(&file).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let store = redb::TableDefinition::<&str, u64>::new("store");
+    transaction.open_table(store).unwrap().insert("format", 2).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let newer = LocalStore::open(directory.path(), options()).map(|_| ());
+    assert!(matches!(newer, Err(OpenError::FormatTooNew { found: 2, known: 1 })), "{newer:?}");
+
+    std::fs::write(&file, vec![b'x'; 10_000]).unwrap();
+    let foreign = LocalStore::open(directory.path(), options()).map(|_| ());
+    assert!(matches!(foreign, Err(OpenError::Corrupt(_))), "{foreign:?}");
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_writer_that_panicked() {
+    struct Panics;
+    impl CommitObserver for Panics {
+        fn group_committed(&self, _batches: usize, _sync_time: Duration, _syncs: u64) {
+            panic!("on purpose");
+        }
+    }
+    let directory = TempDir::new().unwrap();
+    let mut options = options();
+    options.observer = Arc::new(Panics);
+    let store = LocalStore::open(directory.path(), options).unwrap();
+    committed(&store, put("key", "")).await;
+    let later = store.commit(put("later", "")).await;
+    assert!(matches!(later, Err(MetaError::Unavailable(_))), "{later:?}");
+    assert_eq!(all(&store).await.len(), 1);
+}
+
+/// A store whose syncs wait at a gate.
+struct Held {
+    store: Arc<LocalStore>,
+    gate: Arc<SyncGate>,
+    directory: TempDir,
+}
+
+impl Held {
+    fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    fn with_cache(cache_bytes: usize) -> Self {
+        Self::with(|options| options.cache_bytes = cache_bytes)
+    }
+
+    fn with(change: impl FnOnce(&mut LocalOptions)) -> Self {
+        let (gate, directory) = (Arc::new(SyncGate::new()), TempDir::new().unwrap());
+        // Its time stands still: no group is waited for.
+        let mut options = LocalOptions::new(Arc::new(ManualClock::new(0)));
+        options.gate = Some(Arc::clone(&gate));
+        change(&mut options);
+        let store = Arc::new(LocalStore::open(directory.path(), options).unwrap());
+        gate.hold();
+        Self { store, gate, directory }
+    }
+
+    fn submit(&self, batch: Batch) -> JoinHandle<Result<Outcome, MetaError>> {
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move { store.commit(batch).await })
+    }
+
+    async fn sync_waits(&self) {
+        while !self.gate.is_waiting() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+#[derive(Default)]
+struct Observed {
+    batches: AtomicU64,
+    syncs: AtomicU64,
+}
+
+impl CommitObserver for Observed {
+    fn group_committed(&self, batches: usize, _sync_time: Duration, syncs: u64) {
+        self.batches.fetch_add(batches as u64, Ordering::Relaxed);
+        self.syncs.fetch_add(syncs, Ordering::Relaxed);
+    }
+}
+
+fn options() -> LocalOptions {
+    LocalOptions::new(Arc::new(SystemClock::new()))
+}
+
+fn open(directory: &Path) -> LocalStore {
+    LocalStore::open(directory, options()).unwrap()
+}
+
+fn key(text: impl Into<String>) -> Key {
+    Bytes::from(text.into())
+}
+
+fn put(name: impl Into<String>, value: impl Into<Vec<u8>>) -> Batch {
+    let mut batch = Batch::new(OpId([0; 16]));
+    batch.put(key(name), Bytes::from(value.into()));
+    batch
+}
+
+fn put_if_absent(name: &str, value: &str) -> Batch {
+    let mut batch = put(name, value);
+    batch.checks.push((key(name), Expect::Absent));
+    batch
+}
+
+async fn committed(store: &dyn MetaStore, batch: Batch) -> Version {
+    match store.commit(batch).await.unwrap() {
+        Outcome::Committed(version) => version,
+        Outcome::Conflict { first } => panic!("check {first} failed"),
+    }
+}
+
+async fn all(store: &dyn MetaStore) -> Vec<(Key, Version, Bytes)> {
+    let range = KeyRange::prefix(b"");
+    let rows = store.scan(range, 100_000, Direction::Forward, ReadLevel::Latest).await.unwrap();
+    rows.into_iter().map(|(key, row)| (key, row.version, row.value)).collect()
+}

@@ -1,0 +1,49 @@
+//! The records: one file each, with its layout drawn in the module comment.
+//!
+//! A key begins with one byte that names the record; a value begins with one byte that names its
+//! layout. Both are persisted: never renumber them. Numbers are big-endian of explicit width, so
+//! that keys sort as their numbers do.
+//!
+//! | tag | record | key after the tag |
+//! |---|---|---|
+//! | 01 | [`bucket`] | name |
+//! | 02 | [`head`] | bucket id, object key |
+//! | 03 | [`version`] | bucket id, escaped object key, inverted sequence |
+//! | 04 | [`body`] | body id, chunk number |
+//! | 05 | [`upload`] | bucket id, escaped object key, upload id |
+//! | 06 | [`part`] | upload id, part number |
+//! | 07 | [`reclaim`] | due time, id |
+//! | 08 | [`user`] | name |
+//! | 09 | [`access_key`] | access key id |
+
+pub mod access_key;
+pub mod body;
+pub mod bucket;
+pub mod codec;
+pub mod head;
+pub mod part;
+pub mod reclaim;
+pub mod upload;
+pub mod user;
+pub mod version;
+
+pub use codec::DecodeError;
+
+/// Names a bucket for as long as it lives; a bucket made again under its name has another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BucketId(pub [u8; 16]);
+
+/// First bytes of keys. Persisted, never renumber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Tag {
+    Bucket = 0x01,
+    Head = 0x02,
+    Version = 0x03,
+    Body = 0x04,
+    Upload = 0x05,
+    Part = 0x06,
+    Reclaim = 0x07,
+    User = 0x08,
+    AccessKey = 0x09,
+}

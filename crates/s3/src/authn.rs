@@ -1,0 +1,119 @@
+//! Who asks: the signature of a request, verified with the keys in the store.
+//!
+//! Also for requests that are not S3's: whoever serves another protocol on the same listener says
+//! which services' signatures it takes. Says nothing of what the principal may do.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use http::{HeaderMap, Uri, request};
+use jiff::Timestamp;
+use tidelock_auth::sigv4::{self, Claim, ChunkSigner, PayloadMode, SigningKeyCache};
+use tidelock_auth::identity::SecretAccessKey;
+use tidelock_store::{Clock, Principal, Store};
+
+use crate::error::{ErrorCode, S3Error};
+
+/// Signing keys kept ready: one for each access key, day, region and service in use.
+const SIGNING_KEYS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+
+/// Verifies signatures.
+pub struct Authenticator {
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    keys: SigningKeyCache,
+}
+
+/// Somebody whose signature is right.
+#[derive(Debug, Clone)]
+pub struct Authenticated {
+    /// Who.
+    pub principal: Principal,
+    /// The key that signed.
+    pub access_key_id: String,
+    /// The service that the signature is for: `s3`, `sts`, `iam`.
+    pub service: String,
+    /// How the body is bound to the signature; whoever reads it must check it.
+    pub payload_mode: PayloadMode,
+    /// Verifies the body's chunks, where they are signed.
+    pub chunk_signer: Option<ChunkSigner>,
+}
+
+impl Authenticator {
+    /// An authenticator over the store's keys.
+    pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, keys: SigningKeyCache::new(SIGNING_KEYS_MAX) }
+    }
+
+    /// Whoever signed the request; nobody if it carries no signature at all. `services` are those
+    /// whose signatures are taken; `body` is needed only where the service is not S3 and the request
+    /// does not declare its body's hash.
+    ///
+    /// # Errors
+    ///
+    /// AWS's errors for signatures that are malformed, outdated or wrong, `InvalidAccessKeyId` for a
+    /// key that is not known, `InvalidToken` for any session token (there are no sessions).
+    pub async fn authenticate(
+        &self,
+        parts: &request::Parts,
+        services: &[&str],
+        body: Option<&[u8]>,
+    ) -> Result<Option<Authenticated>, S3Error> {
+        let headers: Vec<_> = parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .collect();
+        let head = sigv4::RequestHead {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            query: parts.uri.query().unwrap_or_default(),
+            authority: parts.uri.authority().map(|authority| authority.as_str()),
+            headers: &headers,
+        };
+        let mut request = match sigv4::parse(head)? {
+            Claim::Anonymous => return Ok(None),
+            Claim::Signed(request) => request,
+        };
+        request.require_service(services)?;
+        if let Some(body) = body {
+            request = request.with_body(body);
+        }
+        let access_key_id = request.access_key_id().to_owned();
+        let credentials = self.store.credentials(&access_key_id).await?;
+        let Some(credentials) = credentials else {
+            return Err(S3Error::new(ErrorCode::InvalidAccessKeyId)
+                .field("AWSAccessKeyId", access_key_id));
+        };
+        if request.session_token().is_some() {
+            return Err(S3Error::new(ErrorCode::InvalidToken));
+        }
+        let secret = SecretAccessKey::new(credentials.secret_access_key.as_str());
+        let key = self.keys.key_for(&request, &secret);
+        let verified = request.verify(&key, self.now())?;
+        Ok(Some(Authenticated {
+            principal: credentials.principal,
+            service: request.scope().service.to_owned(),
+            access_key_id,
+            payload_mode: verified.payload_mode,
+            chunk_signer: verified.chunk_signer,
+        }))
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+impl std::fmt::Debug for Authenticator {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Authenticator").finish_non_exhaustive()
+    }
+}
+
+/// The host a request is for: the `Host` header, which is the one that is signed, or HTTP/2's
+/// `:authority`.
+pub(crate) fn host_of<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> &'a str {
+    let header = headers.get(http::header::HOST).and_then(|value| value.to_str().ok());
+    header.or_else(|| uri.authority().map(|authority| authority.as_str())).unwrap_or_default()
+}

@@ -1,0 +1,73 @@
+//! The three forms a moment has on the wire: HTTP dates, ISO 8601, and what clients send.
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use jiff::fmt::strtime;
+
+/// Milliseconds since 1970-01-01T00:00:00Z, as the domain counts.
+type UnixMillis = i64;
+
+/// `Wed, 21 Oct 2015 07:28:00 GMT`, as RFC 9110 §5.6.7 wants it; the fraction is dropped.
+pub(crate) fn http_date(millis: UnixMillis) -> String {
+    let printed = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&timestamp(millis));
+    printed.unwrap_or_else(|_| String::from("Thu, 01 Jan 1970 00:00:00 GMT"))
+}
+
+/// `2015-10-21T07:28:00.000Z`, as S3's documents have it.
+pub(crate) fn iso8601(millis: UnixMillis) -> String {
+    timestamp(millis).strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// Reads any of RFC 9110's three forms, or ISO 8601; nothing if it is none of them.
+pub(crate) fn parse(text: &str) -> Option<UnixMillis> {
+    let text = text.trim();
+    let parsed = rfc2822::DateTimeParser::new().parse_timestamp(text).ok();
+    let parsed = parsed.or_else(|| text.parse::<Timestamp>().ok());
+    let parsed = parsed.or_else(|| {
+        let forms = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+        forms.iter().find_map(|form| {
+            let civil = strtime::parse(form, text).ok()?.to_datetime().ok()?;
+            civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+        })
+    });
+    parsed.map(Timestamp::as_millisecond)
+}
+
+/// A moment outside of what dates can say is shown as the nearest that they can.
+fn timestamp(millis: UnixMillis) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(if millis < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOMENT: UnixMillis = 1_445_412_480_123;
+
+    #[test]
+    fn moments_are_written() {
+        assert_eq!(http_date(MOMENT), "Wed, 21 Oct 2015 07:28:00 GMT");
+        assert_eq!(iso8601(MOMENT), "2015-10-21T07:28:00.123Z");
+        assert_eq!(iso8601(0), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn moments_are_read() {
+        let second = MOMENT / 1000 * 1000;
+        for (text, expected) in [
+            ("Wed, 21 Oct 2015 07:28:00 GMT", Some(second)),
+            ("Wed, 21 Oct 2015 07:28:00 +0000", Some(second)),
+            ("Wednesday, 21-Oct-15 07:28:00 GMT", Some(second)),
+            ("Wed Oct 21 07:28:00 2015", Some(second)),
+            ("2015-10-21T07:28:00.123Z", Some(MOMENT)),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(parse(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The S3 wire protocol: routes, payload encodings, XML documents, error codes.

@@ -1,0 +1,174 @@
+//! The request body: framing taken off, signatures checked, bytes handed on as they arrive.
+//!
+//! Knows how bytes travel; knows nothing of what they mean.
+
+mod chunked;
+mod error;
+mod plain;
+mod trailer;
+
+pub(crate) use chunked::Announced;
+pub(crate) use error::PayloadError;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use tidelock_auth::sigv4::ChunkSigner;
+use tidelock_store::{BodyError, BodySource, ChecksumAlgorithm};
+
+use self::chunked::{ChunkDecoder, Step};
+use self::plain::PlainChecker;
+use crate::checksum::Algorithm;
+use crate::response::StreamError;
+
+/// The body as the connection gives it, whatever the connection is.
+pub(crate) type WireBody = UnsyncBoxBody<Bytes, StreamError>;
+
+/// How the bytes on the wire become the bytes of the object.
+#[derive(Debug, Clone)]
+pub(crate) enum Framing {
+    /// As they are; with the hash they must have, if it was signed.
+    Plain {
+        /// The value of `x-amz-content-sha256`.
+        sha256: Option<[u8; 32]>,
+    },
+    /// `aws-chunked`.
+    Chunked {
+        /// What must be true of the whole.
+        announced: Announced,
+        /// Where chunks are signed.
+        signer: Option<Box<ChunkSigner>>,
+    },
+}
+
+/// A request body that can be read once.
+pub(crate) struct Payload {
+    body: WireBody,
+    framing: State,
+    content_bytes: Option<u64>,
+    idle_timeout: Duration,
+}
+
+enum State {
+    Plain(PlainChecker),
+    Chunked(Box<ChunkDecoder>),
+    Done { trailer: Vec<(String, String)> },
+}
+
+impl Payload {
+    /// A body that announces `content_bytes` bytes of content (not of wire), if it does.
+    pub(crate) fn new(
+        body: WireBody,
+        framing: Framing,
+        content_bytes: Option<u64>,
+        idle_timeout: Duration,
+    ) -> Self {
+        let framing = match framing {
+            Framing::Plain { sha256 } => State::Plain(PlainChecker::new(sha256, content_bytes)),
+            Framing::Chunked { announced, signer } => State::Chunked(Box::new(ChunkDecoder::new(
+                announced,
+                signer.map(|signer| *signer),
+            ))),
+        };
+        Self { body, framing, content_bytes, idle_timeout }
+    }
+
+    /// Bytes of content, as announced.
+    pub(crate) fn content_bytes(&self) -> Option<u64> {
+        self.content_bytes
+    }
+
+    /// The whole body, if it is at most `document_bytes_max` long.
+    pub(crate) async fn collect(
+        &mut self,
+        document_bytes_max: usize,
+    ) -> Result<Bytes, PayloadError> {
+        let announced = self.content_bytes.unwrap_or(0);
+        if announced > document_bytes_max as u64 {
+            return Err(PayloadError::DocumentTooLarge);
+        }
+        let mut whole = BytesMut::new();
+        while let Some(bytes) = self.read().await? {
+            if whole.len() + bytes.len() > document_bytes_max {
+                return Err(PayloadError::DocumentTooLarge);
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// The next bytes of content; nothing at the end, when all that was signed has been checked.
+    async fn read(&mut self) -> Result<Option<Bytes>, PayloadError> {
+        loop {
+            match &mut self.framing {
+                State::Done { .. } => return Ok(None),
+                State::Plain(_) => {}
+                State::Chunked(decoder) => match decoder.step()? {
+                    Step::Data(bytes) => return Ok(Some(bytes)),
+                    // What may follow the end is read too, so that the connection can be used again.
+                    Step::NeedInput | Step::End => {}
+                },
+            }
+            let wire = self.wire_bytes().await?;
+            match (&mut self.framing, wire) {
+                (State::Plain(checker), Some(bytes)) => {
+                    checker.update(&bytes)?;
+                    return Ok(Some(bytes));
+                }
+                (State::Plain(checker), None) => {
+                    checker.finish()?;
+                    self.framing = State::Done { trailer: Vec::new() };
+                }
+                (State::Chunked(decoder), Some(bytes)) => decoder.push(bytes),
+                (State::Chunked(decoder), None) => {
+                    decoder.finish()?;
+                    self.framing = State::Done { trailer: decoder.take_trailer() };
+                }
+                (State::Done { .. }, _) => return Ok(None),
+            }
+        }
+    }
+
+    /// The next bytes that are not empty; HTTP's own trailers mean nothing to S3.
+    async fn wire_bytes(&mut self) -> Result<Option<Bytes>, PayloadError> {
+        loop {
+            let frame = tokio::time::timeout(self.idle_timeout, self.body.frame()).await;
+            match frame.map_err(|_| PayloadError::TimedOut)? {
+                None => return Ok(None),
+                Some(Err(_)) => return Err(PayloadError::Incomplete),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(bytes) if bytes.is_empty() => {}
+                    Ok(bytes) => return Ok(Some(bytes)),
+                    Err(_trailers) => {}
+                },
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl BodySource for Payload {
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        self.read().await.map_err(|error| BodyError(Box::new(error)))
+    }
+
+    fn trailing_checksum(&self) -> Option<(ChecksumAlgorithm, Vec<u8>)> {
+        let State::Done { trailer } = &self.framing else { return None };
+        trailer.iter().find_map(|(name, value)| {
+            let algorithm = Algorithm::of_header(name)?;
+            algorithm.decode(value).ok().map(|digest| (algorithm.kind, digest))
+        })
+    }
+}
+
+impl std::fmt::Debug for Payload {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Payload")
+            .field("content_bytes", &self.content_bytes)
+            .finish_non_exhaustive()
+    }
+}

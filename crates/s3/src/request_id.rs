@@ -1,0 +1,74 @@
+//! The two ids of an answer: `x-amz-request-id` and `x-amz-id-2`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ring::rand::SecureRandom;
+
+/// Names the request in logs and in answers.
+pub(crate) const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+/// Names the host that answered; AWS support asks for both.
+pub(crate) const X_AMZ_ID_2: HeaderName = HeaderName::from_static("x-amz-id-2");
+
+const RANDOM_BYTES: usize = 24;
+const REQUEST_ID_CHARS: usize = 16;
+/// AWS's request ids use digits and capital letters.
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// The ids of one request: 16 characters of base 32, and 32 of base 64.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId {
+    request_id: String,
+    host_id: String,
+}
+
+impl RequestId {
+    /// Fresh ids. Should the system's randomness fail, the ids repeat; nothing depends on them.
+    pub fn generate(random: &dyn SecureRandom) -> Self {
+        let mut bytes = [0; RANDOM_BYTES];
+        if random.fill(&mut bytes).is_err() {
+            tracing::warn!("no randomness for a request id");
+        }
+        Self::from_random(bytes)
+    }
+
+    pub(crate) fn from_random(bytes: [u8; RANDOM_BYTES]) -> Self {
+        let request_id = bytes[..REQUEST_ID_CHARS]
+            .iter()
+            .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
+            .collect();
+        Self { request_id, host_id: STANDARD.encode(bytes) }
+    }
+
+    /// The value of `x-amz-request-id`.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// The value of `x-amz-id-2`.
+    pub fn host_id(&self) -> &str {
+        &self.host_id
+    }
+
+    /// Puts both ids on an answer.
+    pub(crate) fn insert_into(&self, headers: &mut HeaderMap) {
+        for (name, value) in [(X_AMZ_REQUEST_ID, &self.request_id), (X_AMZ_ID_2, &self.host_id)] {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_the_length_and_alphabet_of_aws() {
+        let id = RequestId::generate(&ring::rand::SystemRandom::new());
+        assert_eq!(id.request_id().len(), REQUEST_ID_CHARS);
+        assert!(id.request_id().bytes().all(|byte| ALPHABET.contains(&byte)));
+        assert_eq!(id.host_id().len(), 32);
+    }
+}

@@ -1,0 +1,139 @@
+//! Which bucket and key a request is about, in path style or virtual-host style.
+//!
+//! The path is split raw and each part is percent-decoded exactly once: a key `a%2Fb` sent as
+//! `a%252Fb` stays what it is. Sources: "Path-style requests" and "Virtual-hosted-style requests",
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>.
+
+use percent_encoding::percent_decode_str;
+
+use super::Scope;
+use crate::error::{ErrorCode, S3Error, S3Result};
+
+/// The decoded names a request carries; neither is validated beyond being UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) bucket: Option<String>,
+    pub(crate) key: Option<String>,
+}
+
+impl Address {
+    /// `host` as sent (with or without a port), `raw_path` without the query, `domains` in lower
+    /// case without port.
+    pub(crate) fn parse(host: &str, raw_path: &str, domains: &[String]) -> S3Result<Self> {
+        let path = raw_path.strip_prefix('/').ok_or_else(invalid_uri)?;
+        if let Some(bucket) = bucket_of_host(host, domains) {
+            return Ok(Self { bucket: Some(bucket), key: filled(decode(path)?) });
+        }
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        let (bucket, key) = (filled(decode(bucket)?), filled(decode(key)?));
+        if bucket.is_none() && key.is_some() {
+            return Err(invalid_uri());
+        }
+        Ok(Self { bucket, key })
+    }
+
+    /// What kind of resource this is.
+    pub(crate) fn scope(&self) -> Scope {
+        match (&self.bucket, &self.key) {
+            (None, _) => Scope::Service,
+            (Some(_), None) => Scope::Bucket,
+            (Some(_), Some(_)) => Scope::Object,
+        }
+    }
+
+    /// `/bucket/key`, for the `<Resource>` of an error.
+    pub(crate) fn resource(&self) -> String {
+        match (&self.bucket, &self.key) {
+            (None, _) => String::from("/"),
+            (Some(bucket), None) => format!("/{bucket}"),
+            (Some(bucket), Some(key)) => format!("/{bucket}/{key}"),
+        }
+    }
+}
+
+fn bucket_of_host(host: &str, domains: &[String]) -> Option<String> {
+    let name = without_port(host).to_ascii_lowercase();
+    let buckets = domains.iter().filter_map(|domain| {
+        name.strip_suffix(domain.as_str())?.strip_suffix('.').filter(|bucket| !bucket.is_empty())
+    });
+    // The longest domain that fits leaves the shortest bucket.
+    buckets.min_by_key(|bucket| bucket.len()).map(str::to_owned)
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn decode(raw: &str) -> S3Result<String> {
+    let bytes = raw.as_bytes();
+    let escapes_are_whole = bytes.iter().enumerate().all(|(at, byte)| {
+        *byte != b'%'
+            || bytes
+                .get(at + 1..at + 3)
+                .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    });
+    if !escapes_are_whole {
+        return Err(invalid_uri());
+    }
+    let decoded = percent_decode_str(raw).decode_utf8().map_err(|_| invalid_uri())?;
+    Ok(decoded.into_owned())
+}
+
+fn filled(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn invalid_uri() -> S3Error {
+    S3Error::new(ErrorCode::InvalidURI)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Parsed = Option<(Option<&'static str>, Option<&'static str>)>;
+
+    fn check(host: &str, path: &str, expected: Parsed) {
+        let domains = [String::from("s3.example.com"), String::from("example.com")];
+        let parsed = Address::parse(host, path, &domains).ok();
+        let expected = expected.map(|(bucket, key)| Address {
+            bucket: bucket.map(str::to_owned),
+            key: key.map(str::to_owned),
+        });
+        assert_eq!(parsed, expected, "{host} {path}");
+    }
+
+    #[test]
+    fn path_style() {
+        for host in ["localhost:9000", "127.0.0.1", "[::1]:9000", "s3.example.com", ""] {
+            check(host, "/", Some((None, None)));
+            check(host, "/b", Some((Some("b"), None)));
+            check(host, "/b/", Some((Some("b"), None)));
+            check(host, "/b/k", Some((Some("b"), Some("k"))));
+            check(host, "/b/env%3A/dev/a%2Fb", Some((Some("b"), Some("env:/dev/a/b"))));
+            check(host, "/b/a%252Fb", Some((Some("b"), Some("a%2Fb"))));
+            check(host, "/b//k", Some((Some("b"), Some("/k"))));
+            check(host, "/b/../k", Some((Some("b"), Some("../k"))));
+            check(host, "/b/a+b%20c", Some((Some("b"), Some("a+b c"))));
+            check(host, "/b/k/", Some((Some("b"), Some("k/"))));
+            check(host, "/b/%FF", None);
+            check(host, "/b/%G1", None);
+            check(host, "/b/%4", None);
+            check(host, "//k", None);
+            check(host, "*", None);
+        }
+    }
+
+    #[test]
+    fn virtual_host_style() {
+        check("b.s3.example.com", "/", Some((Some("b"), None)));
+        check("b.S3.Example.com:9000", "/k/l", Some((Some("b"), Some("k/l"))));
+        check("B.c.s3.example.com", "/k", Some((Some("b.c"), Some("k"))));
+        check("b.example.com", "//k", Some((Some("b"), Some("/k"))));
+        check("bexample.com", "/c/k", Some((Some("c"), Some("k"))));
+        check(".example.com", "/c/k", Some((Some("c"), Some("k"))));
+    }
+}

@@ -1,0 +1,314 @@
+//! Every operation of S3's API, and the table that chooses one.
+//!
+//! The rows are AWS's own: method, resource and sub-resource of the service model. Within a
+//! resource and method the first row that fits wins, so rows that ask for more stand first. What is
+//! not in the query of any row is ignored, as AWS ignores it.
+
+use http::Method;
+
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::query::Query;
+
+/// What a request addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// `/`
+    Service,
+    /// `/bucket`
+    Bucket,
+    /// `/bucket/key`
+    Object,
+}
+
+/// How far an operation is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Does what AWS's does.
+    Built,
+    /// Always answers as AWS does where the feature was never configured or is switched off.
+    Fixed,
+    /// Answers 501 `NotImplemented`.
+    NotBuilt,
+}
+
+/// Whether a row needs `x-amz-copy-source`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Copy,
+    Any,
+}
+
+macro_rules! operations {
+    ($($name:ident $scope:ident $method:ident [$($query:literal)*] $source:ident $state:ident)*) => {
+        /// An operation of S3, under AWS's name for it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Operation {
+            $(#[doc = concat!("`", stringify!($name), "`: ", stringify!($state))] $name,)*
+        }
+
+        impl Operation {
+            /// All operations, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// AWS's name.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+
+            /// How far it is built.
+            pub fn state(self) -> State {
+                match self {
+                    $(Self::$name => State::$state,)*
+                }
+            }
+        }
+
+        const ROWS: &[Row] = &[$(Row {
+            operation: Operation::$name,
+            scope: Scope::$scope,
+            method: Method::$method,
+            query: &[$($query,)*],
+            source: Source::$source,
+        },)*];
+    };
+}
+
+struct Row {
+    operation: Operation,
+    scope: Scope,
+    method: Method,
+    query: &'static [&'static str],
+    source: Source,
+}
+
+// `QueryRequest` stands for the STS and IAM actions at `POST /`; `PostObject` and the preflights are
+// not in the service model, but are in the API reference.
+operations! {
+    ListBuckets Service GET [] Any Built
+    QueryRequest Service POST [] Any Built
+    GetBucketAnalyticsConfiguration Bucket GET ["analytics" "id"] Any Fixed
+    GetBucketIntelligentTieringConfiguration Bucket GET ["intelligent-tiering" "id"] Any Fixed
+    GetBucketInventoryConfiguration Bucket GET ["inventory" "id"] Any Fixed
+    GetBucketMetricsConfiguration Bucket GET ["metrics" "id"] Any Fixed
+    CreateSession Bucket GET ["session"] Any NotBuilt
+    GetBucketAbac Bucket GET ["abac"] Any NotBuilt
+    GetBucketAccelerateConfiguration Bucket GET ["accelerate"] Any Fixed
+    GetBucketAcl Bucket GET ["acl"] Any Built
+    GetBucketCors Bucket GET ["cors"] Any Fixed
+    GetBucketEncryption Bucket GET ["encryption"] Any Built
+    GetBucketLifecycleConfiguration Bucket GET ["lifecycle"] Any Fixed
+    GetBucketLocation Bucket GET ["location"] Any Built
+    GetBucketLogging Bucket GET ["logging"] Any Fixed
+    GetBucketMetadataConfiguration Bucket GET ["metadataConfiguration"] Any NotBuilt
+    GetBucketMetadataTableConfiguration Bucket GET ["metadataTable"] Any NotBuilt
+    GetBucketNotificationConfiguration Bucket GET ["notification"] Any Fixed
+    GetBucketOwnershipControls Bucket GET ["ownershipControls"] Any Fixed
+    GetBucketPolicy Bucket GET ["policy"] Any Fixed
+    GetBucketPolicyStatus Bucket GET ["policyStatus"] Any Fixed
+    GetBucketReplication Bucket GET ["replication"] Any Fixed
+    GetBucketRequestPayment Bucket GET ["requestPayment"] Any Fixed
+    GetBucketTagging Bucket GET ["tagging"] Any Built
+    GetBucketVersioning Bucket GET ["versioning"] Any Built
+    GetBucketWebsite Bucket GET ["website"] Any Fixed
+    GetObjectLockConfiguration Bucket GET ["object-lock"] Any Fixed
+    GetPublicAccessBlock Bucket GET ["publicAccessBlock"] Any Built
+    ListBucketAnalyticsConfigurations Bucket GET ["analytics"] Any Fixed
+    ListBucketIntelligentTieringConfigurations Bucket GET ["intelligent-tiering"] Any Fixed
+    ListBucketInventoryConfigurations Bucket GET ["inventory"] Any Fixed
+    ListBucketMetricsConfigurations Bucket GET ["metrics"] Any Fixed
+    ListMultipartUploads Bucket GET ["uploads"] Any Built
+    ListObjectVersions Bucket GET ["versions"] Any Built
+    ListObjectsV2 Bucket GET ["list-type=2"] Any Built
+    ListObjects Bucket GET [] Any Built
+    HeadBucket Bucket HEAD [] Any Built
+    PutBucketAbac Bucket PUT ["abac"] Any NotBuilt
+    PutBucketAccelerateConfiguration Bucket PUT ["accelerate"] Any NotBuilt
+    PutBucketAcl Bucket PUT ["acl"] Any Fixed
+    PutBucketAnalyticsConfiguration Bucket PUT ["analytics"] Any NotBuilt
+    PutBucketCors Bucket PUT ["cors"] Any NotBuilt
+    PutBucketEncryption Bucket PUT ["encryption"] Any Built
+    PutBucketIntelligentTieringConfiguration Bucket PUT ["intelligent-tiering"] Any NotBuilt
+    PutBucketInventoryConfiguration Bucket PUT ["inventory"] Any NotBuilt
+    PutBucketLifecycleConfiguration Bucket PUT ["lifecycle"] Any NotBuilt
+    PutBucketLogging Bucket PUT ["logging"] Any NotBuilt
+    PutBucketMetricsConfiguration Bucket PUT ["metrics"] Any NotBuilt
+    PutBucketNotificationConfiguration Bucket PUT ["notification"] Any NotBuilt
+    PutBucketOwnershipControls Bucket PUT ["ownershipControls"] Any NotBuilt
+    PutBucketPolicy Bucket PUT ["policy"] Any NotBuilt
+    PutBucketReplication Bucket PUT ["replication"] Any NotBuilt
+    PutBucketRequestPayment Bucket PUT ["requestPayment"] Any NotBuilt
+    PutBucketTagging Bucket PUT ["tagging"] Any Built
+    PutBucketVersioning Bucket PUT ["versioning"] Any Built
+    PutBucketWebsite Bucket PUT ["website"] Any NotBuilt
+    PutObjectLockConfiguration Bucket PUT ["object-lock"] Any Fixed
+    PutPublicAccessBlock Bucket PUT ["publicAccessBlock"] Any Built
+    UpdateBucketMetadataAnnotationTableConfiguration Bucket PUT ["metadataAnnotationTable"] Any NotBuilt
+    UpdateBucketMetadataInventoryTableConfiguration Bucket PUT ["metadataInventoryTable"] Any NotBuilt
+    UpdateBucketMetadataJournalTableConfiguration Bucket PUT ["metadataJournalTable"] Any NotBuilt
+    CreateBucket Bucket PUT [] Any Built
+    CreateBucketMetadataConfiguration Bucket POST ["metadataConfiguration"] Any NotBuilt
+    CreateBucketMetadataTableConfiguration Bucket POST ["metadataTable"] Any NotBuilt
+    DeleteObjects Bucket POST ["delete"] Any Built
+    PostObject Bucket POST [] Any NotBuilt
+    DeleteBucketAnalyticsConfiguration Bucket DELETE ["analytics"] Any NotBuilt
+    DeleteBucketCors Bucket DELETE ["cors"] Any Fixed
+    DeleteBucketEncryption Bucket DELETE ["encryption"] Any Built
+    DeleteBucketIntelligentTieringConfiguration Bucket DELETE ["intelligent-tiering"] Any NotBuilt
+    DeleteBucketInventoryConfiguration Bucket DELETE ["inventory"] Any NotBuilt
+    DeleteBucketLifecycle Bucket DELETE ["lifecycle"] Any Fixed
+    DeleteBucketMetadataConfiguration Bucket DELETE ["metadataConfiguration"] Any NotBuilt
+    DeleteBucketMetadataTableConfiguration Bucket DELETE ["metadataTable"] Any NotBuilt
+    DeleteBucketMetricsConfiguration Bucket DELETE ["metrics"] Any NotBuilt
+    DeleteBucketOwnershipControls Bucket DELETE ["ownershipControls"] Any NotBuilt
+    DeleteBucketPolicy Bucket DELETE ["policy"] Any Fixed
+    DeleteBucketReplication Bucket DELETE ["replication"] Any Fixed
+    DeleteBucketTagging Bucket DELETE ["tagging"] Any Built
+    DeleteBucketWebsite Bucket DELETE ["website"] Any Fixed
+    DeletePublicAccessBlock Bucket DELETE ["publicAccessBlock"] Any Built
+    DeleteBucket Bucket DELETE [] Any Built
+    PreflightBucket Bucket OPTIONS [] Any Fixed
+    GetObjectAnnotation Object GET ["annotation" "annotationName"] Any NotBuilt
+    GetObjectAcl Object GET ["acl"] Any Built
+    GetObjectAttributes Object GET ["attributes"] Any Built
+    GetObjectLegalHold Object GET ["legal-hold"] Any Fixed
+    GetObjectRetention Object GET ["retention"] Any Fixed
+    GetObjectTagging Object GET ["tagging"] Any Built
+    GetObjectTorrent Object GET ["torrent"] Any NotBuilt
+    ListObjectAnnotations Object GET ["annotation"] Any NotBuilt
+    ListParts Object GET ["uploadId"] Any Built
+    GetObject Object GET [] Any Built
+    HeadObject Object HEAD [] Any Built
+    UploadPartCopy Object PUT ["partNumber" "uploadId"] Copy Built
+    UploadPart Object PUT ["partNumber" "uploadId"] Any Built
+    PutObjectAcl Object PUT ["acl"] Any Fixed
+    PutObjectAnnotation Object PUT ["annotation"] Any NotBuilt
+    PutObjectLegalHold Object PUT ["legal-hold"] Any Fixed
+    PutObjectRetention Object PUT ["retention"] Any Fixed
+    PutObjectTagging Object PUT ["tagging"] Any Built
+    RenameObject Object PUT ["renameObject"] Any NotBuilt
+    UpdateObjectEncryption Object PUT ["encryption"] Any NotBuilt
+    CopyObject Object PUT [] Copy Built
+    PutObject Object PUT [] Any Built
+    SelectObjectContent Object POST ["select" "select-type=2"] Any NotBuilt
+    CompleteMultipartUpload Object POST ["uploadId"] Any Built
+    CreateMultipartUpload Object POST ["uploads"] Any Built
+    RestoreObject Object POST ["restore"] Any NotBuilt
+    AbortMultipartUpload Object DELETE ["uploadId"] Any Built
+    DeleteObjectAnnotation Object DELETE ["annotation"] Any NotBuilt
+    DeleteObjectTagging Object DELETE ["tagging"] Any Built
+    DeleteObject Object DELETE [] Any Built
+    PreflightObject Object OPTIONS [] Any Fixed
+}
+
+impl Operation {
+    /// The operation that `method` asks of a resource of `scope`.
+    ///
+    /// # Errors
+    ///
+    /// `MethodNotAllowed` when no operation has this method there.
+    pub(crate) fn choose(
+        scope: Scope,
+        method: &Method,
+        query: &Query,
+        has_copy_source: bool,
+    ) -> S3Result<Self> {
+        let row = ROWS.iter().find(|row| row.fits(scope, method, query, has_copy_source));
+        row.map(|row| row.operation).ok_or_else(|| {
+            S3Error::new(ErrorCode::MethodNotAllowed)
+                .field("Method", method.as_str())
+                .field("ResourceType", scope.resource_type())
+        })
+    }
+}
+
+impl Scope {
+    /// AWS's word in `<ResourceType>`.
+    fn resource_type(self) -> &'static str {
+        match self {
+            Self::Service => "SERVICE",
+            Self::Bucket => "BUCKET",
+            Self::Object => "OBJECT",
+        }
+    }
+}
+
+impl Row {
+    fn fits(&self, scope: Scope, method: &Method, query: &Query, has_copy_source: bool) -> bool {
+        self.scope == scope
+            && self.method == *method
+            && (self.source == Source::Any || has_copy_source)
+            && self.query.iter().all(|wanted| match wanted.split_once('=') {
+                Some((name, value)) => query.value(name) == Some(value),
+                None => query.has(wanted),
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(method: Method, scope: Scope, query: &str, copies: bool, expected: &str) {
+        let parsed = Query::parse(query).unwrap();
+        let chosen = Operation::choose(scope, &method, &parsed, copies);
+        let shown = chosen.map_or_else(|error| error.code().as_str(), Operation::as_str);
+        assert_eq!(shown, expected, "{method} {scope:?} ?{query}");
+    }
+
+    #[test]
+    fn requests_choose_operations() {
+        use Scope::{Bucket, Object, Service};
+        let rows = [
+            (Method::GET, Service, "", false, "ListBuckets"),
+            (Method::POST, Service, "", false, "QueryRequest"),
+            (Method::DELETE, Service, "", false, "MethodNotAllowed"),
+            (Method::GET, Bucket, "", false, "ListObjects"),
+            (Method::GET, Bucket, "list-type=2&prefix=a", false, "ListObjectsV2"),
+            (Method::GET, Bucket, "list-type=1", false, "ListObjects"),
+            (Method::GET, Bucket, "versions", false, "ListObjectVersions"),
+            (Method::GET, Bucket, "uploads=", false, "ListMultipartUploads"),
+            (Method::GET, Bucket, "metrics", false, "ListBucketMetricsConfigurations"),
+            (Method::GET, Bucket, "metrics&id=1", false, "GetBucketMetricsConfiguration"),
+            (Method::GET, Bucket, "unknown", false, "ListObjects"),
+            (Method::HEAD, Bucket, "", false, "HeadBucket"),
+            (Method::PUT, Bucket, "", false, "CreateBucket"),
+            (Method::PUT, Bucket, "versioning", false, "PutBucketVersioning"),
+            (Method::POST, Bucket, "delete", false, "DeleteObjects"),
+            (Method::POST, Bucket, "", false, "PostObject"),
+            (Method::DELETE, Bucket, "", false, "DeleteBucket"),
+            (Method::DELETE, Bucket, "tagging", false, "DeleteBucketTagging"),
+            (Method::GET, Object, "x-id=GetObject", false, "GetObject"),
+            (Method::GET, Object, "partNumber=1", false, "GetObject"),
+            (Method::GET, Object, "uploadId=u", false, "ListParts"),
+            (Method::GET, Object, "tagging", false, "GetObjectTagging"),
+            (Method::HEAD, Object, "", false, "HeadObject"),
+            (Method::PUT, Object, "x-id=PutObject", false, "PutObject"),
+            (Method::PUT, Object, "", true, "CopyObject"),
+            (Method::PUT, Object, "partNumber=1&uploadId=u", false, "UploadPart"),
+            (Method::PUT, Object, "partNumber=1&uploadId=u", true, "UploadPartCopy"),
+            (Method::PUT, Object, "acl", false, "PutObjectAcl"),
+            (Method::POST, Object, "uploads", false, "CreateMultipartUpload"),
+            (Method::POST, Object, "uploadId=u", false, "CompleteMultipartUpload"),
+            (Method::POST, Object, "select&select-type=2", false, "SelectObjectContent"),
+            (Method::POST, Object, "", false, "MethodNotAllowed"),
+            (Method::DELETE, Object, "uploadId=u", false, "AbortMultipartUpload"),
+            (Method::DELETE, Object, "versionId=v", false, "DeleteObject"),
+            (Method::PATCH, Object, "", false, "MethodNotAllowed"),
+        ];
+        for (method, scope, query, copies, expected) in rows {
+            check(method, scope, query, copies, expected);
+        }
+    }
+
+    #[test]
+    fn every_row_can_be_reached() {
+        for row in ROWS {
+            let query = Query::parse(&row.query.join("&")).unwrap();
+            let copies = row.source == Source::Copy;
+            let chosen = Operation::choose(row.scope, &row.method, &query, copies).unwrap();
+            assert_eq!(chosen, row.operation);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! One request from end to end: route, authenticate, run the operation, dress the answer.
+//!
+//! Nothing of the body is read before the signature of the head is verified, so a client that sent
+//! `Expect: 100-continue` is refused before it sends anything.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header, request};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use ring::rand::SystemRandom;
+use tidelock_auth::sigv4::PayloadMode;
+use tidelock_store::{Clock, Store};
+
+use crate::authn::{Authenticated, Authenticator, host_of};
+use crate::call::Call;
+use crate::checksum;
+use crate::config::S3Config;
+use crate::date;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::ops;
+use crate::payload::{Announced, Framing, Payload, WireBody};
+use crate::query::Query;
+use crate::query_api;
+use crate::request_id::RequestId;
+use crate::response::{Response, StreamError};
+use crate::route::{Address, Operation, Scope};
+
+const S3: &[&str] = &["s3"];
+const SERVER: &str = "Tidelock";
+const DECODED_CONTENT_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
+pub(crate) const COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
+pub(crate) const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
+
+/// Who is at the other end of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
+}
+
+/// The S3 protocol over a store.
+pub struct S3Service {
+    pub(crate) store: Arc<Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) config: S3Config,
+    authenticator: Arc<Authenticator>,
+    random: SystemRandom,
+}
+
+impl S3Service {
+    /// A service over `store`. Does no I/O.
+    pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>, config: S3Config) -> Self {
+        let authenticator =
+            Arc::new(Authenticator::new(Arc::clone(&store), Arc::clone(&clock)));
+        Self { store, clock, config: config.normalized(), authenticator, random: SystemRandom::new() }
+    }
+
+    /// What verifies signatures, for the other protocols on the same listener.
+    pub fn authenticator(&self) -> Arc<Authenticator> {
+        Arc::clone(&self.authenticator)
+    }
+
+    /// Answers one request.
+    ///
+    /// The answer's extensions hold the [`Operation`], if one was recognised, the [`RequestId`], and
+    /// the [`ErrorCode`] of a refusal.
+    pub async fn handle<B>(&self, request: Request<B>, peer: Peer) -> Response
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<StreamError>,
+    {
+        let id = RequestId::generate(&self.random);
+        let (parts, body) = request.into_parts();
+        let body = body.map_err(Into::into).boxed_unsync();
+        let method = parts.method.clone();
+        let mut response = match self.route(&parts) {
+            Err(error) => error.into_response(&method, parts.uri.path(), &id),
+            Ok(routed) => {
+                let operation = routed.operation;
+                let resource = routed.address.resource();
+                let result = self.run(parts, body, peer, routed, &id).await;
+                let mut response = result.unwrap_or_else(|error| {
+                    log_failure(operation, &id, &error);
+                    error.into_response(&method, &resource, &id)
+                });
+                if response.extensions().get::<Operation>().is_none() {
+                    response.extensions_mut().insert(operation);
+                }
+                response
+            }
+        };
+        self.dress(&mut response, id);
+        response
+    }
+
+    fn route(&self, parts: &request::Parts) -> S3Result<Routed> {
+        let query = Query::parse(parts.uri.query().unwrap_or_default())?;
+        let host = host_of(&parts.headers, &parts.uri);
+        let address = Address::parse(host, parts.uri.path(), &self.config.domains)?;
+        let copies = parts.headers.contains_key(COPY_SOURCE);
+        let operation = Operation::choose(address.scope(), &parts.method, &query, copies)?;
+        Ok(Routed { query, address, operation })
+    }
+
+    async fn run(
+        &self,
+        parts: request::Parts,
+        body: WireBody,
+        peer: Peer,
+        routed: Routed,
+        id: &RequestId,
+    ) -> S3Result<Response> {
+        match routed.operation {
+            Operation::QueryRequest => return query_api::handle(self, parts, body, id).await,
+            Operation::PreflightBucket | Operation::PreflightObject => {
+                return Err(S3Error::new(ErrorCode::AccessForbidden)
+                    .field("Method", parts.method.as_str())
+                    .field("ResourceType", "BUCKET"));
+            }
+            _ => {}
+        }
+        let caller = match self.authenticator.authenticate(&parts, S3, None).await {
+            Ok(Some(caller)) => Ok(caller),
+            Ok(None) => Err(S3Error::new(ErrorCode::AccessDenied)),
+            Err(error) => Err(error),
+        };
+        let caller = match caller {
+            Ok(caller) => caller,
+            Err(error) if routed.operation == Operation::HeadBucket => {
+                return Err(self.with_region(error, &routed.address).await);
+            }
+            Err(error) => return Err(error),
+        };
+        let Authenticated { principal, payload_mode, chunk_signer, .. } = caller;
+        let (framing, content_bytes) = match payload_mode {
+            PayloadMode::Chunked { trailer, .. } => {
+                let decoded_bytes = decoded_content_length(&parts.headers)?;
+                let names = checksum::trailer_names(&parts.headers);
+                let announced =
+                    Announced { decoded_bytes, trailer: if trailer { names } else { Vec::new() } };
+                let signer = chunk_signer.map(Box::new);
+                (Framing::Chunked { announced, signer }, Some(decoded_bytes))
+            }
+            PayloadMode::SignedHash(sha256) => {
+                (Framing::Plain { sha256: Some(sha256) }, content_length(&parts.headers))
+            }
+            PayloadMode::Unsigned | PayloadMode::Undeclared => {
+                (Framing::Plain { sha256: None }, content_length(&parts.headers))
+            }
+        };
+        let idle_timeout = self.config.body_idle_timeout;
+        let payload = Payload::new(body, framing, content_bytes, idle_timeout);
+        let Routed { query, address, operation } = routed;
+        let mut call = Call {
+            service: self,
+            operation,
+            principal,
+            method: parts.method,
+            headers: parts.headers,
+            query,
+            address,
+            peer,
+            id: id.clone(),
+            payload,
+        };
+        call.check_expected_owner()?;
+        ops::dispatch(&mut call).await.map_err(|error| call.name_subject(error))
+    }
+
+    /// The region of a bucket is told to anybody, since clients need it to sign
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html>).
+    async fn with_region(&self, error: S3Error, address: &Address) -> S3Error {
+        let name = address.bucket.as_deref().unwrap_or_default().parse();
+        let Ok(name) = name else { return error };
+        match self.store.bucket_region(&name).await {
+            Ok(Some(region)) => error.header(BUCKET_REGION, self.region_header(&region)),
+            Ok(None) => error,
+            Err(failure) => S3Error::from(failure),
+        }
+    }
+
+    /// The region a bucket is in: its own, or the service's.
+    pub(crate) fn region_header(&self, region: &str) -> HeaderValue {
+        let region = if region.is_empty() { &self.config.region } else { region };
+        HeaderValue::from_str(region).unwrap_or(HeaderValue::from_static("us-east-1"))
+    }
+
+    fn dress(&self, response: &mut Response, id: RequestId) {
+        id.insert_into(response.headers_mut());
+        let headers = response.headers_mut();
+        headers.insert(header::SERVER, HeaderValue::from_static(SERVER));
+        if let Ok(date) = HeaderValue::from_str(&date::http_date(self.clock.now())) {
+            headers.insert(header::DATE, date);
+        }
+        response.extensions_mut().insert(id);
+    }
+}
+
+impl std::fmt::Debug for S3Service {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("S3Service").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// A request whose resource and operation are known.
+struct Routed {
+    query: Query,
+    address: Address,
+    operation: Operation,
+}
+
+fn decoded_content_length(headers: &HeaderMap) -> S3Result<u64> {
+    let value = headers.get(DECODED_CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let value = value.ok_or(S3Error::new(ErrorCode::MissingContentLength))?;
+    value.trim().parse().map_err(|_| {
+        S3Error::invalid_argument(
+            "Invalid x-amz-decoded-content-length",
+            DECODED_CONTENT_LENGTH.as_str(),
+            value,
+        )
+    })
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// Failures of ours are logged here, once; refusals are the access log's.
+fn log_failure(operation: Operation, id: &RequestId, error: &S3Error) {
+    if error.code().status().is_server_error() && error.code() != ErrorCode::NotImplemented {
+        tracing::error!(
+            s3.operation = operation.as_str(),
+            s3.code = error.code().as_str(),
+            request.id = id.request_id(),
+            "request failed: {}",
+            error.cause().unwrap_or(error.message())
+        );
+    }
+}

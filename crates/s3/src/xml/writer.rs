@@ -1,0 +1,153 @@
+//! Writes XML text: elements in order, escaped; knows no document.
+
+use std::fmt::Write as _;
+
+use super::S3_NAMESPACE;
+
+const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+const INITIAL_CAPACITY_BYTES: usize = 512;
+
+/// A document being written. Elements nest by closures, so they always close.
+#[derive(Debug)]
+pub(crate) struct XmlWriter {
+    out: String,
+}
+
+impl XmlWriter {
+    /// A document with only its declaration yet.
+    pub(crate) fn document() -> Self {
+        let mut out = String::with_capacity(INITIAL_CAPACITY_BYTES);
+        out.push_str(DECLARATION);
+        Self { out }
+    }
+
+    /// A whole document whose root is in the S3 namespace.
+    pub(crate) fn s3_document(root: &str, inside: impl FnOnce(&mut Self)) -> String {
+        Self::document_in(root, S3_NAMESPACE, inside)
+    }
+
+    /// A whole document whose root is in `namespace`.
+    pub(crate) fn document_in(
+        root: &str,
+        namespace: &str,
+        inside: impl FnOnce(&mut Self),
+    ) -> String {
+        let mut xml = Self::document();
+        xml.element_with(root, &[("xmlns", namespace)], inside);
+        xml.finish()
+    }
+
+    /// `<name>…</name>`.
+    pub(crate) fn element(&mut self, name: &str, inside: impl FnOnce(&mut Self)) {
+        self.element_with(name, &[], inside);
+    }
+
+    /// `<name attribute="value">…</name>`.
+    pub(crate) fn element_with(
+        &mut self,
+        name: &str,
+        attributes: &[(&str, &str)],
+        inside: impl FnOnce(&mut Self),
+    ) {
+        self.out.push('<');
+        self.out.push_str(name);
+        for (attribute, value) in attributes {
+            self.out.push(' ');
+            self.out.push_str(attribute);
+            self.out.push_str("=\"");
+            escape(&mut self.out, value);
+            self.out.push('"');
+        }
+        self.out.push('>');
+        inside(self);
+        self.out.push_str("</");
+        self.out.push_str(name);
+        self.out.push('>');
+    }
+
+    /// `<name>text</name>`.
+    pub(crate) fn text(&mut self, name: &str, text: &str) {
+        self.element(name, |xml| xml.characters(text));
+    }
+
+    /// `<name>text</name>`, if there is one.
+    pub(crate) fn optional(&mut self, name: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text(name, text);
+        }
+    }
+
+    /// `<name>value</name>` for numbers and booleans.
+    pub(crate) fn value(&mut self, name: &str, value: impl std::fmt::Display) {
+        self.text(name, &value.to_string());
+    }
+
+    /// Escaped text inside the current element.
+    pub(crate) fn characters(&mut self, text: &str) {
+        escape(&mut self.out, text);
+    }
+
+    /// The document.
+    pub(crate) fn finish(self) -> String {
+        self.out
+    }
+}
+
+/// Control characters become references, as AWS writes them: a raw carriage return would be read
+/// back as a line feed, and a strict reader is told to ask for `encoding-type=url` instead.
+fn escape(out: &mut String, text: &str) {
+    let mut copied = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let replacement = match byte {
+            b'&' => "&amp;",
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            b'"' => "&quot;",
+            0..=0x1F if byte != b'\n' && byte != b'\t' => "",
+            _ => continue,
+        };
+        out.push_str(&text[copied..at]);
+        copied = at + 1;
+        if replacement.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "&#x{byte:x};");
+        } else {
+            out.push_str(replacement);
+        }
+    }
+    out.push_str(&text[copied..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        let mut out = String::new();
+        escape(&mut out, text);
+        assert_eq!(out, expected, "{text:?}");
+    }
+
+    #[test]
+    fn text_is_escaped() {
+        check("plain ünïcode", "plain ünïcode");
+        check("a<b>&\"c'", "a&lt;b&gt;&amp;&quot;c'");
+        check("\u{1}\r\n\t", "&#x1;&#xd;\n\t");
+        check("&", "&amp;");
+        check("", "");
+    }
+
+    #[test]
+    fn elements_nest() {
+        let xml = XmlWriter::s3_document("Root", |xml| {
+            xml.text("A", "1");
+            xml.element("B", |xml| xml.value("C", true));
+            xml.optional("D", None);
+        });
+        assert_eq!(
+            xml,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Root xmlns=\"http://s3.amazonaws.com/doc/\
+             2006-03-01/\"><A>1</A><B><C>true</C></B></Root>"
+        );
+    }
+}

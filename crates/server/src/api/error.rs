@@ -1,0 +1,94 @@
+//! The API's errors: the one place here that speaks status codes.
+
+use http::{Method, StatusCode};
+use serde::Serialize;
+use tidelock_s3::S3Error;
+use tidelock_store::{IdentityError, StorageError};
+
+use super::{Answer, json};
+
+/// An error as it is answered.
+#[derive(Debug, Serialize)]
+pub(super) struct ApiError {
+    #[serde(skip)]
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl ApiError {
+    pub(super) fn anonymous() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "AccessDenied", "the request is not signed")
+    }
+
+    pub(super) fn payload_mismatch() -> Self {
+        let message = "the body is not the one that was signed";
+        Self::new(StatusCode::BAD_REQUEST, "XAmzContentSHA256Mismatch", message)
+    }
+
+    pub(super) fn unsigned_payload() -> Self {
+        let message = "the body must be signed: send its SHA-256 as x-amz-content-sha256";
+        Self::new(StatusCode::BAD_REQUEST, "InvalidRequest", message)
+    }
+
+    pub(super) fn no_such_path(path: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NoSuchPath", &format!("there is nothing at {path}"))
+    }
+
+    pub(super) fn method_not_allowed(method: &Method) -> Self {
+        let message = format!("{method} does nothing here");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", &message)
+    }
+
+    pub(super) fn malformed(reason: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "MalformedRequest", reason)
+    }
+
+    pub(super) fn too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLarge", "the document is too large")
+    }
+
+    /// What the caller sees and the log counts.
+    pub(super) fn answer(self, operation: &'static str) -> Answer {
+        let code = self.code;
+        Answer { response: json(self.status, &self), operation, code }
+    }
+
+    fn new(status: StatusCode, code: &'static str, message: &str) -> Self {
+        Self { status, code, message: message.to_owned() }
+    }
+}
+
+impl From<S3Error> for ApiError {
+    fn from(error: S3Error) -> Self {
+        Self::new(error.code().status(), error.code().as_str(), error.message())
+    }
+}
+
+impl From<IdentityError> for ApiError {
+    fn from(error: IdentityError) -> Self {
+        let (status, code) = match &error {
+            IdentityError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
+            IdentityError::NoSuchUser => (StatusCode::NOT_FOUND, "NoSuchUser"),
+            IdentityError::UserExists => (StatusCode::CONFLICT, "UserExists"),
+            IdentityError::InvalidUserName => (StatusCode::BAD_REQUEST, "InvalidUserName"),
+            IdentityError::NoSuchKey => (StatusCode::NOT_FOUND, "NoSuchKey"),
+            IdentityError::InUse(_) => (StatusCode::CONFLICT, "UserInUse"),
+            IdentityError::Storage(StorageError::Overloaded(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "SlowDown")
+            }
+            IdentityError::Storage(StorageError::Unavailable(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
+            }
+            IdentityError::Storage(StorageError::Corrupt(_)) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
+            }
+        };
+        if let IdentityError::Storage(cause) = &error {
+            // The cause is the operator's, not the caller's.
+            tracing::error!(error = %cause, "the identity store failed");
+            return Self::new(status, code, "the store cannot do this now");
+        }
+        Self::new(status, code, &error.to_string())
+    }
+}

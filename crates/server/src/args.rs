@@ -1,0 +1,144 @@
+//! What the operator typed: the flags of `tidelock serve`, none of them filled in.
+//!
+//! Every setting has one name in three spellings: `--tls-cert`, `TIDELOCK_TLS_CERT` and, in the
+//! TOML file, `tls_cert`. This file knows the names and the types; it does not know which spelling
+//! wins, what the defaults are or which combinations make sense (`config` does).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Settings of the server; each also as `TIDELOCK_<NAME>` and as a key of the TOML file.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct ServeArgs {
+    /// Directory of all data [default: ./tidelock-data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:9000]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// TOML file with the same settings; environment variables and flags win over it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// PEM file with the certificate chain; read again when it changes and on SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the private key of the certificate
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Base host name of virtual-host style requests (`BUCKET.NAME`); may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub domain: Vec<String>,
+    /// Region that buckets are in [default: us-east-1]
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// Make this bucket and a user for it at start, and print a Terraform backend block
+    #[arg(long, value_name = "BUCKET")]
+    pub bootstrap: Option<String>,
+    /// File with the keys that wrap all data keys [default: keyring in the data directory]
+    #[arg(long, value_name = "FILE")]
+    pub keyring: Option<PathBuf>,
+    /// Answer conditional requests exactly as AWS does, 501 for unsupported ones included
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub strict_aws_conditions: Option<bool>,
+    /// Allow a listener without TLS on an address that other machines reach
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub allow_plain_http: Option<bool>,
+    /// Access key id of root; without one the first start generates a pair
+    #[arg(long, value_name = "ID")]
+    pub root_access_key: Option<String>,
+    /// File that holds the access key id of root
+    #[arg(long, value_name = "FILE")]
+    pub root_access_key_file: Option<PathBuf>,
+    /// Secret of root. Hidden: a flag shows in process lists, so use the variable or the file.
+    #[arg(long, value_name = "SECRET", hide = true)]
+    pub root_secret_key: Option<String>,
+    /// File that holds the secret access key of root
+    #[arg(long, value_name = "FILE")]
+    pub root_secret_key_file: Option<PathBuf>,
+    /// Bearer token that `/_/metrics` asks for [default: none, open to who reaches the listener]
+    #[arg(long, value_name = "TOKEN")]
+    pub metrics_token: Option<String>,
+    /// File that holds the bearer token of `/_/metrics`
+    #[arg(long, value_name = "FILE")]
+    pub metrics_token_file: Option<PathBuf>,
+    /// How log lines look [default: text]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// Log filter: error, warn, info, debug, trace, or directives per module [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// Connections open at once; further ones wait to be accepted [default: 4096]
+    #[arg(long, value_name = "COUNT")]
+    pub connections_max: Option<usize>,
+    /// Requests in work at once; further ones get 503 SlowDown [default: 1024]
+    #[arg(long, value_name = "COUNT")]
+    pub requests_max: Option<usize>,
+    /// Time for a TLS handshake and for the headers of a request, seconds [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    pub header_timeout_s: Option<u64>,
+    /// Longest pause of a client in the middle of a body, seconds [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    pub body_timeout_s: Option<u64>,
+}
+
+/// How log lines look.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl ServeArgs {
+    /// These settings, and those of `lower` where this one says nothing.
+    ///
+    /// A secret and its `*_file` are one setting: naming either hides both of the lower layer.
+    #[must_use]
+    pub fn or(self, lower: Self) -> Self {
+        let (root_access_key, root_access_key_file) = secret_or(
+            (self.root_access_key, self.root_access_key_file),
+            (lower.root_access_key, lower.root_access_key_file),
+        );
+        let (root_secret_key, root_secret_key_file) = secret_or(
+            (self.root_secret_key, self.root_secret_key_file),
+            (lower.root_secret_key, lower.root_secret_key_file),
+        );
+        let (metrics_token, metrics_token_file) = secret_or(
+            (self.metrics_token, self.metrics_token_file),
+            (lower.metrics_token, lower.metrics_token_file),
+        );
+        Self {
+            data: self.data.or(lower.data),
+            listen: self.listen.or(lower.listen),
+            config: self.config.or(lower.config),
+            tls_cert: self.tls_cert.or(lower.tls_cert),
+            tls_key: self.tls_key.or(lower.tls_key),
+            domain: if self.domain.is_empty() { lower.domain } else { self.domain },
+            region: self.region.or(lower.region),
+            bootstrap: self.bootstrap.or(lower.bootstrap),
+            keyring: self.keyring.or(lower.keyring),
+            strict_aws_conditions: self.strict_aws_conditions.or(lower.strict_aws_conditions),
+            allow_plain_http: self.allow_plain_http.or(lower.allow_plain_http),
+            root_access_key,
+            root_access_key_file,
+            root_secret_key,
+            root_secret_key_file,
+            metrics_token,
+            metrics_token_file,
+            log_format: self.log_format.or(lower.log_format),
+            log_level: self.log_level.or(lower.log_level),
+            connections_max: self.connections_max.or(lower.connections_max),
+            requests_max: self.requests_max.or(lower.requests_max),
+            header_timeout_s: self.header_timeout_s.or(lower.header_timeout_s),
+            body_timeout_s: self.body_timeout_s.or(lower.body_timeout_s),
+        }
+    }
+}
+
+type SecretOrFile = (Option<String>, Option<PathBuf>);
+
+fn secret_or(own: SecretOrFile, lower: SecretOrFile) -> SecretOrFile {
+    if own.0.is_some() || own.1.is_some() { own } else { lower }
+}

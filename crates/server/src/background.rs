@@ -1,0 +1,83 @@
+//! What a server does besides answering: looks after its certificate and sweeps its store.
+//!
+//! Each loop ends when the server drains; the server waits for all of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidelock_store::Store;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use crate::metrics::Metrics;
+use crate::tls::Certificate;
+
+/// Pause between looks at the certificate's files.
+const CERTIFICATE_POLL: Duration = Duration::from_secs(5);
+/// Pause between sweeps; the first is at start.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Takes a new certificate over when its files change, and on SIGHUP.
+pub(crate) async fn watch_certificate(
+    certificate: Arc<Certificate>,
+    metrics: Arc<Metrics>,
+    mut draining: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut poll = tokio::time::interval(CERTIFICATE_POLL);
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let asked = tokio::select! {
+            _ = draining.wait_for(|draining| *draining) => return Ok(()),
+            _ = hangup.recv() => true,
+            _ = poll.tick() => false,
+        };
+        if !asked && !certificate.is_outdated() {
+            continue;
+        }
+        let reloaded = certificate.reload();
+        metrics.certificate_reloaded(reloaded.is_ok());
+        match reloaded {
+            Ok(()) => tracing::info!("the certificate was read again"),
+            Err(error) => {
+                tracing::error!(error = %error, "the new certificate is refused, the old one kept");
+            }
+        }
+    }
+}
+
+/// Ignores SIGHUP where there is no certificate to read again: its default is to end the process.
+pub(crate) async fn ignore_hangup(mut draining: watch::Receiver<bool>) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = draining.wait_for(|draining| *draining) => return Ok(()),
+            _ = hangup.recv() => tracing::info!("SIGHUP: there is no certificate to read again"),
+        }
+    }
+}
+
+/// Removes what no object needs any more.
+pub(crate) async fn sweep(
+    store: Arc<Store>,
+    mut draining: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = draining.wait_for(|draining| *draining) => return Ok(()),
+            _ = interval.tick() => {}
+        }
+        let swept = tokio::select! {
+            // A sweep that is cut off is taken up by the next one.
+            _ = draining.wait_for(|draining| *draining) => return Ok(()),
+            swept = store.sweep() => swept,
+        };
+        match swept {
+            Ok(report) => tracing::debug!(?report, "swept"),
+            Err(error) => tracing::error!(error = %error, "a sweep failed"),
+        }
+    }
+}

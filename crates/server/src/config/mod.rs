@@ -1,0 +1,350 @@
+//! What the operator meant: flags over environment over file over defaults, checked as a whole.
+//!
+//! Settings are data here; nothing is opened, bound or generated. Printing a [`Config`] shows no
+//! secret.
+
+mod layer;
+mod secret;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use secret::Secret;
+
+use crate::args::{LogFormat, ServeArgs};
+
+/// Where data goes unless told otherwise.
+const DATA_DEFAULT: &str = "./tidelock-data";
+/// Loopback, because nothing is safe on a network before TLS is set up.
+const LISTEN_DEFAULT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9000);
+/// The region clients name when they have no opinion.
+const REGION_DEFAULT: &str = "us-east-1";
+/// Name of the keyring file in the data directory.
+const KEYRING_FILE: &str = "keyring";
+/// Enough for a large CI fleet with pooled connections, below usual descriptor limits.
+const CONNECTIONS_MAX_DEFAULT: usize = 4096;
+/// Bounds memory: each request in work holds a few buffers of at most 1 MiB.
+const REQUESTS_MAX_DEFAULT: usize = 1024;
+const HEADER_TIMEOUT_S_DEFAULT: u64 = 60;
+const BODY_TIMEOUT_S_DEFAULT: u64 = 60;
+/// Nobody means a timeout of more than an hour.
+const TIMEOUT_S_MAX: u64 = 3600;
+/// AWS: access key ids have 16-128 characters; shorter root ids are allowed for home labs.
+const ACCESS_KEY_LENGTH: std::ops::RangeInclusive<usize> = 3..=128;
+/// A root secret shorter than this is refused.
+const SECRET_LENGTH_MIN: usize = 8;
+
+/// A checked configuration of one server.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Directory of all data.
+    pub data: PathBuf,
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Certificate and key, when the listener speaks TLS.
+    pub tls: Option<TlsFiles>,
+    /// Base host names of virtual-host style requests, lowercase.
+    pub domains: Vec<String>,
+    /// Region that buckets are in.
+    pub region: String,
+    /// Bucket to make at start.
+    pub bootstrap: Option<String>,
+    /// File with the keys that wrap all data keys.
+    pub keyring: PathBuf,
+    /// Whether conditional requests are answered exactly as AWS does.
+    pub strict_aws_conditions: bool,
+    /// Root's key pair, when the operator gives one.
+    pub root: Option<RootCredentials>,
+    /// Bearer token of `/_/metrics`.
+    pub metrics_token: Option<Secret>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Log filter directives.
+    pub log_level: String,
+    /// What the listener takes on at once, and for how long.
+    pub limits: ListenerLimits,
+}
+
+/// Where certificate chain and private key are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM file with the certificate chain, the server's own first.
+    pub cert: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// The key pair of root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootCredentials {
+    /// Access key id.
+    pub access_key: String,
+    /// Secret access key.
+    pub secret_key: Secret,
+}
+
+/// What the listener takes on at once, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerLimits {
+    /// Connections open at once.
+    pub connections_max: usize,
+    /// Requests in work at once.
+    pub requests_max: usize,
+    /// Time for a TLS handshake and for the headers of a request.
+    pub header_timeout: Duration,
+    /// Longest pause of a client in the middle of a body.
+    pub body_timeout: Duration,
+}
+
+/// Why the settings make no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A variable has a value that its flag would refuse.
+    #[error("environment: {reason}")]
+    Environment {
+        /// What the flag's parser said.
+        reason: String,
+    },
+    /// The TOML file is malformed or has an unknown key.
+    #[error("configuration file: {reason}")]
+    File {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file named by a setting cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A secret's file is empty.
+    #[error("{name}: {} is empty", path.display())]
+    Empty {
+        /// The setting.
+        name: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Two settings exclude each other.
+    #[error("{first} and {second} exclude each other")]
+    Both {
+        /// One of them.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// A setting needs another one.
+    #[error("{first} needs {second}")]
+    Needs {
+        /// The setting that was given.
+        first: &'static str,
+        /// The setting that is missing.
+        second: &'static str,
+    },
+    /// The listener would send credentials and state over a network in the clear.
+    #[error(
+        "{listen} is reachable by other machines and has no TLS: give --tls-cert and --tls-key, or \
+         --allow-plain-http if something in front of it speaks TLS"
+    )]
+    PlainHttp {
+        /// The address asked for.
+        listen: SocketAddr,
+    },
+    /// A value is out of its range.
+    #[error("{name}: {reason}")]
+    Value {
+        /// The setting.
+        name: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Settles `args` with the environment and the file they name.
+    ///
+    /// # Errors
+    /// [`ConfigError`] says which setting is wrong and what to do about it.
+    pub fn resolve(
+        args: ServeArgs,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let above_file = args.or(layer::from_env(env)?);
+        let file = match &above_file.config {
+            Some(path) => layer::from_toml(&read_text(path)?)?,
+            None => ServeArgs::default(),
+        };
+        Self::from_args(above_file.or(file))
+    }
+
+    fn from_args(args: ServeArgs) -> Result<Self, ConfigError> {
+        let root = root_credentials(&args)?;
+        let metrics_token = Secret::read(
+            "metrics-token",
+            args.metrics_token.clone(),
+            args.metrics_token_file.as_deref(),
+        )?;
+        let limits = listener_limits(&args)?;
+        let tls = match (args.tls_cert, args.tls_key) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+            (Some(_), None) => return Err(needs("tls-cert", "tls-key")),
+            (None, Some(_)) => return Err(needs("tls-key", "tls-cert")),
+            (None, None) => None,
+        };
+        let listen = args.listen.unwrap_or(LISTEN_DEFAULT);
+        let plain_allowed = args.allow_plain_http.unwrap_or(false);
+        if tls.is_none() && !listen.ip().is_loopback() && !plain_allowed {
+            return Err(ConfigError::PlainHttp { listen });
+        }
+        let data = args.data.unwrap_or_else(|| PathBuf::from(DATA_DEFAULT));
+        Ok(Self {
+            keyring: args.keyring.unwrap_or_else(|| data.join(KEYRING_FILE)),
+            data,
+            listen,
+            tls,
+            domains: args.domain.into_iter().map(domain).collect::<Result<_, _>>()?,
+            region: region(args.region.unwrap_or_else(|| REGION_DEFAULT.to_owned()))?,
+            bootstrap: args.bootstrap,
+            strict_aws_conditions: args.strict_aws_conditions.unwrap_or(false),
+            root,
+            metrics_token,
+            log_format: args.log_format.unwrap_or_default(),
+            log_level: args.log_level.unwrap_or_else(|| "info".to_owned()),
+            limits,
+        })
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+}
+
+impl fmt::Display for Config {
+    /// One `key = value` line per setting, in the form of the TOML file; secrets as `(set)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "data = {:?}", self.data)?;
+        writeln!(f, "listen = \"{}\"", self.listen)?;
+        if let Some(tls) = &self.tls {
+            writeln!(f, "tls_cert = {:?}\ntls_key = {:?}", tls.cert, tls.key)?;
+        }
+        writeln!(f, "domain = {:?}", self.domains)?;
+        writeln!(f, "region = {:?}", self.region)?;
+        if let Some(bucket) = &self.bootstrap {
+            writeln!(f, "bootstrap = {bucket:?}")?;
+        }
+        writeln!(f, "keyring = {:?}", self.keyring)?;
+        writeln!(f, "strict_aws_conditions = {}", self.strict_aws_conditions)?;
+        if let Some(root) = &self.root {
+            writeln!(f, "root_access_key = {:?}", root.access_key)?;
+            writeln!(f, "root_secret_key = {:?}", root.secret_key)?;
+        }
+        if let Some(token) = &self.metrics_token {
+            writeln!(f, "metrics_token = {token:?}")?;
+        }
+        writeln!(f, "log_format = {:?}", self.log_format)?;
+        writeln!(f, "log_level = {:?}", self.log_level)?;
+        writeln!(f, "connections_max = {}", self.limits.connections_max)?;
+        writeln!(f, "requests_max = {}", self.limits.requests_max)?;
+        writeln!(f, "header_timeout_s = {}", self.limits.header_timeout.as_secs())?;
+        writeln!(f, "body_timeout_s = {}", self.limits.body_timeout.as_secs())
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+}
+
+fn root_credentials(args: &ServeArgs) -> Result<Option<RootCredentials>, ConfigError> {
+    let access = Secret::read(
+        "root-access-key",
+        args.root_access_key.clone(),
+        args.root_access_key_file.as_deref(),
+    )?;
+    let secret = Secret::read(
+        "root-secret-key",
+        args.root_secret_key.clone(),
+        args.root_secret_key_file.as_deref(),
+    )?;
+    match (access, secret) {
+        (Some(access), Some(secret)) => {
+            let access_key = access.expose().to_owned();
+            let plain = access_key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            if !plain || !ACCESS_KEY_LENGTH.contains(&access_key.len()) {
+                let reason = format!("takes {ACCESS_KEY_LENGTH:?} letters, digits and '_'");
+                return Err(ConfigError::Value { name: "root-access-key", reason });
+            }
+            if secret.expose().len() < SECRET_LENGTH_MIN {
+                let reason = format!("must have at least {SECRET_LENGTH_MIN} characters");
+                return Err(ConfigError::Value { name: "root-secret-key", reason });
+            }
+            Ok(Some(RootCredentials { access_key, secret_key: secret }))
+        }
+        (Some(_), None) => Err(needs("root-access-key", "root-secret-key")),
+        (None, Some(_)) => Err(needs("root-secret-key", "root-access-key")),
+        (None, None) => Ok(None),
+    }
+}
+
+fn needs(first: &'static str, second: &'static str) -> ConfigError {
+    ConfigError::Needs { first, second }
+}
+
+fn listener_limits(args: &ServeArgs) -> Result<ListenerLimits, ConfigError> {
+    Ok(ListenerLimits {
+        connections_max: positive("connections-max", args.connections_max)?
+            .unwrap_or(CONNECTIONS_MAX_DEFAULT),
+        requests_max: positive("requests-max", args.requests_max)?.unwrap_or(REQUESTS_MAX_DEFAULT),
+        header_timeout: timeout(
+            "header-timeout-s",
+            args.header_timeout_s.unwrap_or(HEADER_TIMEOUT_S_DEFAULT),
+        )?,
+        body_timeout: timeout(
+            "body-timeout-s",
+            args.body_timeout_s.unwrap_or(BODY_TIMEOUT_S_DEFAULT),
+        )?,
+    })
+}
+
+fn positive(name: &'static str, value: Option<usize>) -> Result<Option<usize>, ConfigError> {
+    // A semaphore counts to this; nobody needs more.
+    let most = u32::MAX as usize;
+    if value.is_some_and(|value| value == 0 || value > most) {
+        return Err(ConfigError::Value { name, reason: format!("must be 1 to {most}") });
+    }
+    Ok(value)
+}
+
+fn timeout(name: &'static str, seconds: u64) -> Result<Duration, ConfigError> {
+    if seconds == 0 || seconds > TIMEOUT_S_MAX {
+        return Err(ConfigError::Value { name, reason: format!("must be 1 to {TIMEOUT_S_MAX}") });
+    }
+    Ok(Duration::from_secs(seconds))
+}
+
+fn domain(name: String) -> Result<String, ConfigError> {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+    if !plain || name.is_empty() || name.starts_with('.') || name.ends_with('.') {
+        let reason = format!("'{name}' is not a host name (no port, no scheme)");
+        return Err(ConfigError::Value { name: "domain", reason });
+    }
+    Ok(name.to_ascii_lowercase())
+}
+
+fn region(name: String) -> Result<String, ConfigError> {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if !plain || name.is_empty() {
+        let reason = format!("'{name}' takes letters, digits, '-' and '_'");
+        return Err(ConfigError::Value { name: "region", reason });
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests;

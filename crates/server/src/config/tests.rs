@@ -1,0 +1,154 @@
+//! Which layer wins, and which combinations are refused, as rows.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::io::Write as _;
+
+use clap::{Args as _, FromArgMatches as _};
+
+use super::*;
+
+/// What a row gives: flags, variables, lines of the file.
+#[derive(Default)]
+struct Given<'a> {
+    flags: &'a [&'a str],
+    env: &'a [(&'a str, &'a str)],
+    file: &'a str,
+}
+
+fn resolve(given: &Given<'_>) -> Result<Config, ConfigError> {
+    let command = ServeArgs::augment_args(clap::Command::new("serve").no_binary_name(true));
+    let matches = command.try_get_matches_from(given.flags).unwrap();
+    let mut args = ServeArgs::from_arg_matches(&matches).unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(given.file.as_bytes()).unwrap();
+    args.config = Some(file.path().to_owned());
+    Config::resolve(args, &|name| {
+        given.env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    })
+}
+
+fn check(given: Given<'_>, line: &str) {
+    match resolve(&given) {
+        Ok(config) => {
+            let printed = config.to_string();
+            assert!(printed.lines().any(|printed| printed == line), "{line:?} not in\n{printed}");
+        }
+        Err(error) => assert!(error.to_string().contains(line), "{error}: expected {line:?}"),
+    }
+}
+
+#[test]
+fn flag_wins_over_environment_over_file_over_default() {
+    let file = "listen = \"127.0.0.1:3\"";
+    let env = [("TIDELOCK_LISTEN", "127.0.0.1:2")];
+    let flags = ["--listen", "127.0.0.1:1"];
+    check(Given { flags: &flags, env: &env, file }, "listen = \"127.0.0.1:1\"");
+    check(Given { env: &env, file, ..Given::default() }, "listen = \"127.0.0.1:2\"");
+    check(Given { file, ..Given::default() }, "listen = \"127.0.0.1:3\"");
+    check(Given::default(), "listen = \"127.0.0.1:9000\"");
+}
+
+#[test]
+fn every_kind_of_value_has_all_spellings() {
+    let rows: &[(&[&str], (&str, &str), &str, &str)] = &[
+        (
+            &["--domain=a.test", "--domain=b.test"],
+            ("TIDELOCK_DOMAIN", "a.test, b.test"),
+            "domain = [\"a.test\", \"B.test\"]",
+            "domain = [\"a.test\", \"b.test\"]",
+        ),
+        (
+            &["--strict-aws-conditions"],
+            ("TIDELOCK_STRICT_AWS_CONDITIONS", "true"),
+            "strict_aws_conditions = true",
+            "strict_aws_conditions = true",
+        ),
+        (
+            &["--connections-max", "7"],
+            ("TIDELOCK_CONNECTIONS_MAX", "7"),
+            "connections_max = 7",
+            "connections_max = 7",
+        ),
+        (
+            &["--log-format", "json"],
+            ("TIDELOCK_LOG_FORMAT", "json"),
+            "log_format = \"json\"",
+            "log_format = Json",
+        ),
+        (
+            &["--metrics-token", "t"],
+            ("TIDELOCK_METRICS_TOKEN", "t"),
+            "metrics_token = \"t\"",
+            "metrics_token = (set)",
+        ),
+        (&["--data", "d"], ("TIDELOCK_DATA", "d"), "data = \"d\"", "keyring = \"d/keyring\""),
+    ];
+    for (flags, variable, file, line) in rows {
+        check(Given { flags, ..Given::default() }, line);
+        check(Given { env: &[*variable], ..Given::default() }, line);
+        check(Given { file, ..Given::default() }, line);
+    }
+}
+
+#[test]
+fn a_false_flag_wins_over_a_true_variable() {
+    let env = [("TIDELOCK_STRICT_AWS_CONDITIONS", "true")];
+    let flags = ["--strict-aws-conditions=false"];
+    check(
+        Given { flags: &flags, env: &env, ..Given::default() },
+        "strict_aws_conditions = false",
+    );
+}
+
+#[test]
+fn nonsense_is_refused_with_what_to_do() {
+    let rows: &[(Given<'_>, &str)] = &[
+        (Given { flags: &["--listen", "0.0.0.0:9000"], ..Given::default() }, "--allow-plain-http"),
+        (Given { flags: &["--tls-cert", "c"], ..Given::default() }, "tls-cert needs tls-key"),
+        (Given { flags: &["--requests-max", "0"], ..Given::default() }, "requests-max"),
+        (Given { flags: &["--header-timeout-s", "0"], ..Given::default() }, "header-timeout-s"),
+        (Given { flags: &["--domain", "http://x"], ..Given::default() }, "not a host name"),
+        (Given { env: &[("TIDELOCK_LISTEN", "x")], ..Given::default() }, "--listen"),
+        (Given { file: "nope = 1", ..Given::default() }, "unknown key 'nope'"),
+        (Given { file: "config = \"x\"", ..Given::default() }, "unknown key 'config'"),
+        (Given { file: "listen = [1]", ..Given::default() }, "one plain value"),
+        (Given { flags: &["--root-access-key", "root"], ..Given::default() }, "root-secret-key"),
+        (
+            Given {
+                env: &[("TIDELOCK_ROOT_ACCESS_KEY", "root"), ("TIDELOCK_ROOT_SECRET_KEY", "short")],
+                ..Given::default()
+            },
+            "at least 8",
+        ),
+        (
+            Given {
+                flags: &["--metrics-token", "t", "--metrics-token-file", "f"],
+                ..Given::default()
+            },
+            "exclude each other",
+        ),
+    ];
+    for (given, message) in rows {
+        let error = resolve(given).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}: expected {message:?}");
+    }
+}
+
+#[test]
+fn a_secret_comes_from_its_file_without_the_line_end_and_is_never_printed() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"correct horse battery\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let env = [("TIDELOCK_ROOT_ACCESS_KEY", "root"), ("TIDELOCK_ROOT_SECRET_KEY_FILE", path)];
+    let config = resolve(&Given { env: &env, ..Given::default() }).unwrap();
+    let root = config.root.clone().unwrap();
+    assert_eq!(root.secret_key.expose(), "correct horse battery");
+    assert!(!config.to_string().contains("horse"));
+    assert!(!format!("{config:?}").contains("horse"));
+}
+
+#[test]
+fn a_plain_listener_for_others_needs_a_word() {
+    let flags = ["--listen", "0.0.0.0:9000", "--allow-plain-http"];
+    check(Given { flags: &flags, ..Given::default() }, "listen = \"0.0.0.0:9000\"");
+}

@@ -1,0 +1,202 @@
+//! Who answers a request: S3, the JSON API, or the pages for operators.
+//!
+//! Around all of them: a limit on requests in work, one log line and one count each, and a panic
+//! that costs one request only. What an answer says is decided elsewhere.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::FutureExt as _;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tidelock_meta::Clock;
+use tidelock_s3::{ErrorCode, Operation, Peer, ResponseBody, S3Service};
+use tokio::sync::Semaphore;
+
+use crate::api::{self, Answer, Api};
+use crate::config::Secret;
+use crate::metrics::Metrics;
+use crate::observe::{InWork, ObservedBody};
+use crate::target::Target;
+
+/// The media type that Prometheus asks for.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Everything that answers on one listener.
+pub(crate) struct Dispatch {
+    pub(crate) s3: S3Service,
+    pub(crate) api: Api,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) metrics_token: Option<Secret>,
+    pub(crate) domains: Vec<String>,
+    /// One permit for each request in work.
+    pub(crate) slots: Arc<Semaphore>,
+    /// Whether new work is welcome: false until the store is open and from shutdown on.
+    pub(crate) ready: AtomicBool,
+}
+
+/// Counts one connection for as long as it lives.
+pub(crate) struct OpenConnection(Arc<Metrics>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.connections.dec();
+    }
+}
+
+impl Dispatch {
+    /// Answers one request.
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> Response<ObservedBody> {
+        let (target, received_bytes) = (self.target(&request), declared_bytes(&request));
+        let own = target.own;
+        let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
+        let mut in_work = InWork::begin(clock, metrics, target, received_bytes);
+        let method = request.method().clone();
+        let answering = async {
+            if own { self.answer_own(request, &mut in_work).await } else {
+                self.answer_s3(request, peer, &mut in_work).await
+            }
+        };
+        let answer = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_panic| {
+            // The panic hook has logged where and why.
+            refusal(ErrorCode::InternalError, &method)
+        });
+        let Answer { response, operation, code } = answer;
+        let request_id = response.headers().get("x-amz-request-id");
+        let request_id = request_id.and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+        in_work.answered(&request_id, operation, code, response.status());
+        response.map(|body| ObservedBody::new(body, in_work))
+    }
+
+    /// Counts a connection until the result is dropped.
+    pub(crate) fn connection_opened(&self) -> OpenConnection {
+        self.metrics.connections.inc();
+        OpenConnection(self.metrics.clone())
+    }
+
+    fn target(&self, request: &Request<Incoming>) -> Target {
+        // The same choice as the signature's: the header, else HTTP/2's authority.
+        let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let authority = || request.uri().authority().map(http::uri::Authority::as_str);
+        let host = header.or_else(authority).unwrap_or_default();
+        Target::of(host, request.uri().path(), &self.domains)
+    }
+
+    async fn answer_s3(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        in_work: &mut InWork,
+    ) -> Answer {
+        let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+            return refusal(ErrorCode::SlowDown, request.method());
+        };
+        in_work.hold(slot);
+        let response = self.s3.handle(request, peer).await;
+        let operation = response.extensions().get::<Operation>().map(|op| op.as_str());
+        let code = response.extensions().get::<ErrorCode>().map(|code| code.as_str());
+        Answer {
+            operation: operation.unwrap_or("Unknown"),
+            code: code.unwrap_or("OK"),
+            response,
+        }
+    }
+
+    async fn answer_own(&self, request: Request<Incoming>, in_work: &mut InWork) -> Answer {
+        let path = request.uri().path();
+        if path.starts_with(api::PREFIX) {
+            let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+                return refusal(ErrorCode::SlowDown, request.method());
+            };
+            in_work.hold(slot);
+            return self.api.answer(request).await;
+        }
+        // Probes and scrapes must get through when the limit on requests is reached.
+        in_work.quiet();
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return page("UnknownPage", "MethodNotAllowed", StatusCode::METHOD_NOT_ALLOWED, "");
+        }
+        match path {
+            "/_/health/live" => page("HealthLive", "OK", StatusCode::OK, "live\n"),
+            "/_/health/ready" if self.ready.load(Ordering::SeqCst) => {
+                page("HealthReady", "OK", StatusCode::OK, "ready\n")
+            }
+            "/_/health/ready" => {
+                page("HealthReady", "NotReady", StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+            }
+            "/_/metrics" => self.metrics_page(&request),
+            _ => page("UnknownPage", "NotFound", StatusCode::NOT_FOUND, "nothing is here\n"),
+        }
+    }
+
+    fn metrics_page(&self, request: &Request<Incoming>) -> Answer {
+        let authorization = request.headers().get(header::AUTHORIZATION);
+        let given = authorization.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        let allowed = match (&self.metrics_token, given) {
+            (None, _) => true,
+            (Some(token), Some(given)) => equal_in_constant_time(token.expose().as_bytes(), given),
+            (Some(_), None) => false,
+        };
+        if !allowed {
+            let status = StatusCode::UNAUTHORIZED;
+            let mut answer = page("Metrics", "Unauthorized", status, "a bearer token is needed\n");
+            let challenge = HeaderValue::from_static("Bearer");
+            answer.response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            return answer;
+        }
+        let mut answer = page("Metrics", "OK", StatusCode::OK, self.metrics.encode());
+        let media_type = HeaderValue::from_static(OPENMETRICS);
+        answer.response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+        answer
+    }
+}
+
+fn declared_bytes(request: &Request<Incoming>) -> u64 {
+    hyper::body::Body::size_hint(request.body()).exact().unwrap_or(0)
+}
+
+fn page(
+    operation: &'static str,
+    code: &'static str,
+    status: StatusCode,
+    text: impl Into<bytes::Bytes>,
+) -> Answer {
+    let mut response = Response::new(ResponseBody::full(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let text_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    headers.insert(header::CONTENT_TYPE, text_type);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Answer { response, operation, code }
+}
+
+/// An error in S3's form for a request that no service has looked at.
+fn refusal(code: ErrorCode, method: &Method) -> Answer {
+    let body = if *method == Method::HEAD {
+        ResponseBody::empty()
+    } else {
+        ResponseBody::full(format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code>\
+             <Message>{}</Message></Error>",
+            code.as_str(),
+            code.message()
+        ))
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = code.status();
+    let media_type = HeaderValue::from_static("application/xml");
+    response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+    Answer { response, operation: "Unknown", code: code.as_str() }
+}
+
+/// Takes the same time wherever the first difference is.
+fn equal_in_constant_time(left: &[u8], right: &[u8]) -> bool {
+    let difference = left.iter().zip(right).fold(0, |sum, (left, right)| sum | (left ^ right));
+    left.len() == right.len() && std::hint::black_box(difference) == 0
+}

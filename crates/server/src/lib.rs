@@ -1,0 +1,33 @@
+//! Listener, configuration, telemetry and the JSON API of Tidelock.
+//!
+//! This crate wires the others together: it opens the engines, listens, and hands requests to the
+//! S3 service or to what stands under `/_/`. It knows no S3 document and decides no write.
+
+mod api;
+pub mod args;
+pub mod backend_block;
+mod background;
+mod bootstrap;
+pub mod config;
+pub mod credentials;
+mod dispatch;
+mod engine;
+mod error;
+mod listener;
+mod metrics;
+mod observe;
+mod private_file;
+mod serve;
+mod server;
+mod target;
+mod telemetry;
+pub mod tls;
+
+pub use args::ServeArgs;
+pub use config::Config;
+pub use engine::Engines;
+pub use error::ServeError;
+pub use metrics::{Finished, Metrics};
+pub use serve::serve;
+pub use server::{Server, Surroundings};
+pub use telemetry::TelemetryError;

@@ -1,0 +1,227 @@
+//! The numbers at `/_/metrics`, in the OpenMetrics text form that Prometheus reads.
+//!
+//! Names and labels are documented in docs/operating.md. This file counts what it is told; it does
+//! not know what a request is.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use tidelock_meta::local::CommitObserver;
+
+/// Seconds; from an in-memory answer to a slow upload.
+const REQUEST_BUCKETS_S: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+/// Seconds; from a disk with a write cache to one that is about to fail.
+const SYNC_BUCKETS_S: [f64; 10] =
+    [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
+/// Commits that shared a sync.
+const BATCH_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+/// Labels of the request counter.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    operation: &'static str,
+    code: String,
+}
+
+/// Label of the latency histogram: the code would multiply the series for little insight.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OperationLabel {
+    operation: &'static str,
+}
+
+/// All counters of one server.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<OperationLabel, Histogram>,
+    /// Requests whose answer is not yet sent.
+    pub requests_in_flight: Gauge,
+    /// Connections open.
+    pub connections: Gauge,
+    received_bytes: Counter,
+    sent_bytes: Counter,
+    commits: Counter,
+    syncs: Counter,
+    batches: Histogram,
+    sync_durations: Histogram,
+    certificate_reloads: Counter,
+    certificate_reload_failures: Counter,
+}
+
+impl Metrics {
+    /// All at zero.
+    #[allow(clippy::new_without_default, reason = "a registry is made once, on purpose")]
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("tidelock"),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(REQUEST_BUCKETS_S)),
+            requests_in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            received_bytes: Counter::default(),
+            sent_bytes: Counter::default(),
+            commits: Counter::default(),
+            syncs: Counter::<u64, AtomicU64>::default(),
+            batches: Histogram::new(BATCH_BUCKETS),
+            sync_durations: Histogram::new(SYNC_BUCKETS_S),
+            certificate_reloads: Counter::default(),
+            certificate_reload_failures: Counter::default(),
+        };
+        metrics.register_requests();
+        metrics.register_engine();
+        metrics
+    }
+
+    /// One request is over: answered, or given up by its client.
+    pub fn request_finished(&self, finished: &Finished<'_>) {
+        let labels =
+            RequestLabels { operation: finished.operation, code: finished.code.to_owned() };
+        self.requests.get_or_create(&labels).inc();
+        let label = OperationLabel { operation: finished.operation };
+        self.durations.get_or_create(&label).observe(finished.duration.as_secs_f64());
+        self.received_bytes.inc_by(finished.received_bytes);
+        self.sent_bytes.inc_by(finished.sent_bytes);
+    }
+
+    /// The certificate was read again.
+    pub fn certificate_reloaded(&self, worked: bool) {
+        if worked {
+            self.certificate_reloads.inc();
+        } else {
+            self.certificate_reload_failures.inc();
+        }
+    }
+
+    /// The page.
+    pub fn encode(&self) -> String {
+        let mut page = String::new();
+        // Writing to a string does not fail.
+        let _infallible = prometheus_client::encoding::text::encode(&mut page, &self.registry);
+        page
+    }
+
+    fn register_requests(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "requests",
+            "Requests finished, by operation and S3 error code or OK",
+            self.requests.clone(),
+        );
+        registry.register_with_unit(
+            "request_duration",
+            "From the first byte of the headers' handling to the last byte of the answer",
+            Unit::Seconds,
+            self.durations.clone(),
+        );
+        registry.register(
+            "requests_in_flight",
+            "Requests whose answer is not yet sent",
+            self.requests_in_flight.clone(),
+        );
+        registry.register("connections", "Connections open", self.connections.clone());
+        registry.register_with_unit(
+            "received",
+            "Body bytes declared by requests",
+            Unit::Bytes,
+            self.received_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "sent",
+            "Body bytes sent in answers",
+            Unit::Bytes,
+            self.sent_bytes.clone(),
+        );
+        registry.register(
+            "certificate_reloads",
+            "Certificates taken over while running",
+            self.certificate_reloads.clone(),
+        );
+        registry.register(
+            "certificate_reload_failures",
+            "Certificates refused while running, the old one kept",
+            self.certificate_reload_failures.clone(),
+        );
+    }
+
+    fn register_engine(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("meta_commits", "Metadata commits made", self.commits.clone());
+        registry.register("meta_syncs", "Syncs to disk for commits", self.syncs.clone());
+        registry.register(
+            "meta_commit_batch_size",
+            "Commits that shared one group",
+            self.batches.clone(),
+        );
+        registry.register_with_unit(
+            "meta_sync_duration",
+            "Time of the syncs of one group",
+            Unit::Seconds,
+            self.sync_durations.clone(),
+        );
+    }
+}
+
+impl CommitObserver for Metrics {
+    fn group_committed(&self, batches: usize, sync_time: Duration, syncs: u64) {
+        self.commits.inc_by(batches as u64);
+        self.syncs.inc_by(syncs);
+        self.batches.observe(batches as f64);
+        self.sync_durations.observe(sync_time.as_secs_f64());
+    }
+}
+
+/// What is counted of a request that is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Finished<'a> {
+    /// S3 operation name, or the name of ours.
+    pub operation: &'static str,
+    /// Error code, or `OK`.
+    pub code: &'a str,
+    /// From the arrival of the headers to the last byte sent.
+    pub duration: Duration,
+    /// Body bytes of the request.
+    pub received_bytes: u64,
+    /// Body bytes of the answer.
+    pub sent_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_names_what_the_documentation_names() {
+        let metrics = Metrics::new();
+        metrics.group_committed(3, Duration::from_millis(2), 1);
+        metrics.request_finished(&Finished {
+            operation: "PutObject",
+            code: "OK",
+            duration: Duration::from_millis(3),
+            received_bytes: 10,
+            sent_bytes: 20,
+        });
+        let page = metrics.encode();
+        let expected = [
+            "tidelock_requests_total{operation=\"PutObject\",code=\"OK\"} 1",
+            "tidelock_request_duration_seconds_count{operation=\"PutObject\"} 1",
+            "tidelock_requests_in_flight 0",
+            "tidelock_connections 0",
+            "tidelock_received_bytes_total 10",
+            "tidelock_sent_bytes_total 20",
+            "tidelock_meta_commits_total 3",
+            "tidelock_meta_syncs_total 1",
+            "tidelock_meta_commit_batch_size_sum 3.0",
+            "tidelock_meta_sync_duration_seconds_count 1",
+        ];
+        for line in expected {
+            assert!(page.lines().any(|found| found == line), "{line} not in\n{page}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! One request from its arrival to the last byte of its answer: counted, timed and logged once.
+//!
+//! The log line carries what filters well and nothing that is secret: no query string, no header,
+//! no body.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::{Body, Frame, SizeHint};
+use tidelock_meta::Clock;
+use tidelock_s3::{ResponseBody, StreamError};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::metrics::{Finished, Metrics};
+use crate::target::Target;
+
+/// Code of a request whose client went away before its answer began.
+const CODE_GONE: &str = "ClientGone";
+/// Code of an answer that broke off in the middle.
+const CODE_BROKEN: &str = "AnswerBroken";
+/// What nginx logs for a client that went away; no client ever sees it.
+const STATUS_GONE: u16 = 499;
+
+/// A request in work. Dropping it ends it, whatever became of it.
+pub(crate) struct InWork {
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    started: Duration,
+    target: Target,
+    received_bytes: u64,
+    request_id: String,
+    operation: &'static str,
+    code: &'static str,
+    status: u16,
+    sent_bytes: u64,
+    quiet: bool,
+    slot: Option<OwnedSemaphorePermit>,
+}
+
+impl InWork {
+    /// A request whose headers have just arrived.
+    pub(crate) fn begin(
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        target: Target,
+        received_bytes: u64,
+    ) -> Self {
+        metrics.requests_in_flight.inc();
+        Self {
+            started: clock.monotonic(),
+            clock,
+            metrics,
+            target,
+            received_bytes,
+            request_id: String::new(),
+            operation: "Unknown",
+            code: CODE_GONE,
+            status: STATUS_GONE,
+            sent_bytes: 0,
+            quiet: false,
+            slot: None,
+        }
+    }
+
+    /// Holds a place among the requests in work until the answer is sent.
+    pub(crate) fn hold(&mut self, slot: OwnedSemaphorePermit) {
+        self.slot = Some(slot);
+    }
+
+    /// Logs at debug level only: probes and scrapes come every few seconds.
+    pub(crate) fn quiet(&mut self) {
+        self.quiet = true;
+    }
+
+    /// The answer begins.
+    pub(crate) fn answered(
+        &mut self,
+        request_id: &str,
+        operation: &'static str,
+        code: &'static str,
+        status: StatusCode,
+    ) {
+        request_id.clone_into(&mut self.request_id);
+        self.operation = operation;
+        self.code = code;
+        self.status = status.as_u16();
+    }
+
+    fn log(&self, duration: Duration) {
+        let duration_ms = duration.as_secs_f64() * 1e3;
+        let (bucket, key) = (self.target.bucket.as_deref(), self.target.key.as_deref());
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    request.id = %self.request_id,
+                    op = self.operation,
+                    bucket,
+                    key,
+                    status = self.status,
+                    code = self.code,
+                    duration_ms,
+                    bytes.received = self.received_bytes,
+                    bytes.sent = self.sent_bytes,
+                    "request"
+                )
+            };
+        }
+        if self.status >= 500 {
+            line!(warn);
+        } else if self.quiet {
+            line!(debug);
+        } else {
+            line!(info);
+        }
+    }
+}
+
+impl Drop for InWork {
+    fn drop(&mut self) {
+        let duration = self.clock.monotonic().saturating_sub(self.started);
+        self.metrics.requests_in_flight.dec();
+        self.metrics.request_finished(&Finished {
+            operation: self.operation,
+            code: self.code,
+            duration,
+            received_bytes: self.received_bytes,
+            sent_bytes: self.sent_bytes,
+        });
+        self.log(duration);
+    }
+}
+
+/// An answer's body that ends its request when the last byte is out, or the client has gone.
+pub(crate) struct ObservedBody {
+    body: ResponseBody,
+    request: InWork,
+}
+
+impl ObservedBody {
+    pub(crate) fn new(body: ResponseBody, request: InWork) -> Self {
+        Self { body, request }
+    }
+}
+
+impl Body for ObservedBody {
+    type Data = Bytes;
+    type Error = StreamError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
+        let polled = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        match &polled {
+            Some(Ok(frame)) => {
+                self.request.sent_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+            }
+            Some(Err(error)) => {
+                self.request.code = CODE_BROKEN;
+                tracing::error!(
+                    request.id = %self.request.request_id,
+                    error = %error,
+                    "an answer broke off"
+                );
+            }
+            None => {}
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,87 @@
+//! Files for the owner's eyes only: written whole or not at all, and refused when others can read
+//! them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+/// Only the owner may read a file.
+const FILE_MODE: u32 = 0o600;
+/// Only the owner may look into a directory.
+const DIRECTORY_MODE: u32 = 0o700;
+/// Bits that must not be set.
+const MODE_OF_OTHERS: u32 = 0o077;
+
+/// The text of the file at `path`; `None` when there is no such file.
+///
+/// # Errors
+/// The file cannot be read, or is open to other users.
+pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(path, &error)),
+    };
+    if metadata.permissions().mode() & MODE_OF_OTHERS != 0 {
+        let reason = format!("{} is open to other users; chmod 600 it", path.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    }
+    fs::read_to_string(path).map(Some).map_err(|error| at(path, &error))
+}
+
+/// Puts `text` at `path`, durably; what was there is replaced.
+///
+/// # Errors
+/// The directory cannot be written.
+pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    write_in_place(&temporary, text).map_err(|error| at(&temporary, &error))?;
+    fs::rename(&temporary, path).map_err(|error| at(path, &error))?;
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Makes the directory at `path` and what is above it, if they are missing.
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(DIRECTORY_MODE).create(path).map_err(|error| at(path, &error))
+}
+
+fn write_in_place(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(FILE_MODE).open(path)?;
+    // The mode above counts only for a new file; a leftover may have any.
+    file.set_permissions(fs::Permissions::from_mode(FILE_MODE))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// The same error, naming the file.
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_private_and_what_is_open_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        assert_eq!(read(&path).unwrap(), None);
+        fs::write(path.with_extension("new"), "a leftover that others can read").unwrap();
+        write(&path, "first").unwrap();
+        write(&path, "second").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, FILE_MODE);
+        assert_eq!(read(&path).unwrap().as_deref(), Some("second"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
+}

@@ -1,0 +1,231 @@
+//! One server: opened, listening, running until it is told to stop, drained and closed.
+//!
+//! It can run in any process, a test's included; signals and printing are `serve`'s.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tidelock_meta::{Clock, SystemClock};
+use tidelock_s3::{Authenticator, S3Config, S3Service};
+use tidelock_store::{Entropy, Store, StoreConfig, SystemEntropy};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::api::Api;
+use crate::backend_block::Backend;
+use crate::background;
+use crate::bootstrap;
+use crate::config::Config;
+use crate::credentials::{self, KeyPair, Root};
+use crate::dispatch::Dispatch;
+use crate::engine::Engines;
+use crate::error::ServeError;
+use crate::listener::{self, Listening};
+use crate::metrics::Metrics;
+use crate::tls::Certificate;
+
+/// Requests in work get this long to end once the server drains; supervisors kill after 30 s.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// A server that listens; requests wait until it [runs](Server::run).
+pub struct Server {
+    config: Config,
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    certificate: Option<Arc<Certificate>>,
+    dispatch: Arc<Dispatch>,
+    store: Arc<Store>,
+    root: Root,
+    close: Box<dyn FnOnce() + Send>,
+}
+
+/// What a server takes instead of reaching for it.
+pub struct Surroundings {
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Gives randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Surroundings {
+    /// The machine's own clock and randomness, and counters at zero.
+    pub fn of_machine() -> Self {
+        Self {
+            clock: Arc::new(SystemClock::new()),
+            entropy: Arc::new(SystemEntropy::new()),
+            metrics: Arc::new(Metrics::new()),
+        }
+    }
+}
+
+impl Server {
+    /// Opens the data directory of `config`, generates what a first start needs, and listens.
+    ///
+    /// # Errors
+    /// [`ServeError`] says what is in the way.
+    pub async fn bind(config: Config) -> Result<Self, ServeError> {
+        let around = Surroundings::of_machine();
+        let (clock, metrics) = (around.clock.clone(), around.metrics.clone());
+        let engines = Engines::open(&config, clock, &*around.entropy, metrics).await?;
+        Self::bind_over(config, around, engines).await
+    }
+
+    /// The same over engines of the caller's choice; the data directory only keeps credentials.
+    ///
+    /// # Errors
+    /// [`ServeError`] says what is in the way.
+    pub async fn bind_over(
+        config: Config,
+        around: Surroundings,
+        engines: Engines,
+    ) -> Result<Self, ServeError> {
+        let root = credentials::root(config.root.clone(), &config.data, &*around.entropy)
+            .map_err(ServeError::Credentials)?;
+        let certificate = config.tls.clone().map(Certificate::load).transpose()?;
+        let store = Arc::new(open_store(&root, &around, engines.meta, engines.blobs, engines.keyring));
+        let dispatch = Arc::new(open_dispatch(&config, &store, &around));
+        let address = config.listen;
+        let listen = |source| ServeError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let local_addr = listener.local_addr().map_err(listen)?;
+        let close = engines.close;
+        Ok(Self { config, listener, local_addr, certificate, dispatch, store, root, close })
+    }
+
+    /// The address it listens on, with the port that the system gave for port 0.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Root's key pair, and where it was stored if this start generated it.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// The store behind it.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Where it listens, as a URL: `http://127.0.0.1:9000`.
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.config.scheme(), self.local_addr)
+    }
+
+    /// Makes `bucket` ready for Terraform, if it is not, with a user and key pair of its own.
+    ///
+    /// # Errors
+    /// [`ServeError::Bootstrap`] when the bucket is another user's, or the store fails.
+    pub async fn bootstrap(&self, bucket: &str) -> Result<(Backend, KeyPair), ServeError> {
+        let pair = bootstrap::bootstrap(&self.store, bucket, &self.config.data).await?;
+        let backend = Backend {
+            bucket: bucket.to_owned(),
+            region: self.config.region.clone(),
+            endpoint: self.endpoint_for_clients(),
+        };
+        Ok((backend, pair))
+    }
+
+    /// Serves until `shutdown` is done; then takes nothing new, lets requests end for up to 25 s,
+    /// and closes the store.
+    ///
+    /// # Errors
+    /// The system refused something a server cannot be without. The store is closed even then.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let (drain, draining) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let (metrics, store) = (self.dispatch.metrics.clone(), self.store.clone());
+        tasks.spawn(background::sweep(store, draining.clone()));
+        let tls = match &self.certificate {
+            Some(certificate) => {
+                let watched = certificate.clone();
+                tasks.spawn(background::watch_certificate(watched, metrics, draining.clone()));
+                Some(TlsAcceptor::from(certificate.server_config()?))
+            }
+            None => {
+                tasks.spawn(background::ignore_hangup(draining.clone()));
+                None
+            }
+        };
+        let (dispatch, limits) = (self.dispatch.clone(), self.config.limits);
+        let listening = Listening { dispatch, tls, limits, draining };
+        let accepting = tokio::spawn(listener::accept(self.listener, listening));
+        self.dispatch.ready.store(true, Ordering::SeqCst);
+
+        shutdown.await;
+        tracing::info!("draining");
+        self.dispatch.ready.store(false, Ordering::SeqCst);
+        drain.send_replace(true);
+        let connections = accepting.await.map_err(std::io::Error::other)?;
+        drain_connections(connections).await;
+        while let Some(ended) = tasks.join_next().await {
+            if let Ok(Err(error)) = ended {
+                tracing::error!(error = %error, "a background task had failed");
+            }
+        }
+        let close = self.close;
+        tokio::task::spawn_blocking(close).await.map_err(std::io::Error::other)?;
+        tracing::info!("closed");
+        Ok(())
+    }
+
+    /// A URL that clients can use where the listening address is not one: the first domain stands
+    /// for "every address", and the certificate knows names, not addresses.
+    fn endpoint_for_clients(&self) -> String {
+        let port = self.local_addr.port();
+        let unspecified = self.local_addr.ip().is_unspecified();
+        match self.config.domains.first() {
+            Some(domain) if unspecified || self.config.tls.is_some() => {
+                format!("{}://{domain}:{port}", self.config.scheme())
+            }
+            _ if unspecified => format!("{}://127.0.0.1:{port}", self.config.scheme()),
+            _ => self.url(),
+        }
+    }
+}
+
+fn open_store(
+    root: &Root,
+    around: &Surroundings,
+    meta: Arc<dyn tidelock_meta::MetaStore>,
+    blobs: Arc<dyn tidelock_blob::BlobStore>,
+    keyring: tidelock_store::Keyring,
+) -> Store {
+    let (clock, entropy) = (around.clock.clone(), around.entropy.clone());
+    let secret = zeroize::Zeroizing::new(root.credentials.secret_key.expose().to_owned());
+    Store::new(meta, blobs, keyring, clock, entropy, StoreConfig::default())
+        .with_root(&root.credentials.access_key, secret)
+}
+
+fn open_dispatch(config: &Config, store: &Arc<Store>, around: &Surroundings) -> Dispatch {
+    let s3_config = S3Config {
+        region: config.region.clone(),
+        domains: config.domains.clone(),
+        strict_aws_conditions: config.strict_aws_conditions,
+    };
+    let authenticator = Authenticator::new(store.clone(), around.clock.clone());
+    Dispatch {
+        s3: S3Service::new(store.clone(), around.clock.clone(), s3_config),
+        api: Api::new(store.clone(), authenticator),
+        clock: around.clock.clone(),
+        metrics: around.metrics.clone(),
+        metrics_token: config.metrics_token.clone(),
+        domains: config.domains.clone(),
+        slots: Arc::new(Semaphore::new(config.limits.requests_max)),
+        ready: AtomicBool::new(false),
+    }
+}
+
+async fn drain_connections(mut connections: JoinSet<()>) {
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN_TIMEOUT, ended).await.is_err() {
+        tracing::warn!(connections = connections.len(), "requests are cut off");
+        connections.shutdown().await;
+    }
+}

@@ -1,0 +1,77 @@
+//! What a request is about, as far as dispatch and the log need to know.
+//!
+//! The S3 service parses the address again, strictly, and decides by that; here a name that cannot
+//! be decoded is merely logged with its odd bytes replaced.
+
+use percent_encoding::percent_decode_str;
+
+/// Path of everything that is Tidelock's own; no bucket can have this name.
+const OWN_PREFIX: &str = "/_/";
+
+/// Bucket and key of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// Whether the path is one of Tidelock's own.
+    pub(crate) own: bool,
+    pub(crate) bucket: Option<String>,
+    pub(crate) key: Option<String>,
+}
+
+impl Target {
+    /// `path` as sent, `domains` in lower case.
+    pub(crate) fn of(host: &str, path: &str, domains: &[String]) -> Self {
+        if let Some(bucket) = bucket_of_host(host, domains) {
+            // Here the whole path is a key, `/_/` or not.
+            return Self { own: false, bucket: Some(bucket), key: decode(path.trim_start_matches('/')) };
+        }
+        if path.starts_with(OWN_PREFIX) {
+            return Self { own: true, ..Self::default() };
+        }
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        Self { own: false, bucket: decode(bucket), key: decode(key) }
+    }
+}
+
+fn bucket_of_host(host: &str, domains: &[String]) -> Option<String> {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.to_ascii_lowercase();
+    let buckets = domains.iter().filter_map(|domain| name.strip_suffix(domain)?.strip_suffix('.'));
+    let bucket = buckets.min_by_key(|bucket| bucket.len())?;
+    (!bucket.is_empty()).then(|| bucket.to_owned())
+}
+
+fn decode(text: &str) -> Option<String> {
+    let decoded = percent_decode_str(text).decode_utf8_lossy();
+    (!text.is_empty()).then(|| decoded.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_paths_are_own_only_where_they_are_not_keys() {
+        let domains = ["s3.test".to_owned()];
+        let rows: &[(&str, &str, bool, Option<&str>, Option<&str>)] = &[
+            ("127.0.0.1:9000", "/_/health/live", true, None, None),
+            ("s3.test", "/_/metrics", true, None, None),
+            ("b.s3.test:443", "/_/metrics", false, Some("b"), Some("_/metrics")),
+            ("h", "/", false, None, None),
+            ("h", "/b", false, Some("b"), None),
+            ("h", "/b/env%3A/k", false, Some("b"), Some("env:/k")),
+            ("h", "/_", false, Some("_"), None),
+        ];
+        for (host, path, own, bucket, key) in rows {
+            let expected = Target {
+                own: *own,
+                bucket: bucket.map(str::to_owned),
+                key: key.map(str::to_owned),
+            };
+            assert_eq!(Target::of(host, path, &domains), expected, "{host} {path}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Reading a body back, range by range.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tidelock_blob::{BlobError, BlobId, BlobReader};
+use tidelock_meta::ReadLevel;
+use tidelock_meta::record::{body, version::Body};
+
+use super::seal::{
+    CHUNK_BYTES, ChunkCipher, DataKey, SEALED_CHUNK_BYTES, TAG_BYTES, chunk_count, place_of,
+};
+use super::source::{BodyError, BodySource};
+use crate::Store;
+use crate::error::StorageError;
+
+/// Sealed chunks that one read of a blob asks for: half a MiB.
+const CHUNKS_PER_READ: u64 = 16;
+
+/// A stretch of bytes that one data key seals: a whole body, or a part of a multipart object.
+pub(crate) struct Segment {
+    pub(crate) body: Body,
+    pub(crate) size: u64,
+    pub(crate) data_key: DataKey,
+    /// Which of its bytes are wanted.
+    pub(crate) wanted: Range<u64>,
+}
+
+/// Why a segment cannot be opened.
+pub(crate) enum OpenError {
+    /// Its rows or its blob are not there: the object was replaced meanwhile, or is damaged.
+    Gone,
+    /// The store failed.
+    Storage(StorageError),
+}
+
+impl From<StorageError> for OpenError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+enum Chunks {
+    Inline(VecDeque<Bytes>),
+    Blob(Box<dyn BlobReader>),
+}
+
+/// A segment whose bytes can be read.
+pub(crate) struct OpenSegment {
+    chunks: Chunks,
+    cipher: ChunkCipher,
+    size: u64,
+    wanted: Range<u64>,
+}
+
+impl Store {
+    /// Makes sure that a segment is there. After that it stays readable, whoever deletes it.
+    pub(crate) async fn open_segment(&self, segment: Segment) -> Result<OpenSegment, OpenError> {
+        let Segment { body, size, data_key, wanted } = segment;
+        let (id, chunks) = match body {
+            Body::Empty => ([0; 16], Chunks::Inline(VecDeque::new())),
+            Body::Inline { id, .. } => (id, Chunks::Inline(self.read_rows(id, &wanted).await?)),
+            Body::Blob { id } => match self.blobs.open(BlobId(id)).await {
+                Ok(reader) => (id, Chunks::Blob(reader)),
+                Err(BlobError::NotFound) => return Err(OpenError::Gone),
+                Err(error) => return Err(StorageError::from(error).into()),
+            },
+            Body::Parts { .. } => {
+                return Err(StorageError::Corrupt("a part has parts".to_owned()).into());
+            }
+        };
+        Ok(OpenSegment { chunks, cipher: ChunkCipher::new(&data_key, id), size, wanted })
+    }
+
+    async fn read_rows(
+        &self,
+        id: [u8; 16],
+        wanted: &Range<u64>,
+    ) -> Result<VecDeque<Bytes>, OpenError> {
+        let first = wanted.start / CHUNK_BYTES as u64;
+        let end = chunk_count(wanted.end);
+        let keys: Vec<_> = (first..end)
+            .filter_map(|chunk| u32::try_from(chunk).ok())
+            .map(|chunk| body::key(id, chunk))
+            .collect();
+        let rows = self.meta.get(&keys, ReadLevel::Latest).await.map_err(StorageError::from)?;
+        rows.into_iter().map(|row| row.map(|row| row.value).ok_or(OpenError::Gone)).collect()
+    }
+}
+
+impl OpenSegment {
+    /// The next bytes; none at the end of what is wanted.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
+        if self.wanted.is_empty() {
+            return Ok(None);
+        }
+        let first = self.wanted.start / CHUNK_BYTES as u64;
+        let (count, sealed) = match &mut self.chunks {
+            Chunks::Inline(rows) => {
+                let row = rows.pop_front();
+                (1, row.ok_or_else(|| StorageError::Corrupt("a body is too short".to_owned()))?)
+            }
+            Chunks::Blob(reader) => {
+                let end = chunk_count(self.wanted.end).min(first + CHUNKS_PER_READ);
+                (end - first, read_sealed(reader.as_mut(), first, end, self.size).await?)
+            }
+        };
+        let plain = self.open_chunks(first, count, &sealed)?;
+        let skip = (self.wanted.start - first * CHUNK_BYTES as u64) as usize;
+        let left = (self.wanted.end - self.wanted.start) as usize;
+        let end = plain.len().min(skip + left);
+        if end <= skip {
+            return Err(StorageError::Corrupt("a body is too short".to_owned()));
+        }
+        self.wanted.start += (end - skip) as u64;
+        Ok(Some(Bytes::from(plain).slice(skip..end)))
+    }
+
+    fn open_chunks(&self, first: u64, count: u64, sealed: &[u8]) -> Result<Vec<u8>, StorageError> {
+        let mut plain = Vec::with_capacity(sealed.len());
+        for (number, chunk) in (first..first + count).zip(sealed.chunks(SEALED_CHUNK_BYTES)) {
+            let mut chunk = chunk.to_vec();
+            self.cipher.open(place_of(number, self.size)?, &mut chunk)?;
+            if count == 1 {
+                return Ok(chunk);
+            }
+            plain.extend_from_slice(&chunk);
+        }
+        Ok(plain)
+    }
+}
+
+async fn read_sealed(
+    reader: &mut dyn BlobReader,
+    first: u64,
+    end: u64,
+    size: u64,
+) -> Result<Bytes, StorageError> {
+    let sealed_size = size + chunk_count(size) * TAG_BYTES as u64;
+    let start = first * SEALED_CHUNK_BYTES as u64;
+    let stop = (end * SEALED_CHUNK_BYTES as u64).min(sealed_size);
+    Ok(reader.read_at(start, (stop - start) as usize).await?)
+}
+
+/// Reads the segments of an object one after the other.
+pub struct ObjectReader {
+    store: Arc<Store>,
+    current: Option<OpenSegment>,
+    rest: VecDeque<Segment>,
+    remaining: u64,
+}
+
+impl ObjectReader {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        current: Option<OpenSegment>,
+        rest: VecDeque<Segment>,
+    ) -> Self {
+        let length = |wanted: &Range<u64>| wanted.end - wanted.start;
+        let remaining = current.as_ref().map_or(0, |open| length(&open.wanted))
+            + rest.iter().map(|segment| length(&segment.wanted)).sum::<u64>();
+        Self { store, current, rest, remaining }
+    }
+
+    /// Bytes still to come.
+    pub fn remaining_bytes(&self) -> u64 {
+        self.remaining
+    }
+
+    /// The next bytes; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// When stored bytes are damaged or cannot be read. What was given before is right all the same.
+    pub async fn next_bytes(&mut self) -> Result<Option<Bytes>, StorageError> {
+        loop {
+            if let Some(open) = &mut self.current
+                && let Some(bytes) = open.next().await?
+            {
+                self.remaining -= bytes.len() as u64;
+                return Ok(Some(bytes));
+            }
+            let Some(segment) = self.rest.pop_front() else { return Ok(None) };
+            self.current = match self.store.open_segment(segment).await {
+                Ok(open) => Some(open),
+                Err(OpenError::Gone) => {
+                    return Err(StorageError::Corrupt("a part of the body is gone".to_owned()));
+                }
+                Err(OpenError::Storage(error)) => return Err(error),
+            };
+        }
+    }
+}
+
+impl std::fmt::Debug for ObjectReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ObjectReader").field("remaining", &self.remaining).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl BodySource for ObjectReader {
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        self.next_bytes().await.map_err(|error| BodyError(Box::new(error)))
+    }
+}

@@ -1,0 +1,54 @@
+//! Changes of a bucket's configuration.
+
+use tidelock_meta::record::bucket::{self, DefaultEncryption, PublicAccessBlock, Versioning};
+use tidelock_meta::{Batch, OpId};
+
+use super::OpenBucket;
+use crate::Store;
+use crate::commit::Plan;
+use crate::error::BucketError;
+use crate::identity::Principal;
+use crate::name::BucketName;
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BucketChange {
+    /// PutBucketVersioning. It cannot go back to [`Versioning::Unversioned`].
+    Versioning(Versioning),
+    /// Put or DeleteBucketEncryption.
+    Encryption(Option<DefaultEncryption>),
+    /// Put or DeletePublicAccessBlock.
+    PublicAccessBlock(Option<PublicAccessBlock>),
+    /// Put or DeleteBucketTagging.
+    Tags(Option<Vec<(String, String)>>),
+}
+
+impl Store {
+    /// Makes the change.
+    pub async fn change_bucket(
+        &self,
+        principal: &Principal,
+        name: &BucketName,
+        change: &BucketChange,
+    ) -> Result<(), BucketError> {
+        let op_id = OpId(self.random());
+        self.update(&[bucket::key(name.as_str())], |view| {
+            let open = OpenBucket::of(name, view.rows[0].as_ref(), principal)?;
+            let mut row = open.row.clone();
+            row.deleting = false;
+            match change {
+                BucketChange::Versioning(versioning) => row.versioning = *versioning,
+                BucketChange::Encryption(encryption) => row.encryption = *encryption,
+                BucketChange::PublicAccessBlock(block) => row.public_access_block = *block,
+                BucketChange::Tags(tags) => row.tags.clone_from(tags),
+            }
+            if row == open.row {
+                return Ok(Plan::Answer(()));
+            }
+            let mut batch = Batch::new(op_id);
+            open.replace(&mut batch, &row);
+            Ok(Plan::Commit(batch, ()))
+        })
+        .await
+    }
+}

@@ -1,0 +1,72 @@
+//! CreateBucket: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>.
+
+use tidelock_meta::record::BucketId;
+use tidelock_meta::record::bucket::{self, BucketRow, Versioning};
+use tidelock_meta::{Batch, OpId};
+
+use super::Bucket;
+use crate::Store;
+use crate::commit::Plan;
+use crate::error::CreateBucketError;
+use crate::identity::Principal;
+use crate::name::BucketName;
+
+impl Store {
+    /// Makes a bucket that belongs to `principal`.
+    ///
+    /// # Errors
+    ///
+    /// When somebody has a bucket of that name, or the caller has too many.
+    pub async fn create_bucket(
+        &self,
+        principal: &Principal,
+        name: &BucketName,
+        region: &str,
+        tags: Option<Vec<(String, String)>>,
+    ) -> Result<Bucket, CreateBucketError> {
+        let owned = self.count_buckets(principal).await?;
+        let row = BucketRow {
+            id: BucketId(self.random()),
+            owner: principal.canonical_id.clone(),
+            created_ms: self.now(),
+            region: region.to_owned(),
+            versioning: Versioning::Unversioned,
+            deleting: false,
+            public_access_block: None,
+            encryption: None,
+            tags,
+        };
+        let key = bucket::key(name.as_str());
+        let op_id = OpId(row.id.0);
+        self.update(std::slice::from_ref(&key), |view| {
+            if let Some(seen) = &view.rows[0] {
+                let existing = BucketRow::decode(&seen.value)?;
+                let is_own = existing.owner == principal.canonical_id;
+                return Err(match is_own {
+                    true => CreateBucketError::AlreadyOwnedByYou,
+                    false => CreateBucketError::AlreadyExists,
+                });
+            }
+            // Counted before, not in the commit: a limit against accidents, not a quota.
+            if owned >= self.config.buckets_per_user_max {
+                return Err(CreateBucketError::TooManyBuckets);
+            }
+            let mut batch = Batch::new(op_id);
+            batch.expect(key.clone(), None);
+            batch.put(key.clone(), row.encode());
+            Ok(Plan::Commit(batch, ()))
+        })
+        .await?;
+        Ok(Bucket { name: name.as_str().to_owned(), row })
+    }
+
+    async fn count_buckets(&self, principal: &Principal) -> Result<usize, CreateBucketError> {
+        let mut owned = 0;
+        for (_, value) in self.scan_all(bucket::range("")).await? {
+            if BucketRow::decode(&value)?.owner == principal.canonical_id {
+                owned += 1;
+            }
+        }
+        Ok(owned)
+    }
+}

@@ -1,0 +1,109 @@
+//! DeleteBucket: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucket.html>.
+//!
+//! The row is marked first, which fences writers (they check it); then the bucket is looked through;
+//! then the marked row is deleted, at its version. A write that comes in between rewrites the row, so
+//! that the deletion loses: no acknowledged write vanishes with its bucket.
+
+use tidelock_meta::record::bucket::{self, BucketRow};
+use tidelock_meta::record::head::{self, HeadRow};
+use tidelock_meta::record::reclaim::Reclaimed;
+use tidelock_meta::record::{BucketId, version};
+use tidelock_meta::{Batch, Direction, OpId, ReadLevel, successor_of_key};
+
+use super::OpenBucket;
+use crate::Store;
+use crate::commit::Plan;
+use crate::error::{BucketError, DeleteBucketError, StorageError};
+use crate::identity::Principal;
+use crate::name::BucketName;
+
+/// How often writers may call a deletion off before it gives up.
+const DELETE_ATTEMPTS_MAX: u32 = 10;
+/// Rows of one step through the heads of a bucket.
+const HEAD_SCAN_ROWS: usize = 500;
+
+enum Marked {
+    Deleted,
+    Disturbed,
+}
+
+impl Store {
+    /// Deletes an empty bucket. Multipart uploads under way in it are dropped.
+    pub async fn delete_bucket(
+        &self,
+        principal: &Principal,
+        name: &BucketName,
+    ) -> Result<(), DeleteBucketError> {
+        for _ in 0..DELETE_ATTEMPTS_MAX {
+            let id = self.mark_deleting(principal, name, true).await?;
+            let seen = self.read_row(bucket::key(name.as_str())).await?;
+            let open = OpenBucket::of(name, seen.as_ref(), principal)?;
+            if !open.row.deleting || open.row.id != id {
+                continue;
+            }
+            if !self.is_empty(id).await? {
+                self.mark_deleting(principal, name, false).await?;
+                return Err(DeleteBucketError::NotEmpty);
+            }
+            match self.delete_marked(&open).await? {
+                Marked::Deleted => return Ok(()),
+                Marked::Disturbed => {}
+            }
+        }
+        Err(StorageError::Overloaded("writers keep the bucket from being deleted".to_owned())
+            .into())
+    }
+
+    async fn mark_deleting(
+        &self,
+        principal: &Principal,
+        name: &BucketName,
+        deleting: bool,
+    ) -> Result<BucketId, BucketError> {
+        let op_id = OpId(self.random());
+        self.update(&[bucket::key(name.as_str())], |view| {
+            let open = OpenBucket::of(name, view.rows[0].as_ref(), principal)?;
+            let id = open.row.id;
+            if open.row.deleting == deleting {
+                return Ok(Plan::Answer(id));
+            }
+            let mut batch = Batch::new(op_id);
+            open.replace(&mut batch, &BucketRow { deleting, ..open.row.clone() });
+            Ok(Plan::Commit(batch, id))
+        })
+        .await
+    }
+
+    async fn is_empty(&self, id: BucketId) -> Result<bool, StorageError> {
+        let versions = version::range_of_bucket(id, "");
+        if !self.meta.scan(versions, 1, Direction::Forward, ReadLevel::Latest).await?.is_empty() {
+            return Ok(false);
+        }
+        let mut rest = head::range(id, "");
+        loop {
+            let rows = self
+                .meta
+                .scan(rest.clone(), HEAD_SCAN_ROWS, Direction::Forward, ReadLevel::Latest)
+                .await?;
+            for (_, row) in &rows {
+                if HeadRow::decode(&row.value)?.current.is_some() {
+                    return Ok(false);
+                }
+            }
+            match rows.last() {
+                Some((last, _)) if rows.len() == HEAD_SCAN_ROWS => {
+                    rest = rest.starting_at(successor_of_key(last));
+                }
+                Some(_) | None => return Ok(true),
+            }
+        }
+    }
+
+    async fn delete_marked(&self, open: &OpenBucket) -> Result<Marked, StorageError> {
+        let mut batch = Batch::new(OpId(self.random()));
+        batch.expect(open.key.clone(), Some(&open.seen));
+        batch.delete(open.key.clone());
+        self.reclaim(&mut batch, open.row.id.0, Reclaimed::Bucket);
+        Ok(if self.try_commit(batch).await? { Marked::Deleted } else { Marked::Disturbed })
+    }
+}

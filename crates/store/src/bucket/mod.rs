@@ -1,0 +1,66 @@
+//! Buckets: made, looked at, changed, deleted.
+
+mod change;
+mod create;
+mod delete;
+mod list;
+
+use tidelock_meta::record::bucket::{self, BucketRow};
+use tidelock_meta::{Batch, Key, Versioned};
+
+pub use change::BucketChange;
+pub use list::BucketPage;
+
+use crate::error::BucketError;
+use crate::identity::Principal;
+use crate::name::BucketName;
+
+/// A bucket as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// Its row: owner, creation time, configuration.
+    pub row: BucketRow,
+}
+
+/// A bucket that the caller may use, as one operation has read it.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenBucket {
+    key: Key,
+    seen: Versioned,
+    pub(crate) row: BucketRow,
+}
+
+impl OpenBucket {
+    /// The bucket in `seen`, if there is one and `principal` may use it: a bucket belongs to the user
+    /// that made it and is closed to others, but for root.
+    pub(crate) fn of(
+        name: &BucketName,
+        seen: Option<&Versioned>,
+        principal: &Principal,
+    ) -> Result<Self, BucketError> {
+        let Some(seen) = seen else { return Err(BucketError::NoSuchBucket) };
+        let row = BucketRow::decode(&seen.value)?;
+        if !principal.is_root && row.owner != principal.canonical_id {
+            return Err(BucketError::AccessDenied);
+        }
+        Ok(Self { key: bucket::key(name.as_str()), seen: seen.clone(), row })
+    }
+
+    /// Makes `batch` land only while the bucket is as it was read. A write to a bucket that is about to
+    /// be deleted calls that off: DeleteBucket checks the row it has marked, so one of them loses.
+    pub(crate) fn guard(&self, batch: &mut Batch) {
+        batch.expect(self.key.clone(), Some(&self.seen));
+        if self.row.deleting {
+            let row = BucketRow { deleting: false, ..self.row.clone() };
+            batch.put(self.key.clone(), row.encode());
+        }
+    }
+
+    /// Makes `batch` replace the row.
+    fn replace(&self, batch: &mut Batch, row: &BucketRow) {
+        batch.expect(self.key.clone(), Some(&self.seen));
+        batch.put(self.key.clone(), row.encode());
+    }
+}

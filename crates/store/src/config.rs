@@ -1,0 +1,40 @@
+//! Limits and times of the domain. Plain data; `server` fills it.
+
+use std::time::Duration;
+
+/// Settings of a [`crate::Store`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// Bodies up to this many plaintext bytes travel in the commit of their object; larger ones go to
+    /// the blob store first. At most 256 KiB: old and new chunks must fit one batch.
+    pub inline_body_bytes_max: usize,
+    /// Largest single object or part (AWS: 5 GiB).
+    pub put_bytes_max: u64,
+    /// Largest multipart object (AWS: 5 TiB, now 50 TB).
+    pub object_bytes_max: u64,
+    /// Smallest part but the last (AWS: 5 MiB).
+    pub part_bytes_min: u64,
+    /// Buckets a user may own (AWS: 10,000; the old soft limit of 100 is too small for CI).
+    pub buckets_per_user_max: usize,
+    /// A blob that never became an object's body is removed after this long.
+    pub intent_expiry: Duration,
+    /// A replaced body stays readable for readers that have begun for this long.
+    pub reclaim_grace: Duration,
+    /// A repeated CompleteMultipartUpload gets its first answer for this long.
+    pub completed_upload_kept: Duration,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            inline_body_bytes_max: 256 << 10,
+            put_bytes_max: 5 << 30,
+            object_bytes_max: 5 << 40,
+            part_bytes_min: 5 << 20,
+            buckets_per_user_max: 10_000,
+            intent_expiry: Duration::from_secs(24 * 3600),
+            reclaim_grace: Duration::from_secs(600),
+            completed_upload_kept: Duration::from_secs(3600),
+        }
+    }
+}

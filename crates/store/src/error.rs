@@ -1,0 +1,332 @@
+//! What each operation can answer when it does not succeed. Kinds differ by what the caller will do;
+//! causes below the domain are one opaque [`StorageError`].
+
+use tidelock_blob::BlobError;
+use tidelock_meta::MetaError;
+use tidelock_meta::record::DecodeError;
+
+use crate::body::source::BodyError;
+use crate::condition::ConditionFailure;
+use crate::version::DisplayVersion;
+
+/// The store could not do its work. Never a statement about what is stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StorageError {
+    /// Busy: the same request may succeed a moment later (`SlowDown`).
+    #[error("the store is overloaded: {0}")]
+    Overloaded(String),
+    /// Cannot serve now, or the outcome of the write is not known (`ServiceUnavailable`).
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// Stored bytes are damaged or missing (`InternalError`).
+    #[error("stored data is damaged: {0}")]
+    Corrupt(String),
+}
+
+impl From<MetaError> for StorageError {
+    fn from(error: MetaError) -> Self {
+        match error {
+            MetaError::Overloaded => Self::Overloaded(error.to_string()),
+            MetaError::Unknown | MetaError::Unavailable(_) | MetaError::Fenced => {
+                Self::Unavailable(error.to_string())
+            }
+            MetaError::TooLarge(_) | MetaError::Corrupt(_) => Self::Corrupt(error.to_string()),
+        }
+    }
+}
+
+impl From<DecodeError> for StorageError {
+    fn from(error: DecodeError) -> Self {
+        Self::Corrupt(error.to_string())
+    }
+}
+
+impl From<BlobError> for StorageError {
+    fn from(error: BlobError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+/// Why a bucket cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BucketError {
+    /// There is none of that name.
+    #[error("the specified bucket does not exist")]
+    NoSuchBucket,
+    /// It belongs to somebody else.
+    #[error("access denied")]
+    AccessDenied,
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why a bucket was not made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CreateBucketError {
+    /// The caller has made it before.
+    #[error("the bucket is already owned by you")]
+    AlreadyOwnedByYou,
+    /// Somebody else has it.
+    #[error("the bucket name is not available")]
+    AlreadyExists,
+    /// The caller owns as many as allowed.
+    #[error("too many buckets")]
+    TooManyBuckets,
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why a bucket was not deleted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeleteBucketError {
+    /// It cannot be used.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// Objects, versions or delete markers are in it.
+    #[error("the bucket is not empty")]
+    NotEmpty,
+}
+
+/// Why an object was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum PutObjectError {
+    /// The bucket cannot be used.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// A condition of the request does not hold.
+    #[error(transparent)]
+    Condition(#[from] ConditionFailure),
+    /// The body could not be read from the client.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// `Content-MD5` is not the MD5 of the body.
+    #[error("the Content-MD5 did not match what was received")]
+    BadMd5,
+    /// The checksum is not that of the body.
+    #[error("the checksum did not match the calculated checksum")]
+    BadChecksum,
+    /// Over [`crate::StoreConfig::put_bytes_max`].
+    #[error("the body is too large")]
+    TooLarge,
+}
+
+/// Why an object was not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GetObjectError {
+    /// The bucket cannot be used.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// There is no object under the key.
+    #[error("the specified key does not exist")]
+    NoSuchKey {
+        /// The delete marker that is current, if there is one.
+        delete_marker: Option<DisplayVersion>,
+    },
+    /// There is no such version.
+    #[error("the specified version does not exist")]
+    NoSuchVersion,
+    /// The version asked for is a delete marker.
+    #[error("the version is a delete marker")]
+    IsDeleteMarker {
+        /// Its id.
+        version: DisplayVersion,
+        /// `Last-Modified`.
+        modified_ms: i64,
+    },
+}
+
+/// Why an object was not deleted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeleteObjectError {
+    /// The bucket cannot be used.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// A condition of the request does not hold.
+    #[error(transparent)]
+    Condition(#[from] ConditionFailure),
+}
+
+/// Why an object was not copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The source cannot be read.
+    #[error("source: {0}")]
+    Source(GetObjectError),
+    /// The destination cannot be written.
+    #[error("destination: {0}")]
+    Destination(#[from] PutObjectError),
+    /// A part's destination cannot be written.
+    #[error("part: {0}")]
+    Part(#[from] UploadPartError),
+}
+
+/// Why an upload cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UploadError {
+    /// The bucket cannot be used.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// There is no such upload, or it was completed or aborted.
+    #[error("the specified upload does not exist")]
+    NoSuchUpload,
+}
+
+/// Why a part was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadPartError {
+    /// The upload cannot be used.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+    /// The body was refused or could not be stored.
+    #[error(transparent)]
+    Put(#[from] PutObjectError),
+    /// The part has another checksum algorithm than its upload.
+    #[error("the part's checksum algorithm is not that of the upload")]
+    ChecksumMismatch {
+        /// The upload's.
+        expected: Option<crate::ChecksumAlgorithm>,
+        /// The part's.
+        got: crate::ChecksumAlgorithm,
+    },
+}
+
+/// Why an upload was not completed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompleteError {
+    /// The upload cannot be used.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+    /// A condition of the request does not hold.
+    #[error(transparent)]
+    Condition(#[from] ConditionFailure),
+    /// No such part, or its entity tag or checksum is another.
+    #[error("part {number} could not be found or its entity tag is another")]
+    InvalidPart {
+        /// Which.
+        number: u16,
+        /// The entity tag that was asked for.
+        etag: String,
+    },
+    /// The parts are not in ascending order.
+    #[error("the list of parts is not in ascending order")]
+    InvalidPartOrder,
+    /// A part but the last is under [`crate::StoreConfig::part_bytes_min`].
+    #[error("part {number} is too small")]
+    TooSmall {
+        /// Which.
+        number: u16,
+        /// Its bytes.
+        size: u64,
+        /// Its entity tag.
+        etag: String,
+    },
+    /// The object would be over [`crate::StoreConfig::object_bytes_max`].
+    #[error("the object is too large")]
+    TooLarge,
+    /// The object's checksum is not the one that was sent along.
+    #[error("the checksum did not match the calculated checksum")]
+    BadChecksum,
+    /// The object's size is not the one that was sent along.
+    #[error("the object's size is not the expected one")]
+    BadSize {
+        /// `x-amz-mp-object-size`
+        expected: u64,
+        /// The parts' sum.
+        actual: u64,
+    },
+    /// The upload has composite checksums, and the list of parts leaves some out.
+    #[error("the list of parts lacks a checksum")]
+    MissingPartChecksum {
+        /// Which part.
+        number: u16,
+    },
+}
+
+/// Why a user or access key was not made, listed or deleted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    /// Only root may.
+    #[error("access denied")]
+    AccessDenied,
+    /// There is no such user.
+    #[error("the user does not exist")]
+    NoSuchUser,
+    /// There is such a user.
+    #[error("the user exists already")]
+    UserExists,
+    /// Not a name: 1 to 64 of `A-Z a-z 0-9 + = , . @ _ -`.
+    #[error("not a user name: 1 to 64 characters of A-Z a-z 0-9 + = , . @ _ -")]
+    InvalidUserName,
+    /// There is no such access key.
+    #[error("the access key does not exist")]
+    NoSuchKey,
+    /// The user still owns buckets or access keys.
+    #[error("the user still has {0}")]
+    InUse(&'static str),
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Gives errors that carry a [`BucketError`] a way in for what can fail below it.
+macro_rules! from_storage {
+    ($($error:ty => $wrap:expr),+ $(,)?) => {$(
+        impl From<StorageError> for $error {
+            fn from(error: StorageError) -> Self {
+                $wrap(error)
+            }
+        }
+        impl From<MetaError> for $error {
+            fn from(error: MetaError) -> Self {
+                Self::from(StorageError::from(error))
+            }
+        }
+        impl From<DecodeError> for $error {
+            fn from(error: DecodeError) -> Self {
+                Self::from(StorageError::from(error))
+            }
+        }
+    )+};
+}
+
+from_storage! {
+    DeleteBucketError => |error| Self::Bucket(BucketError::Storage(error)),
+    PutObjectError => |error| Self::Bucket(BucketError::Storage(error)),
+    GetObjectError => |error| Self::Bucket(BucketError::Storage(error)),
+    DeleteObjectError => |error| Self::Bucket(BucketError::Storage(error)),
+    UploadError => |error| Self::Bucket(BucketError::Storage(error)),
+    UploadPartError => |error| Self::Upload(UploadError::from(error)),
+    CompleteError => |error| Self::Upload(UploadError::from(error)),
+}
+
+/// The same for errors that hold a [`StorageError`] themselves.
+macro_rules! from_meta {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<MetaError> for $error {
+            fn from(error: MetaError) -> Self {
+                Self::Storage(error.into())
+            }
+        }
+        impl From<DecodeError> for $error {
+            fn from(error: DecodeError) -> Self {
+                Self::Storage(error.into())
+            }
+        }
+    )+};
+}
+
+from_meta!(BucketError, CreateBucketError, IdentityError);
+
+impl From<BucketError> for UploadPartError {
+    fn from(error: BucketError) -> Self {
+        Self::Upload(error.into())
+    }
+}
+
+impl From<BucketError> for CompleteError {
+    fn from(error: BucketError) -> Self {
+        Self::Upload(error.into())
+    }
+}

@@ -1,0 +1,111 @@
+//! The domain: buckets, objects, versions, multipart uploads, conditions, users and keys.
+//!
+//! Every change is one commit of [`tidelock_meta::MetaStore`]: an operation reads rows, plans a batch
+//! of checks and writes as a pure function of what it read, and [`commit`] retries it until the batch
+//! lands or the plan has an answer. Nothing is checked first and written later, and no state in this
+//! process decides whether a write is right, so that many servers can share one store.
+//!
+//! This crate knows no XML, no header syntax and no status code; it knows no socket and no file.
+
+mod body;
+mod bucket;
+mod checksum;
+mod commit;
+mod condition;
+mod config;
+mod entropy;
+mod error;
+mod identity;
+mod keyring;
+mod listing;
+mod lock;
+mod multipart;
+mod name;
+mod object;
+mod sweep;
+mod version;
+
+use std::sync::Arc;
+
+use tidelock_blob::BlobStore;
+pub use tidelock_meta::record::bucket::{DefaultEncryption, PublicAccessBlock, Versioning};
+pub use tidelock_meta::record::version::{
+    Checksum, ChecksumAlgorithm, ChecksumType, ETag, VersionId,
+};
+use tidelock_meta::{Clock, MetaStore};
+
+pub use body::source::{BodyError, BodySource, BytesSource};
+pub use bucket::{Bucket, BucketChange, BucketPage};
+pub use checksum::{ChecksumExpectation, ChecksumRequest, Digester};
+pub use condition::{ConditionFailure, DeleteCondition, ETagMatch, WriteCondition};
+pub use config::StoreConfig;
+pub use entropy::{Entropy, SystemEntropy};
+pub use error::{
+    BucketError, CompleteError, CopyError, CreateBucketError, DeleteBucketError, DeleteObjectError,
+    GetObjectError, IdentityError, PutObjectError, StorageError, UploadError, UploadPartError,
+};
+pub use identity::{ACCOUNT_ID, AccessKey, Credentials, NewAccessKey, Principal, ROOT_ARN, User};
+pub use keyring::{Keyring, KeyringError};
+pub use listing::{
+    ListObjects, ListUploads, ListVersions, ListedObject, ListedUpload, ListedVersion, ObjectPage,
+    UploadPage, VersionCursor, VersionPage,
+};
+pub use multipart::{
+    CompleteUpload, CreateUpload, InvalidUploadId, ListedPart, PartPage, RequestedPart, StoredPart,
+    UploadChecksum, UploadId, UploadInfo, UploadPart,
+};
+pub use name::OBJECT_KEY_BYTES_MAX;
+pub use name::{BucketName, InvalidBucketName, InvalidObjectKey, ObjectKey};
+pub use object::{
+    ByteRange, CopyObject, CopySource, DeletedObject, GetObject, ObjectInfo, ObjectReader,
+    ObjectSettings, PutObject, StoredObject,
+};
+pub use sweep::SweepReport;
+pub use version::{DisplayVersion, InvalidVersionId, VersionSelector};
+
+/// The store: all operations of the domain, over a [`MetaStore`] and a [`BlobStore`].
+pub struct Store {
+    meta: Arc<dyn MetaStore>,
+    blobs: Arc<dyn BlobStore>,
+    keyring: Keyring,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    config: StoreConfig,
+    root: Option<(String, zeroize::Zeroizing<String>)>,
+    /// Names this process in intent rows.
+    owner: [u8; 16],
+}
+
+impl Store {
+    /// A store over these components. Does no I/O.
+    pub fn new(
+        meta: Arc<dyn MetaStore>,
+        blobs: Arc<dyn BlobStore>,
+        keyring: Keyring,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        config: StoreConfig,
+    ) -> Self {
+        let owner = entropy::array(&*entropy);
+        Self { meta, blobs, keyring, clock, entropy, config, root: None, owner }
+    }
+
+    /// What the store was made with.
+    pub fn config(&self) -> &StoreConfig {
+        &self.config
+    }
+
+    fn now(&self) -> tidelock_meta::UnixMillis {
+        self.clock.now()
+    }
+
+    fn random<const N: usize>(&self) -> [u8; N] {
+        entropy::array(&*self.entropy)
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("config", &self.config).finish_non_exhaustive()
+    }
+}

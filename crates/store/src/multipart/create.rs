@@ -1,0 +1,94 @@
+//! CreateMultipartUpload:
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html>.
+
+use tidelock_meta::record::upload::{self, UploadId, UploadRow, UploadState};
+use tidelock_meta::record::version::{ChecksumAlgorithm, ChecksumType};
+use tidelock_meta::{Batch, OpId, Write};
+use zeroize::Zeroizing;
+
+use super::UploadChecksum;
+use super::key::upload_place;
+use crate::Store;
+use crate::body::seal::DATA_KEY_BYTES;
+use crate::bucket::OpenBucket;
+use crate::checksum;
+use crate::commit::Plan;
+use crate::error::BucketError;
+use crate::identity::Principal;
+use crate::name::{BucketName, ObjectKey};
+use crate::object::{ObjectSettings, OpenHead, Target};
+
+/// A CreateMultipartUpload request.
+#[derive(Clone, Debug)]
+pub struct CreateUpload<'a> {
+    /// Who begins it.
+    pub principal: &'a Principal,
+    /// Where.
+    pub bucket: &'a BucketName,
+    /// Under which key.
+    pub key: &'a ObjectKey,
+    /// Headers, metadata and tags of the object to be.
+    pub settings: &'a ObjectSettings,
+    /// The checksum asked for; without a type, the algorithm's usual one.
+    pub checksum: Option<(ChecksumAlgorithm, Option<ChecksumType>)>,
+}
+
+/// A multipart upload that was begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadInfo {
+    /// Its id.
+    pub upload: UploadId,
+    /// The checksum its parts and its object will have.
+    pub checksum: Option<UploadChecksum>,
+}
+
+impl Store {
+    /// Begins a multipart upload. The key's head counts it, and remembers for it how often the key was
+    /// written until now.
+    pub async fn create_upload(
+        &self,
+        request: &CreateUpload<'_>,
+    ) -> Result<UploadInfo, BucketError> {
+        let target =
+            Target { principal: request.principal, bucket: request.bucket, key: request.key };
+        let bucket_id = self.open_bucket(target.principal, target.bucket).await?.row.id;
+        let id = UploadId(self.random());
+        let upload_key = Zeroizing::new(self.random::<DATA_KEY_BYTES>());
+        let place = upload_place(bucket_id, request.key, id);
+        let mut row = UploadRow {
+            initiated_ms: self.now(),
+            initiator: request.principal.canonical_id.clone(),
+            author: request.principal.arn.clone(),
+            mutations: 0,
+            headers: request.settings.headers.clone(),
+            metadata: request.settings.metadata.clone(),
+            tags: request.settings.tags.clone(),
+            checksum: request.checksum.map(with_type),
+            wrapped_key: self.keyring.wrap(&*upload_key, &place, &*self.entropy),
+            state: UploadState::Open,
+        };
+        let checksum = row.checksum;
+        let row_key = upload::key(bucket_id, request.key.as_str(), id);
+        let keys = Self::target_keys(target, bucket_id);
+        self.update(&keys, |view| {
+            let bucket = OpenBucket::of(target.bucket, view.rows[0].as_ref(), target.principal)?;
+            let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
+            row.mutations = head.row.mutations;
+            let mut head_row = head.row.clone();
+            head_row.uploads += 1;
+            let mut batch = Batch::new(OpId(id.0));
+            head.replace(&mut batch, &head_row);
+            bucket.guard(&mut batch);
+            batch.expect(row_key.clone(), None);
+            batch.writes.insert(0, Write::Put(row_key.clone(), row.encode()));
+            Ok::<_, BucketError>(Plan::Commit(batch, ()))
+        })
+        .await?;
+        Ok(UploadInfo { upload: id, checksum })
+    }
+}
+
+fn with_type(asked: (ChecksumAlgorithm, Option<ChecksumType>)) -> UploadChecksum {
+    let (algorithm, kind) = asked;
+    (algorithm, kind.unwrap_or_else(|| checksum::default_multipart_type(algorithm)))
+}

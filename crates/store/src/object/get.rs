@@ -1,0 +1,246 @@
+//! GetObject and HeadObject: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use tidelock_meta::record::part::{self, PartRow};
+use tidelock_meta::record::upload::UploadId;
+use tidelock_meta::record::version::{self, Body, ObjectFacts, ObjectVersion};
+use tidelock_meta::record::{bucket, head};
+
+use super::ObjectInfo;
+use super::install::{OpenHead, Target};
+use crate::Store;
+use crate::body::read::{ObjectReader, OpenError, Segment};
+use crate::bucket::OpenBucket;
+use crate::error::{GetObjectError, StorageError};
+use crate::identity::Principal;
+use crate::multipart::part_place;
+use crate::name::{BucketName, ObjectKey};
+use crate::version::{DisplayVersion, VersionSelector};
+
+/// How often a read begins anew because the object was replaced under it.
+const READ_ATTEMPTS_MAX: u32 = 20;
+
+/// Bytes of an object, `start..end`.
+pub type ByteRange = Range<u64>;
+
+/// An object that was found.
+#[derive(Debug)]
+pub struct GetObject {
+    /// What is known of it.
+    pub info: ObjectInfo,
+    /// The bytes that were asked for.
+    pub reader: ObjectReader,
+}
+
+/// A version with all that is needed to read it.
+pub(crate) struct FoundObject {
+    pub(crate) bucket: OpenBucket,
+    pub(crate) version: ObjectVersion,
+}
+
+impl FoundObject {
+    pub(crate) fn facts(&self) -> Result<&ObjectFacts, StorageError> {
+        self.version.object().ok_or_else(|| {
+            StorageError::Corrupt("a delete marker was taken for an object".to_owned())
+        })
+    }
+}
+
+impl Store {
+    /// What is known of an object.
+    pub async fn head_object(
+        &self,
+        principal: &Principal,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version: Option<VersionSelector>,
+    ) -> Result<ObjectInfo, GetObjectError> {
+        let found = self.find(Target { principal, bucket, key }, version).await?;
+        Ok(self.describe(&found).await?.0)
+    }
+
+    /// An object and some of its bytes. `select` sees what is known of the object and says which
+    /// bytes are wanted (none: all), or refuses; it may be asked more than once.
+    pub async fn get_object<R>(
+        self: &Arc<Self>,
+        principal: &Principal,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version: Option<VersionSelector>,
+        select: impl Fn(&ObjectInfo) -> Result<Option<ByteRange>, R> + Send,
+    ) -> Result<Result<GetObject, R>, GetObjectError> {
+        let target = Target { principal, bucket, key };
+        for _ in 0..READ_ATTEMPTS_MAX {
+            let found = self.find(target, version).await?;
+            let (info, parts) = self.describe(&found).await?;
+            let wanted = match select(&info) {
+                Ok(wanted) => wanted.unwrap_or(0..info.size),
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let mut segments = self.segments(target, &found, parts, &wanted)?;
+            let first = match segments.pop_front() {
+                None => None,
+                Some(segment) => match self.open_segment(segment).await {
+                    Ok(open) => Some(open),
+                    Err(OpenError::Gone) => continue,
+                    Err(OpenError::Storage(error)) => return Err(error.into()),
+                },
+            };
+            let reader = ObjectReader::new(Arc::clone(self), first, segments);
+            return Ok(Ok(GetObject { info, reader }));
+        }
+        Err(StorageError::Corrupt("the body of an object is gone".to_owned()).into())
+    }
+
+    /// The version asked for, or the current one.
+    pub(crate) async fn find(
+        &self,
+        target: Target<'_>,
+        selector: Option<VersionSelector>,
+    ) -> Result<FoundObject, GetObjectError> {
+        let name = bucket::key(target.bucket.as_str());
+        let seen = self.read_row(name).await?;
+        let bucket = OpenBucket::of(target.bucket, seen.as_ref(), target.principal)?;
+        let key = head::key(bucket.row.id, target.key.as_str());
+        let seen = self.read_row(key.clone()).await?;
+        let head = OpenHead::of(key, seen.as_ref())?;
+        let Some(selector) = selector else { return current(bucket, head) };
+        let version = match head.row.current {
+            Some(current) if selector.matches(&current) => current,
+            Some(_) | None => {
+                let null = head.row.null_sequence;
+                self.find_noncurrent(&bucket, target.key, null, selector).await?
+            }
+        };
+        if version.object().is_none() {
+            return Err(GetObjectError::IsDeleteMarker {
+                version: DisplayVersion::of(&version),
+                modified_ms: version.modified_ms,
+            });
+        }
+        Ok(FoundObject { bucket, version })
+    }
+
+    async fn find_noncurrent(
+        &self,
+        bucket: &OpenBucket,
+        key: &ObjectKey,
+        null_sequence: Option<u64>,
+        selector: VersionSelector,
+    ) -> Result<ObjectVersion, GetObjectError> {
+        let sequence = match selector {
+            VersionSelector::Null => null_sequence,
+            VersionSelector::Id(id) => Some(id.sequence),
+        };
+        let sequence = sequence.ok_or(GetObjectError::NoSuchVersion)?;
+        let row = version::key(bucket.row.id, key.as_str(), sequence);
+        let value = self.read_value(row).await?.ok_or(GetObjectError::NoSuchVersion)?;
+        let version = ObjectVersion::decode(&value)?;
+        if selector.matches(&version) { Ok(version) } else { Err(GetObjectError::NoSuchVersion) }
+    }
+
+    /// What is known of an object, with the rows of its parts if it has any.
+    async fn describe(
+        &self,
+        found: &FoundObject,
+    ) -> Result<(ObjectInfo, Vec<(u16, PartRow)>), StorageError> {
+        let facts = found.facts()?;
+        let mut info = ObjectInfo::of(&found.version, facts, found.bucket.row.versioning);
+        let Body::Parts { upload, ranges } = &facts.body else { return Ok((info, Vec::new())) };
+        let parts = self.read_parts(UploadId(*upload), ranges).await?;
+        let sizes: Vec<u64> = parts.iter().map(|(_, part)| part.size).collect();
+        if sizes.iter().sum::<u64>() != facts.size {
+            return Err(StorageError::Corrupt(
+                "the parts of an object are not all there".to_owned(),
+            ));
+        }
+        info.part_sizes = Some(sizes);
+        Ok((info, parts))
+    }
+
+    /// The parts of a completed upload that belong to its object.
+    pub(crate) async fn read_parts(
+        &self,
+        upload: UploadId,
+        ranges: &[(u16, u16)],
+    ) -> Result<Vec<(u16, PartRow)>, StorageError> {
+        let mut parts = Vec::new();
+        for (key, value) in self.scan_all(part::range(upload)).await? {
+            let number = part::decode_key(&key)?;
+            if ranges.iter().any(|(first, last)| (*first..=*last).contains(&number)) {
+                parts.push((number, PartRow::decode(&value)?));
+            }
+        }
+        Ok(parts)
+    }
+
+    fn segments(
+        &self,
+        target: Target<'_>,
+        found: &FoundObject,
+        parts: Vec<(u16, PartRow)>,
+        wanted: &ByteRange,
+    ) -> Result<VecDeque<Segment>, StorageError> {
+        let facts = found.facts()?;
+        let place = Self::key_place(found.bucket.row.id, target.key, found.version.id);
+        let data_key = self.unwrap_data_key(facts, &place)?;
+        let Body::Parts { upload, .. } = &facts.body else {
+            let (body, size, wanted) = (facts.body.clone(), facts.size, wanted.clone());
+            return Ok(VecDeque::from([Segment { body, size, data_key, wanted }]));
+        };
+        let upload_ring = crate::multipart::UploadKey::new(data_key, UploadId(*upload))?;
+        let mut segments = VecDeque::new();
+        let mut offset = 0;
+        for (number, part) in parts {
+            let range = overlap(wanted, offset, part.size);
+            offset += part.size;
+            if let Some(wanted) = range {
+                let data_key =
+                    upload_ring.unwrap(&part.wrapped_key, &part_place(number, &part.body))?;
+                segments.push_back(Segment { body: part.body, size: part.size, data_key, wanted });
+            }
+        }
+        Ok(segments)
+    }
+}
+
+fn current(bucket: OpenBucket, head: OpenHead) -> Result<FoundObject, GetObjectError> {
+    match head.row.current {
+        None => Err(GetObjectError::NoSuchKey { delete_marker: None }),
+        Some(version) if version.object().is_none() => {
+            let delete_marker = Some(DisplayVersion::of(&version));
+            Err(GetObjectError::NoSuchKey { delete_marker })
+        }
+        Some(version) => Ok(FoundObject { bucket, version }),
+    }
+}
+
+/// The bytes of a part, counted from its own start, that `wanted` covers.
+fn overlap(wanted: &ByteRange, offset: u64, size: u64) -> Option<ByteRange> {
+    let start = wanted.start.max(offset);
+    let end = wanted.end.min(offset + size);
+    (start < end).then(|| start - offset..end - offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlaps() {
+        let rows = [
+            (0..10, 0, 5, Some(0..5)),
+            (0..10, 5, 5, Some(0..5)),
+            (3..7, 0, 5, Some(3..5)),
+            (3..7, 5, 5, Some(0..2)),
+            (0..5, 5, 5, None),
+            (5..5, 5, 5, None),
+        ];
+        for (wanted, offset, size, expected) in rows {
+            assert_eq!(overlap(&wanted, offset, size), expected, "{wanted:?} {offset} {size}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Making a version the current one of its key: the one place where versions move.
+
+use tidelock_meta::record::bucket::{self, Versioning};
+use tidelock_meta::record::head::{self, HeadRow};
+use tidelock_meta::record::version::{self, ObjectVersion, VersionId};
+use tidelock_meta::record::{BucketId, DecodeError};
+use tidelock_meta::{Batch, Key, Versioned, Write};
+
+use crate::Store;
+use crate::bucket::OpenBucket;
+use crate::commit::View;
+use crate::identity::Principal;
+use crate::name::{BucketName, ObjectKey};
+
+/// Who does something to which key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) principal: &'a Principal,
+    pub(crate) bucket: &'a BucketName,
+    pub(crate) key: &'a ObjectKey,
+}
+
+/// The head of a key, as one operation has read it.
+#[derive(Debug)]
+pub(crate) struct OpenHead {
+    pub(crate) key: Key,
+    pub(crate) seen: Option<Versioned>,
+    pub(crate) row: HeadRow,
+}
+
+impl OpenHead {
+    pub(crate) fn of(key: Key, seen: Option<&Versioned>) -> Result<Self, DecodeError> {
+        let row = seen.map(|row| HeadRow::decode(&row.value)).transpose()?.unwrap_or_default();
+        Ok(Self { key, seen: seen.cloned(), row })
+    }
+
+    /// Makes `batch` land only on what was read, and leave `row` instead. It is the batch's first
+    /// write: its bytes tell whether a commit landed whose reply was lost.
+    pub(crate) fn replace(&self, batch: &mut Batch, row: &HeadRow) {
+        batch.expect(self.key.clone(), self.seen.as_ref());
+        if !row.is_needless() {
+            batch.writes.insert(0, Write::Put(self.key.clone(), row.encode()));
+        } else if self.seen.is_some() {
+            batch.writes.insert(0, Write::Delete(self.key.clone()));
+        }
+    }
+
+    /// The id for a version that comes after all others of this key.
+    pub(crate) fn next_id(&self, now_ms: i64, random: [u8; 8]) -> VersionId {
+        let previous = self.row.current.as_ref().map(|version| version.id);
+        crate::version::next_id(now_ms, previous, random)
+    }
+}
+
+impl Store {
+    /// The bucket's row, so that the key's other rows can be named.
+    pub(crate) async fn open_bucket(
+        &self,
+        principal: &Principal,
+        name: &BucketName,
+    ) -> Result<OpenBucket, crate::BucketError> {
+        let seen = self.read_row(bucket::key(name.as_str())).await?;
+        OpenBucket::of(name, seen.as_ref(), principal)
+    }
+
+    /// The keys every write of an object reads: bucket and head. The bucket's id is not known before
+    /// its row was read; should the bucket have been made anew since, the check on its row fails.
+    pub(crate) fn target_keys(target: Target<'_>, id: BucketId) -> [Key; 2] {
+        [bucket::key(target.bucket.as_str()), head::key(id, target.key.as_str())]
+    }
+
+    /// Adds to `batch` that `new` becomes current and that what it replaces is kept as a noncurrent
+    /// version or discarded, as the bucket's versioning says.
+    ///
+    /// Answers the rows it needs to see first, if it does.
+    pub(crate) fn install(
+        &self,
+        batch: &mut Batch,
+        place: (&OpenBucket, &ObjectKey),
+        head: &OpenHead,
+        new: ObjectVersion,
+        view: &View,
+    ) -> Result<Option<Vec<Key>>, DecodeError> {
+        let (bucket, key) = place;
+        let mut row = head.row.clone();
+        let old = row.current.take();
+        let keeps_old = |old: &ObjectVersion| !(new.is_null && old.is_null);
+        match old {
+            Some(old) if keeps_old(&old) => {
+                if new.is_null
+                    && let Some(sequence) = row.null_sequence.take()
+                {
+                    let replaced = version::key(bucket.row.id, key.as_str(), sequence);
+                    let Some(seen) = view.read(&replaced) else { return Ok(Some(vec![replaced])) };
+                    if let Some(seen) = seen {
+                        self.discard_version(batch, &ObjectVersion::decode(&seen.value)?);
+                    }
+                    batch.delete(replaced);
+                }
+                if old.is_null {
+                    row.null_sequence = Some(old.id.sequence);
+                }
+                batch.put(version::key(bucket.row.id, key.as_str(), old.id.sequence), old.encode());
+            }
+            Some(old) => self.discard_version(batch, &old),
+            None => {}
+        }
+        row.mutations += 1;
+        row.current = Some(new);
+        head.replace(batch, &row);
+        bucket.guard(batch);
+        Ok(None)
+    }
+
+    /// Adds to `batch` that nobody needs a version's body any more.
+    pub(crate) fn discard_version(&self, batch: &mut Batch, old: &ObjectVersion) {
+        if let Some(facts) = old.object() {
+            self.discard(batch, &facts.body);
+        }
+    }
+
+    /// What a data key is bound to: bucket, object key and version.
+    pub(crate) fn key_place(bucket: BucketId, key: &ObjectKey, id: VersionId) -> Vec<u8> {
+        let mut place = b"object\0".to_vec();
+        place.extend_from_slice(&bucket.0);
+        place.extend_from_slice(&id.sequence.to_be_bytes());
+        place.extend_from_slice(&id.random.to_be_bytes());
+        place.extend_from_slice(key.as_str().as_bytes());
+        place
+    }
+}
+
+/// Whether a write to a bucket makes the `null` version.
+pub(crate) fn writes_null(versioning: Versioning) -> bool {
+    match versioning {
+        Versioning::Enabled => false,
+        Versioning::Unversioned | Versioning::Suspended => true,
+    }
+}

@@ -1,0 +1,99 @@
+//! Objects: put, got, copied, tagged, deleted.
+
+mod copy;
+mod delete;
+mod get;
+mod install;
+mod put;
+mod tagging;
+
+use tidelock_meta::record::bucket::Versioning;
+use tidelock_meta::record::version::{Body, Checksum, ETag, ObjectFacts, ObjectVersion};
+
+pub use crate::body::read::ObjectReader;
+pub use copy::{CopyObject, CopySource};
+pub use delete::DeletedObject;
+pub use get::{ByteRange, GetObject};
+pub(crate) use install::{OpenHead, Target, writes_null};
+pub use put::PutObject;
+pub(crate) use put::op_id;
+
+use crate::version::DisplayVersion;
+
+/// What a writer says of an object besides its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectSettings {
+    /// System headers that are given back as they came (`content-type`, `cache-control`, …), lowercase.
+    pub headers: Vec<(String, String)>,
+    /// User metadata, names without `x-amz-meta-`.
+    pub metadata: Vec<(String, String)>,
+    /// Object tags.
+    pub tags: Vec<(String, String)>,
+}
+
+/// What a write answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredObject {
+    /// The version it made.
+    pub version: DisplayVersion,
+    /// The bucket's versioning at that moment: it decides whether the version is shown.
+    pub versioning: Versioning,
+    /// Entity tag.
+    pub etag: ETag,
+    /// Checksum.
+    pub checksum: Option<Checksum>,
+    /// `Last-Modified`.
+    pub modified_ms: i64,
+    /// Plaintext bytes.
+    pub size: u64,
+}
+
+/// All that a reader is told of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Which version this is.
+    pub version: DisplayVersion,
+    /// The bucket's versioning: it decides whether the version is shown.
+    pub versioning: Versioning,
+    /// `Last-Modified`.
+    pub modified_ms: i64,
+    /// Plaintext bytes.
+    pub size: u64,
+    /// Entity tag.
+    pub etag: ETag,
+    /// Headers, metadata and tags.
+    pub settings: ObjectSettings,
+    /// Checksum.
+    pub checksum: Option<Checksum>,
+    /// The parts' sizes in order, for a multipart object.
+    pub part_sizes: Option<Vec<u64>>,
+}
+
+impl ObjectInfo {
+    pub(crate) fn of(version: &ObjectVersion, facts: &ObjectFacts, versioning: Versioning) -> Self {
+        Self {
+            version: DisplayVersion::of(version),
+            versioning,
+            modified_ms: version.modified_ms,
+            size: facts.size,
+            etag: facts.etag,
+            settings: ObjectSettings {
+                headers: facts.headers.clone(),
+                metadata: facts.metadata.clone(),
+                tags: facts.tags.clone(),
+            },
+            checksum: facts.checksum.clone(),
+            part_sizes: None,
+        }
+    }
+}
+
+/// Number of parts in closed ranges of part numbers.
+pub(crate) fn parts_in(body: &Body) -> Option<u32> {
+    match body {
+        Body::Parts { ranges, .. } => {
+            Some(ranges.iter().map(|(first, last)| u32::from(*last) - u32::from(*first) + 1).sum())
+        }
+        Body::Empty | Body::Inline { .. } | Body::Blob { .. } => None,
+    }
+}

@@ -1,0 +1,118 @@
+//! Object tags: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html>.
+
+use tidelock_meta::record::version::{self, ObjectVersion, VersionKind};
+use tidelock_meta::{Batch, OpId};
+
+use super::ObjectInfo;
+use super::install::{OpenHead, Target};
+use crate::Store;
+use crate::bucket::OpenBucket;
+use crate::commit::{Plan, View};
+use crate::error::{GetObjectError, StorageError};
+use crate::identity::Principal;
+use crate::name::{BucketName, ObjectKey};
+use crate::version::{DisplayVersion, VersionSelector};
+
+impl Store {
+    /// Replaces the tags of an object, or of one version of it. Neither its time nor its entity tag
+    /// changes.
+    pub async fn put_object_tags(
+        &self,
+        principal: &Principal,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version: Option<VersionSelector>,
+        tags: &[(String, String)],
+    ) -> Result<ObjectInfo, GetObjectError> {
+        let target = Target { principal, bucket, key };
+        let keys = Self::target_keys(target, self.open_bucket(principal, bucket).await?.row.id);
+        let op_id = OpId(self.random());
+        self.update(&keys, |view| {
+            let bucket = OpenBucket::of(bucket, view.rows[0].as_ref(), principal)?;
+            let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
+            let mut batch = Batch::new(op_id);
+            match (&head.row.current, version) {
+                (Some(current), None) => {
+                    self.plan_tag_current(batch, &bucket, &head, current, tags)
+                }
+                (Some(current), Some(selector)) if selector.matches(current) => {
+                    self.plan_tag_current(batch, &bucket, &head, current, tags)
+                }
+                (None, None) => Err(GetObjectError::NoSuchKey { delete_marker: None }),
+                (_, Some(selector)) => {
+                    let old = find_noncurrent(target, &bucket, &head, selector, view)?;
+                    let old = match old {
+                        Ok(old) => old,
+                        Err(needed) => return Ok(needed),
+                    };
+                    let (tagged, info) = tag(&old, tags, &bucket)?;
+                    let row = version::key(bucket.row.id, key.as_str(), old.id.sequence);
+                    batch.put(row, tagged.encode());
+                    batch.expect(head.key.clone(), head.seen.as_ref());
+                    batch.put(head.key.clone(), head.row.encode());
+                    bucket.guard(&mut batch);
+                    Ok(Plan::Commit(batch, info))
+                }
+            }
+        })
+        .await
+    }
+
+    fn plan_tag_current(
+        &self,
+        mut batch: Batch,
+        bucket: &OpenBucket,
+        head: &OpenHead,
+        current: &ObjectVersion,
+        tags: &[(String, String)],
+    ) -> Result<Plan<ObjectInfo>, GetObjectError> {
+        if current.object().is_none() {
+            let delete_marker = Some(DisplayVersion::of(current));
+            return Err(GetObjectError::NoSuchKey { delete_marker });
+        }
+        let (tagged, info) = tag(current, tags, bucket)?;
+        let mut row = head.row.clone();
+        row.current = Some(tagged);
+        head.replace(&mut batch, &row);
+        bucket.guard(&mut batch);
+        Ok(Plan::Commit(batch, info))
+    }
+}
+
+type Needed = Plan<ObjectInfo>;
+
+fn find_noncurrent(
+    target: Target<'_>,
+    bucket: &OpenBucket,
+    head: &OpenHead,
+    selector: VersionSelector,
+    view: &View,
+) -> Result<Result<ObjectVersion, Needed>, GetObjectError> {
+    let sequence = match selector {
+        VersionSelector::Null => head.row.null_sequence,
+        VersionSelector::Id(id) => Some(id.sequence),
+    };
+    let sequence = sequence.ok_or(GetObjectError::NoSuchVersion)?;
+    let row = version::key(bucket.row.id, target.key.as_str(), sequence);
+    let Some(seen) = view.read(&row) else { return Ok(Err(Plan::Read(vec![row]))) };
+    let seen = seen.ok_or(GetObjectError::NoSuchVersion)?;
+    let version = ObjectVersion::decode(&seen.value).map_err(StorageError::from)?;
+    if selector.matches(&version) { Ok(Ok(version)) } else { Err(GetObjectError::NoSuchVersion) }
+}
+
+fn tag(
+    version: &ObjectVersion,
+    tags: &[(String, String)],
+    bucket: &OpenBucket,
+) -> Result<(ObjectVersion, ObjectInfo), GetObjectError> {
+    let mut tagged = version.clone();
+    let VersionKind::Object(facts) = &mut tagged.kind else {
+        return Err(GetObjectError::IsDeleteMarker {
+            version: DisplayVersion::of(version),
+            modified_ms: version.modified_ms,
+        });
+    };
+    facts.tags = tags.to_vec();
+    let info = ObjectInfo::of(version, facts, bucket.row.versioning);
+    Ok((tagged, info))
+}

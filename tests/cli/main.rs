@@ -1,0 +1,10 @@
+//! The command line as a user meets it: what stdout carries, the exit codes, the first run of `serve`,
+//! and the end of it.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod objects;
+mod output;
+mod serve;

@@ -1,0 +1,115 @@
+//! Buckets and objects through the command line.
+
+use std::fs;
+use std::process::Output;
+
+use tempfile::TempDir;
+
+use crate::harness::{Ask, Server};
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+fn succeeds(output: Output) -> Output {
+    assert_eq!(output.status.code(), Some(0), "stderr: {}", stderr(&output));
+    output
+}
+
+#[test]
+fn the_life_of_an_object() {
+    let server = Server::start(&[]);
+    let files = TempDir::new().unwrap();
+    let (given, taken) = (files.path().join("given"), files.path().join("taken"));
+    let bytes = crate::harness::chance::body(3, 200_000);
+    fs::write(&given, &bytes).unwrap();
+    let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    succeeds(server.cli(&["bucket", "create", "cupboard"]));
+    assert!(stdout(&succeeds(server.cli(&["bucket", "list"]))).contains("cupboard"));
+    succeeds(server.cli(&["object", "put", "cupboard/dir/a b", &path(&given)]));
+    succeeds(server.cli(&["object", "get", "cupboard/dir/a b", &path(&taken)]));
+    assert!(fs::read(&taken).unwrap() == bytes, "another file came back");
+    let listed = stdout(&succeeds(server.cli(&["object", "list", "cupboard"])));
+    assert!(listed.contains("dir/a b") && listed.contains("200000"), "{listed}");
+    succeeds(server.cli(&["object", "delete", "cupboard/dir/a b", "--yes"]));
+    let gone = server.root().send(&Ask::object("GET", "cupboard", "dir/a b"));
+    assert_eq!(gone.status, 404);
+    succeeds(server.cli(&["bucket", "delete", "cupboard", "--yes"]));
+    assert_eq!(server.root().send(&Ask::bucket("HEAD", "cupboard")).status, 404);
+}
+
+#[test]
+fn a_file_above_the_multipart_threshold() {
+    let server = Server::start(&[]);
+    server.make_bucket("large", "");
+    let files = TempDir::new().unwrap();
+    let (given, taken) = (files.path().join("given"), files.path().join("taken"));
+    let bytes = crate::harness::chance::body(4, 20 << 20);
+    fs::write(&given, &bytes).unwrap();
+    succeeds(server.cli(&["object", "put", "large/k", given.to_str().unwrap()]));
+    succeeds(server.cli(&["object", "get", "large/k", taken.to_str().unwrap()]));
+    assert!(fs::read(&taken).unwrap() == bytes, "another file came back");
+}
+
+/// Issue: the columns key and size in a bordered table.
+#[test]
+fn object_list_is_a_bordered_table() {
+    let server = Server::start(&[]);
+    server.make_bucket("tabled", "");
+    for (key, body) in [("state", "12345"), ("state.tflock", "1")] {
+        server.root().send(&Ask::object("PUT", "tabled", key).body(body)).expect(200);
+    }
+    let table = stdout(&succeeds(server.cli(&["object", "list", "tabled", "-o", "table"])));
+    let lines: Vec<&str> = table.lines().collect();
+    let border = |line: &str| {
+        let first = line.chars().next();
+        first.is_some_and(|it| "+|┌│├└╭╞╰".contains(it))
+    };
+    assert!(lines.iter().all(|line| border(line)), "{table}");
+    let header = lines.iter().find(|line| line.to_lowercase().contains("key")).unwrap();
+    assert!(header.to_lowercase().contains("size"), "{table}");
+    let row = lines.iter().find(|line| line.contains("state ")).unwrap();
+    assert!(row.contains('5'), "{table}");
+}
+
+#[test]
+fn prefixes_pages_and_versions() {
+    let server = Server::start(&[]);
+    server.make_bucket("paged", "Enabled");
+    let mut session = server.root().session();
+    for number in 0..1005 {
+        let key = format!("many/{number:04}");
+        session.send(&Ask::object("PUT", "paged", &key).body("x")).expect(200);
+    }
+    for body in ["one", "two"] {
+        session.send(&Ask::object("PUT", "paged", "few/k").body(body)).expect(200);
+    }
+    session.send(&Ask::object("DELETE", "paged", "few/k")).expect(204);
+    let rows = |arguments: &[&str]| {
+        let output = succeeds(server.cli(&[arguments, &["-o", "jsonl"]].concat()));
+        stdout(&output).lines().filter(|line| !line.trim().is_empty()).count()
+    };
+    assert_eq!(rows(&["object", "list", "paged"]), 1005, "more than one page");
+    assert_eq!(rows(&["object", "list", "paged/many/000"]), 10);
+    assert_eq!(rows(&["object", "list", "paged", "--prefix", "many/100"]), 5);
+    assert_eq!(rows(&["object", "list", "paged/few/"]), 0);
+    assert_eq!(rows(&["object", "list", "paged/few/", "--with-versions"]), 3);
+    assert_eq!(rows(&["object", "version", "list", "paged/few/k"]), 3);
+}
+
+#[test]
+fn nothing_is_deleted_without_a_yes() {
+    let server = Server::start(&[]);
+    server.make_bucket("careful", "");
+    server.root().send(&Ask::object("PUT", "careful", "k").body("x")).expect(200);
+    succeeds(server.cli(&["object", "delete", "careful/k", "--yes", "--dry-run"]));
+    server.root().send(&Ask::object("GET", "careful", "k")).expect(200);
+    let refused = server.cli(&["object", "delete", "careful/k"]);
+    assert_ne!(refused.status.code(), Some(0), "no terminal to ask, and no --yes");
+    server.root().send(&Ask::object("GET", "careful", "k")).expect(200);
+}

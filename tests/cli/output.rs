@@ -1,0 +1,105 @@
+//! `-o`, stdout for data only, exit codes and `--endpoint`.
+
+use serde_json::Value;
+
+use crate::harness::server::{ROOT_ACCESS_KEY, ROOT_SECRET_KEY, tidelock};
+use crate::harness::{Ask, Server};
+use crate::objects::{stderr, stdout};
+
+#[test]
+fn formats() {
+    let server = Server::start(&[]);
+    server.make_bucket("shown", "");
+    for key in ["a", "b"] {
+        server.root().send(&Ask::object("PUT", "shown", key).body("12345")).expect(200);
+    }
+    let list = |format: &str| {
+        let output = server.cli(&["object", "list", "shown", "-o", format]);
+        assert_eq!(output.status.code(), Some(0), "{format}: {}", stderr(&output));
+        stdout(&output)
+    };
+    let json: Value = serde_json::from_str(&list("json")).unwrap();
+    let rows = json.as_array().unwrap();
+    assert_eq!(rows.len(), 2);
+    assert_eq!((rows[0]["key"].as_str(), size(&rows[0])), (Some("a"), Some(5)));
+    let lines = list("jsonl");
+    let rows: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((rows.len(), rows[1]["key"].as_str()), (2, Some("b")));
+    let yaml: Value = serde_yaml_ng::from_str(&list("yaml")).unwrap();
+    assert_eq!(yaml.as_array().map(Vec::len), Some(2));
+    let refused = server.cli(&["object", "list", "shown", "-o", "xml"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+}
+
+fn size(row: &Value) -> Option<u64> {
+    row.get("size_bytes").or_else(|| row.get("size")).and_then(Value::as_u64)
+}
+
+/// The documented exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 denied.
+#[test]
+fn exit_codes() {
+    let server = Server::start(&[]);
+    server.make_bucket("coded", "");
+    let rows: &[(&[&str], i32)] = &[
+        (&["bucket", "list"], 0),
+        (&["--help"], 0),
+        (&["--version"], 0),
+        (&["object", "list", "none-such"], 3),
+        (&["object", "get", "coded/none", "-"], 3),
+        (&["bucket", "create"], 2),
+        (&["no-such-command"], 2),
+        (&["bucket", "list", "--no-such-flag"], 2),
+    ];
+    for (arguments, code) in rows {
+        let output = server.cli(arguments);
+        assert_eq!(output.status.code(), Some(*code), "{arguments:?}: {}", stderr(&output));
+        if *code != 0 {
+            assert!(output.stdout.is_empty(), "{arguments:?}: stdout carries data only");
+            assert!(!output.stderr.is_empty(), "{arguments:?}: it says what is wrong");
+        }
+    }
+    let denied =
+        server.command().env("AWS_SECRET_ACCESS_KEY", "wrong").args(["bucket", "list"]).output();
+    assert_eq!(denied.unwrap().status.code(), Some(4));
+    let nobody = tidelock()
+        .env("AWS_ACCESS_KEY_ID", ROOT_ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", ROOT_SECRET_KEY)
+        .args(["bucket", "list", "--endpoint", "http://127.0.0.1:9"])
+        .output();
+    assert_eq!(nobody.unwrap().status.code(), Some(1), "nobody listens there");
+}
+
+#[test]
+fn the_endpoint_flag_wins() {
+    let server = Server::start(&[]);
+    let output = server
+        .command()
+        .env("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+        .args(["bucket", "list", "--endpoint", &format!("http://{}", server.address)])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn users_and_their_keys() {
+    let server = Server::start(&[]);
+    let ann = server.user("ann");
+    ann.send(&Ask::bucket("PUT", "anns")).expect(200);
+    let users = server.cli(&["user", "list", "-o", "json"]);
+    assert!(stdout(&users).contains("ann"), "{}", stdout(&users));
+    let keys = stdout(&server.cli(&["key", "list", "--user", "ann", "-o", "json"]));
+    assert!(keys.contains(&ann.keys.access), "{keys}");
+    assert!(!keys.contains(&ann.keys.secret), "a secret is shown once");
+    let as_ann = server
+        .command()
+        .env("AWS_ACCESS_KEY_ID", &ann.keys.access)
+        .env("AWS_SECRET_ACCESS_KEY", &ann.keys.secret)
+        .args(["user", "create", "bob"])
+        .output()
+        .unwrap();
+    assert_eq!(as_ann.status.code(), Some(4), "only root makes users");
+    let deleted = server.cli(&["key", "delete", &ann.keys.access, "--yes"]);
+    assert_eq!(deleted.status.code(), Some(0), "{}", stderr(&deleted));
+    assert_eq!(ann.send(&Ask::new("GET", "/")).status, 403, "the key is gone");
+}

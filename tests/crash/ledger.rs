@@ -1,0 +1,275 @@
+//! What every writer was told, and whether the store still says the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+
+use crate::harness::chance::body;
+use crate::harness::{Ask, Client, Response, Server, Session};
+
+pub(crate) const PLAIN: &str = "plain";
+pub(crate) const VERSIONED: &str = "versioned";
+
+/// What a request would change.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    Put { seed: u64, length_bytes: usize, only_first: bool, parts: bool },
+    Delete,
+}
+
+/// One request and what is known of its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    bucket: &'static str,
+    key: String,
+    writer: usize,
+    change: Change,
+    end: End,
+}
+
+#[derive(Clone, Debug)]
+enum End {
+    /// Acknowledged, as this version (if the bucket keeps versions).
+    Done(Option<String>),
+    /// Refused: it must not have happened.
+    Refused(u16),
+    /// No answer came: it may have happened.
+    Unknown,
+}
+
+impl Entry {
+    pub(crate) fn new(
+        bucket: &'static str,
+        key: String,
+        writer: usize,
+        change: Change,
+        answer: io::Result<Response>,
+    ) -> Self {
+        let end = match answer {
+            // A Complete answers 200 before it is done: only a whole document counts.
+            Ok(response) if response.status == 200 && !response.code().is_empty() => End::Unknown,
+            Ok(response) if response.status < 300 => {
+                End::Done(response.header("x-amz-version-id").map(str::to_owned))
+            }
+            Ok(response) if response.status >= 500 => End::Unknown,
+            Ok(response) => End::Refused(response.status),
+            Err(_) => End::Unknown,
+        };
+        Self { bucket, key, writer, change, end }
+    }
+
+    pub(crate) fn acknowledged(&self) -> bool {
+        matches!(self.end, End::Done(_))
+    }
+
+    fn place(&self) -> (&'static str, String) {
+        (self.bucket, self.key.clone())
+    }
+
+    fn matches(&self, body_now: Option<&[u8]>) -> bool {
+        match (&self.change, body_now) {
+            (Change::Delete, None) => true,
+            (Change::Put { seed, length_bytes, .. }, Some(bytes)) => {
+                bytes.len() == *length_bytes && body(*seed, *length_bytes) == bytes
+            }
+            _ => false,
+        }
+    }
+
+    fn is_contest(&self) -> bool {
+        matches!(self.change, Change::Put { only_first: true, .. })
+    }
+}
+
+/// All that was written, by key, in each writer's order.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    places: BTreeMap<(&'static str, String), Vec<Entry>>,
+    recent: BTreeSet<(&'static str, String)>,
+}
+
+impl Ledger {
+    pub(crate) fn extend(&mut self, entries: Vec<Entry>) {
+        self.recent.clear();
+        for entry in entries {
+            self.recent.insert(entry.place());
+            self.places.entry(entry.place()).or_default().push(entry);
+        }
+    }
+
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.places.values().flatten().filter(|entry| entry.acknowledged()).count()
+    }
+
+    /// Checks the keys written since the last call of `extend`; what is wrong.
+    pub(crate) fn verify_recent(&self, client: &Client) -> Vec<String> {
+        self.verify(client, self.recent.iter())
+    }
+
+    /// Checks every key; what is wrong.
+    pub(crate) fn verify_all(&self, client: &Client) -> Vec<String> {
+        self.verify(client, self.places.keys())
+    }
+
+    fn verify<'a>(
+        &self,
+        client: &Client,
+        places: impl Iterator<Item = &'a (&'static str, String)>,
+    ) -> Vec<String> {
+        let mut session = client.session();
+        places.filter_map(|place| self.verify_place(&mut session, place).err()).collect()
+    }
+
+    fn verify_place(
+        &self,
+        session: &mut Session,
+        place: &(&'static str, String),
+    ) -> Result<(), String> {
+        let entries = &self.places[place];
+        let (bucket, key) = place;
+        let now = session.send(&Ask::object("GET", bucket, key));
+        let body_now = match now.status {
+            200 => Some(now.body.as_slice()),
+            404 => None,
+            other => return Err(format!("{bucket}/{key}: GET answered {other}")),
+        };
+        if entries.iter().any(Entry::is_contest) {
+            verify_contest(place, entries, body_now)?;
+        } else {
+            verify_last(place, entries, body_now)?;
+        }
+        verify_versions(session, place, entries)
+    }
+}
+
+/// A key of one writer holds what that writer was last told, or something whose end is not known.
+fn verify_last(
+    (bucket, key): &(&'static str, String),
+    entries: &[Entry],
+    body_now: Option<&[u8]>,
+) -> Result<(), String> {
+    let last = entries.iter().rposition(Entry::acknowledged);
+    let unknown = &entries[last.map_or(0, |last| last + 1)..];
+    let right = match last {
+        Some(last) => entries[last].matches(body_now),
+        None => body_now.is_none(),
+    };
+    if right || unknown.iter().any(|entry| entry.matches(body_now)) {
+        return Ok(());
+    }
+    let found = body_now.map(<[u8]>::len);
+    let writer = entries[0].writer;
+    Err(format!(
+        "{bucket}/{key} of writer {writer}: {found:?} bytes are not what was acknowledged \
+         (entry {last:?} of {}): {:?}",
+        entries.len(),
+        last.map(|last| &entries[last])
+    ))
+}
+
+/// A contested key has at most one winner, and the winner's body.
+fn verify_contest(
+    (bucket, key): &(&'static str, String),
+    entries: &[Entry],
+    body_now: Option<&[u8]>,
+) -> Result<(), String> {
+    let winners: Vec<&Entry> = entries.iter().filter(|entry| entry.acknowledged()).collect();
+    match winners[..] {
+        [] => {
+            let refused = entries.iter().find(|entry| entry.matches(body_now));
+            match refused {
+                Some(Entry { end: End::Refused(status), writer, .. }) => {
+                    Err(format!("{bucket}/{key}: writer {writer} was refused ({status}) but won"))
+                }
+                _ => Ok(()),
+            }
+        }
+        [winner] if winner.matches(body_now) => Ok(()),
+        [winner] => Err(format!("{bucket}/{key}: writer {}'s win is gone", winner.writer)),
+        _ => Err(format!("{bucket}/{key}: {} winners", winners.len())),
+    }
+}
+
+/// Every acknowledged version of a versioned bucket is there, byte for byte.
+fn verify_versions(
+    session: &mut Session,
+    (bucket, key): &(&'static str, String),
+    entries: &[Entry],
+) -> Result<(), String> {
+    if *bucket != VERSIONED {
+        return Ok(());
+    }
+    for entry in entries {
+        let (End::Done(version), Change::Put { .. }) = (&entry.end, &entry.change) else {
+            continue;
+        };
+        let version = version.as_ref().ok_or_else(|| format!("{bucket}/{key}: no version id"))?;
+        let ask = Ask::object("GET", bucket, key).query("versionId", version);
+        let got = session.send(&ask);
+        if got.status != 200 || !entry.matches(Some(&got.body)) {
+            return Err(format!("{bucket}/{key}: version {version} is lost ({})", got.status));
+        }
+    }
+    Ok(())
+}
+
+/// Once all is deleted and the server has swept at its start, no body is left on the disk.
+pub(crate) fn verify_no_blob_is_orphaned(server: &mut Server, data: &Path) {
+    let root = server.root();
+    for bucket in [PLAIN, VERSIONED] {
+        abort_uploads(&root, bucket);
+        delete_versions(&root, bucket);
+        root.send(&Ask::bucket("DELETE", bucket)).expect(204);
+    }
+    assert!(server.terminate().success());
+    *server = Server::start_on(data, &[]);
+    crate::harness::clock::wait_until(
+        "the sweeper removes bodies nobody names",
+        std::time::Duration::from_secs(30),
+        || largest_file_of(&data.join("blobs")).is_none(),
+    );
+}
+
+fn abort_uploads(root: &Client, bucket: &str) {
+    let document = root.send(&Ask::bucket("GET", bucket).query("uploads", "")).expect(200).text();
+    for upload in crate::harness::xml::elements(&document, "Upload") {
+        let text = |name| crate::harness::xml::text(&upload, name).unwrap();
+        let ask = Ask::object("DELETE", bucket, &text("Key")).query("uploadId", &text("UploadId"));
+        root.send(&ask).expect(204);
+    }
+}
+
+fn delete_versions(root: &Client, bucket: &str) {
+    let mut session = root.session();
+    loop {
+        let ask = Ask::bucket("GET", bucket).query("versions", "");
+        let document = session.send(&ask).expect(200).text();
+        let found = ["Version", "DeleteMarker"]
+            .map(|name| crate::harness::xml::elements(&document, name))
+            .concat();
+        if found.is_empty() {
+            return;
+        }
+        for version in found {
+            let text = |name| crate::harness::xml::text(&version, name).unwrap();
+            let ask =
+                Ask::object("DELETE", bucket, &text("Key")).query("versionId", &text("VersionId"));
+            session.send(&ask).expect(204);
+        }
+    }
+}
+
+fn largest_file_of(directory: &Path) -> Option<u64> {
+    let mut pending = vec![directory.to_owned()];
+    let mut largest = None;
+    while let Some(directory) = pending.pop() {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => pending.push(entry.path()),
+                Ok(metadata) => largest = largest.max(Some(metadata.len())),
+                Err(_) => {}
+            }
+        }
+    }
+    largest
+}

@@ -1,0 +1,73 @@
+//! The crash lane: the server is killed with SIGKILL at random instants under many writers and started
+//! again on the same data. Every acknowledged write must be there, byte for byte; nothing may have two
+//! winners. `TIDELOCK_CRASH_KILLS` sets the kills (10 when unset), `TIDELOCK_CRASH_SEED` replays a run
+//! (the instants are of the machine; the requests are of the seed).
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod ledger;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use harness::chance::Chance;
+use harness::{Server, count_from_env};
+use ledger::Ledger;
+use tempfile::TempDir;
+
+const WRITERS: usize = 32;
+const KILLS_DEFAULT: usize = 10;
+const LIFE_MS_MIN: u64 = 100;
+const LIFE_MS_MAX: u64 = 900;
+
+#[test]
+fn acknowledged_writes_outlive_kill_9() {
+    let kills = count_from_env("TIDELOCK_CRASH_KILLS", KILLS_DEFAULT);
+    let seed = count_from_env("TIDELOCK_CRASH_SEED", 20_261_121) as u64;
+    let data = TempDir::new().unwrap();
+    let mut server = Server::start_on(data.path(), &[]);
+    for (bucket, versioning) in [(ledger::PLAIN, ""), (ledger::VERSIONED, "Enabled")] {
+        server.make_bucket(bucket, versioning);
+    }
+    let mut chance = Chance::new(seed);
+    let mut ledger = Ledger::default();
+    for kill in 0..kills {
+        let life = Duration::from_millis(chance.between(LIFE_MS_MIN, LIFE_MS_MAX));
+        let written = write_until_killed(&mut server, seed, kill, life);
+        let acknowledged = written.iter().filter(|entry| entry.acknowledged()).count();
+        assert!(acknowledged > 0 || kill > 0, "nothing was written before the first kill");
+        ledger.extend(written);
+        server = Server::start_on(data.path(), &[]);
+        let wrong = ledger.verify_recent(&server.root());
+        assert!(wrong.is_empty(), "seed {seed}, kill {kill}:\n{}", wrong.join("\n"));
+    }
+    let wrong = ledger.verify_all(&server.root());
+    assert!(wrong.is_empty(), "seed {seed}, after all kills:\n{}", wrong.join("\n"));
+    assert!(ledger.acknowledged() >= kills * WRITERS / 4, "too few writes to mean anything");
+    ledger::verify_no_blob_is_orphaned(&mut server, data.path());
+}
+
+/// Lets all writers loose and kills the server after `life`; all they did, in each writer's order.
+fn write_until_killed(
+    server: &mut Server,
+    seed: u64,
+    kill: usize,
+    life: Duration,
+) -> Vec<ledger::Entry> {
+    let killed = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|number| {
+            let (client, killed) = (server.root(), Arc::clone(&killed));
+            thread::spawn(move || writer::run(&client, seed, kill, number, &killed))
+        })
+        .collect();
+    thread::sleep(life);
+    server.kill();
+    killed.store(true, Ordering::SeqCst);
+    writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+}

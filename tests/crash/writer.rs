@@ -1,0 +1,108 @@
+//! A writer of the crash lane: puts, overwrites, deletes and uploads keys of its own, and takes part in
+//! every contest for a shared key, until the server is gone.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::harness::chance::{Chance, body};
+use crate::harness::{Ask, Client, Response};
+use crate::ledger::{Change, Entry, PLAIN, VERSIONED};
+
+const INLINE_BYTES_MAX: u64 = 4096;
+const BLOB_BYTES: usize = 1 << 20;
+/// Smallest part S3 takes that is not the last.
+const PART_BYTES: usize = 5 << 20;
+const KEYS_PER_WRITER: u64 = 8;
+
+/// Writes until a request fails; every request with what is known of its end.
+pub(crate) fn run(
+    client: &Client,
+    seed: u64,
+    kill: usize,
+    number: usize,
+    killed: &AtomicBool,
+) -> Vec<Entry> {
+    let mut chance = Chance::new(seed ^ ((kill as u64) << 32) ^ ((number as u64) << 16));
+    let mut session = client.session();
+    let mut entries = Vec::new();
+    for turn in 0_u64.. {
+        if killed.load(Ordering::SeqCst) {
+            break;
+        }
+        let (bucket, key, change) = choose(&mut chance, kill, number, turn);
+        let ask = match &change {
+            Change::Delete => Ask::object("DELETE", bucket, &key),
+            Change::Put { seed, length_bytes, only_first, parts: false } => {
+                let put = Ask::object("PUT", bucket, &key).body(body(*seed, *length_bytes));
+                if *only_first { put.header("If-None-Match", "*") } else { put }
+            }
+            Change::Put { seed, length_bytes, .. } => {
+                match upload(&mut session, bucket, &key, &body(*seed, *length_bytes)) {
+                    Ok(ask) => ask,
+                    Err(_) => break,
+                }
+            }
+        };
+        let answer = session.try_send(&ask);
+        let gone = answer.is_err();
+        entries.push(Entry::new(bucket, key, number, change, answer));
+        if gone {
+            break;
+        }
+    }
+    entries
+}
+
+fn choose(
+    chance: &mut Chance,
+    kill: usize,
+    number: usize,
+    turn: u64,
+) -> (&'static str, String, Change) {
+    let bucket = if chance.below(2) == 0 { PLAIN } else { VERSIONED };
+    let seed = chance.next();
+    let small = chance.between(1, INLINE_BYTES_MAX) as usize;
+    let own = format!("{number:02}/{}", chance.below(KEYS_PER_WRITER));
+    let put = |length_bytes, parts| Change::Put { seed, length_bytes, only_first: false, parts };
+    match chance.below(100) {
+        // The same key for all writers at the same turn: a contest.
+        0..20 => {
+            let change = Change::Put { seed, length_bytes: small, only_first: true, parts: false };
+            (bucket, format!("contest/{kill}/{turn}"), change)
+        }
+        20..30 => (bucket, own, Change::Delete),
+        30..88 => (bucket, own, put(small, false)),
+        88..98 => (bucket, own, put(BLOB_BYTES, false)),
+        _ => (bucket, own, put(PART_BYTES + small, true)),
+    }
+}
+
+/// Sends the parts of an upload and gives its Complete.
+fn upload(
+    session: &mut crate::harness::Session,
+    bucket: &str,
+    key: &str,
+    body: &[u8],
+) -> io::Result<Ask> {
+    let created = session.try_send(&Ask::object("POST", bucket, key).query("uploads", ""))?;
+    let id = wanted(created.element("UploadId"), &created)?;
+    let mut parts = String::new();
+    for (index, bytes) in body.chunks(PART_BYTES).enumerate() {
+        let number = (index + 1).to_string();
+        let ask = Ask::object("PUT", bucket, key)
+            .query("partNumber", &number)
+            .query("uploadId", &id)
+            .body(bytes);
+        let sent = session.try_send(&ask)?;
+        let etag = wanted(sent.header("etag").map(str::to_owned), &sent)?;
+        parts.push_str(&format!(
+            "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
+        ));
+    }
+    let document = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+    Ok(Ask::object("POST", bucket, key).query("uploadId", &id).body(document))
+}
+
+fn wanted(value: Option<String>, response: &Response) -> io::Result<String> {
+    value.ok_or_else(|| io::Error::other(format!("{}: {}", response.status, response.text())))
+}
