@@ -3,7 +3,12 @@
 use super::script::{
     Row, Step, bucket, complete, create_upload, get, head, object, put, row, upload_part,
 };
-use crate::harness::digest::{crc32_base64, sha256_base64};
+use crate::harness::digest::{
+    crc32_base64, crc32c_base64, crc64nvme_base64, sha1_base64, sha256_base64,
+};
+
+/// A checksum in the form of its header.
+type Digest = fn(&[u8]) -> String;
 
 pub(crate) fn rows() -> Vec<Row> {
     [life_rows(), refused_rows(), checksum_rows()].concat()
@@ -145,7 +150,24 @@ fn checksum_rows() -> Vec<Row> {
     let sha = sha256_base64(b"one");
     let crc = crc32_base64(b"one");
     let wrong = sha256_base64(b"two");
-    vec![
+    let algorithms: [(&str, Digest); 5] = [
+        ("x-amz-checksum-crc32", crc32_base64),
+        ("x-amz-checksum-crc32c", crc32c_base64),
+        ("x-amz-checksum-crc64nvme", crc64nvme_base64),
+        ("x-amz-checksum-sha1", sha1_base64),
+        ("x-amz-checksum-sha256", sha256_base64),
+    ];
+    let each = algorithms.map(|(header, digest)| {
+        row(
+            header,
+            [
+                put("k", "one").header(header, &digest(b"one")),
+                get("k").header("x-amz-checksum-mode", "ENABLED").shows(header, &digest(b"one")),
+                put("k", "one").header(header, &digest(b"two")).fails(400, "BadDigest"),
+            ],
+        )
+    });
+    let rows = vec![
         row(
             "a checksum is verified, kept and shown when asked",
             [
@@ -198,5 +220,6 @@ fn checksum_rows() -> Vec<Row> {
                     .shows("x-amz-checksum-type", "COMPOSITE"),
             ],
         ),
-    ]
+    ];
+    each.into_iter().chain(rows).collect()
 }

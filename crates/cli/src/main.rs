@@ -1,2 +1,33 @@
-//! The `tidelock` binary.
-fn main() {}
+//! The `tidelock` binary: reads the command line, runs one subcommand, exits with its status.
+//!
+//! It has no logic of its own: serving is `tidelock-server`'s, talking to an endpoint is
+//! `tidelock-client`'s.
+
+mod address;
+mod commands;
+mod connect;
+mod exit;
+mod output;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use commands::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(cli.run()),
+        Err(error) => Err(exit::Failure::other(&error)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("tidelock: {failure}");
+            failure.exit_code()
+        }
+    }
+}

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::connection::Outgoing;
 use crate::{Client, ClientError, uri};
 
+const HEALTH: &str = "/_/health/live";
+/// What Tidelock says there.
+const LIVE: &[u8] = b"live\n";
 const USERS: &str = "/_/api/v1/users";
 const KEYS: &str = "/_/api/v1/keys";
 
@@ -58,6 +61,21 @@ struct Keys {
 }
 
 impl Client {
+    /// Whether Tidelock answers at the endpoint.
+    ///
+    /// # Errors
+    /// [`ClientError::Transport`] when nobody does.
+    pub async fn is_tidelock(&self) -> Result<bool, ClientError> {
+        let request = Outgoing::new(Method::GET, HEALTH.to_owned());
+        match self.document(request).await {
+            Ok(document) => Ok(document.body == LIVE),
+            Err(error @ (ClientError::Transport { .. } | ClientError::Trust { .. })) => Err(error),
+            Err(ClientError::Service(_) | ClientError::Malformed(_) | ClientError::Local(_)) => {
+                Ok(false)
+            }
+        }
+    }
+
     /// All users.
     ///
     /// # Errors

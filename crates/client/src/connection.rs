@@ -18,6 +18,7 @@ use hyper_util::rt::TokioExecutor;
 pub(crate) use request::Outgoing;
 
 use crate::error::ServiceError;
+use crate::settings::Credentials;
 use crate::{ClientError, Settings};
 
 /// Time for a TCP connection.
@@ -68,6 +69,13 @@ impl Client {
         let http =
             hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
         Ok(Self { http, settings, now })
+    }
+
+    /// A client of the same endpoint as somebody else.
+    #[must_use]
+    pub fn with_credentials(&self, credentials: Credentials) -> Self {
+        let settings = Settings { credentials, ..self.settings.clone() };
+        Self { http: self.http.clone(), settings, now: self.now }
     }
 
     /// What it connects to, and as whom.

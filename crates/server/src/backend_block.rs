@@ -1,9 +1,7 @@
 //! What to paste: a Terraform backend block and the environment it needs.
 //!
-//! Text only. The block has no `skip_` flag: the endpoint answers STS and the IAM read that
-//! Terraform asks for, and path style spares a wildcard host name.
-
-use std::fmt::Write as _;
+//! Text only. For Tidelock the block has no `skip_` flag: the endpoint answers STS and the IAM read
+//! that Terraform asks for, and path style spares a wildcard host name.
 
 use tidelock_auth::sigv4::payload_hash;
 
@@ -49,6 +47,17 @@ const AWS_REGIONS: &[&str] = &[
     "us-west-2",
 ];
 
+/// What answers at an endpoint, as far as a backend block is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointKind {
+    /// Answers S3, STS and IAM at one place.
+    Tidelock,
+    /// AWS itself: Terraform knows where everything is.
+    Aws,
+    /// An S3 store without STS and IAM.
+    OtherS3,
+}
+
 /// A bucket to keep states in, and how to reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
@@ -58,6 +67,8 @@ pub struct Backend {
     pub region: String,
     /// `http://HOST:PORT` or `https://HOST:PORT`, without a path.
     pub endpoint: String,
+    /// What answers there.
+    pub kind: EndpointKind,
 }
 
 /// The key pair of a backend's user.
@@ -72,32 +83,69 @@ pub struct BackendKey<'a> {
 impl Backend {
     /// The `terraform { backend "s3" { ... } }` block.
     pub fn block(&self) -> String {
-        let Self { bucket, region, endpoint } = self;
-        let mut block = format!(
-            "terraform {{\n  backend \"s3\" {{\n    bucket         = \"{bucket}\"\n    \
-             key            = \"{STATE_KEY}\"\n    region         = \"{region}\"\n    \
-             use_lockfile   = true\n    encrypt        = true\n    use_path_style = true\n"
-        );
-        if !AWS_REGIONS.contains(&region.as_str()) {
-            block.push_str("\n    # Not a region of AWS.\n    skip_region_validation = true\n");
+        let mut settings = vec![
+            ("bucket", quoted(&self.bucket)),
+            ("key", quoted(STATE_KEY)),
+            ("region", quoted(&self.region)),
+            ("use_lockfile", "true".to_owned()),
+            ("encrypt", "true".to_owned()),
+        ];
+        let mut set = |name| settings.push((name, "true".to_owned()));
+        if self.kind != EndpointKind::Aws {
+            set("use_path_style");
+            if !AWS_REGIONS.contains(&self.region.as_str()) {
+                set("skip_region_validation");
+            }
         }
-        // Writing to a string does not fail.
-        let _infallible = write!(
-            block,
-            "\n    endpoints = {{\n      s3  = \"{endpoint}\"\n      sts = \"{endpoint}\"\n      \
-             iam = \"{endpoint}\"\n    }}\n  }}\n}}\n"
-        );
+        if self.kind == EndpointKind::OtherS3 {
+            set("skip_credentials_validation");
+            set("skip_requesting_account_id");
+            set("skip_metadata_api_check");
+        }
+        let services: &[&str] = match self.kind {
+            EndpointKind::Tidelock => &["s3", "sts", "iam"],
+            EndpointKind::OtherS3 => &["s3"],
+            EndpointKind::Aws => &[],
+        };
+        let mut block = format!("terraform {{\n  backend \"s3\" {{\n{}", aligned(4, &settings));
+        if !services.is_empty() {
+            let endpoint = quoted(&self.endpoint);
+            let endpoints: Vec<_> =
+                services.iter().map(|service| (*service, endpoint.clone())).collect();
+            block.push_str("\n    endpoints = {\n");
+            block.push_str(&aligned(6, &endpoints));
+            block.push_str("    }\n");
+        }
+        block.push_str("  }\n}\n");
         block
     }
 
-    /// Shell lines that set what the block leaves out, and what the CLI reads.
-    pub fn environment(&self, key: BackendKey<'_>) -> String {
-        format!(
-            "export AWS_ACCESS_KEY_ID='{}'\nexport AWS_SECRET_ACCESS_KEY='{}'\n\
-             export AWS_REGION='{}'\nexport AWS_ENDPOINT_URL_S3='{}'\n",
-            key.access_key_id, key.secret_access_key, self.region, self.endpoint
-        )
+    /// Shell lines that set what the block leaves out, and what the CLI reads; without a key, the
+    /// caller's own stays in place.
+    pub fn environment(&self, key: Option<BackendKey<'_>>) -> String {
+        let mut variables = Vec::new();
+        if let Some(key) = key {
+            variables.push(("AWS_ACCESS_KEY_ID", key.access_key_id));
+            variables.push(("AWS_SECRET_ACCESS_KEY", key.secret_access_key));
+        }
+        variables.push(("AWS_REGION", &self.region));
+        if self.kind != EndpointKind::Aws {
+            variables.push(("AWS_ENDPOINT_URL_S3", &self.endpoint));
+        }
+        let line = |(name, value): &(&str, &str)| format!("export {name}='{value}'\n");
+        variables.iter().map(line).collect()
     }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{text}\"")
+}
+
+/// `name = value` lines as `terraform fmt` would have them.
+fn aligned(indent: usize, settings: &[(&str, String)]) -> String {
+    let width = settings.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let line = |(name, value): &(&str, String)| format!("{:indent$}{name:width$} = {value}\n", "");
+    settings.iter().map(line).collect()
 }
 
 /// The user that `bootstrap` makes for `bucket`: `BUCKET-terraform`, shortened where that would be
@@ -122,6 +170,7 @@ mod tests {
             bucket: "states".into(),
             region: region.into(),
             endpoint: "http://127.0.0.1:9000".into(),
+            kind: EndpointKind::Tidelock,
         }
     }
 
@@ -146,6 +195,26 @@ mod tests {
 "#;
         assert_eq!(backend("us-east-1").block(), expected);
         assert!(backend("home-lab").block().contains("skip_region_validation = true"));
+        let other = Backend { kind: EndpointKind::OtherS3, ..backend("us-east-1") };
+        assert!(other.block().contains("skip_credentials_validation = true"));
+        assert!(!other.block().contains("sts"));
+        let aws = Backend { kind: EndpointKind::Aws, ..backend("us-east-1") };
+        assert!(!aws.block().contains("endpoint") && !aws.block().contains("path_style"));
+    }
+
+    #[test]
+    fn the_environment_has_a_key_only_where_there_is_one() {
+        let rows = [
+            (None, "export AWS_REGION='r'\nexport AWS_ENDPOINT_URL_S3='http://127.0.0.1:9000'\n"),
+            (
+                Some(BackendKey { access_key_id: "A", secret_access_key: "s" }),
+                "export AWS_ACCESS_KEY_ID='A'\nexport AWS_SECRET_ACCESS_KEY='s'\n\
+                 export AWS_REGION='r'\nexport AWS_ENDPOINT_URL_S3='http://127.0.0.1:9000'\n",
+            ),
+        ];
+        for (key, expected) in rows {
+            assert_eq!(backend("r").environment(key), expected);
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub async fn serve(args: ServeArgs, output: &mut (dyn Write + Send)) -> Result<(
             access_key_id: &pair.access_key,
             secret_access_key: pair.secret_key.expose(),
         };
-        write!(output, "{}\n{}", backend.block(), backend.environment(key))?;
+        write!(output, "{}\n{}", backend.block(), backend.environment(Some(key)))?;
         output.flush()?;
     }
     eprintln!("tidelock: listening on {}", server.url());

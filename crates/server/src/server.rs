@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::api::Api;
-use crate::backend_block::Backend;
+use crate::backend_block::{Backend, EndpointKind};
 use crate::background;
 use crate::bootstrap;
 use crate::config::Config;
@@ -128,6 +128,7 @@ impl Server {
             bucket: bucket.to_owned(),
             region: self.config.region.clone(),
             endpoint: self.endpoint_for_clients(),
+            kind: EndpointKind::Tidelock,
         };
         Ok((backend, pair))
     }

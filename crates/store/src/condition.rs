@@ -66,7 +66,7 @@ impl ETagMatch {
             Self::Any => true,
             Self::OneOf(texts) => {
                 let text = etag_text(etag);
-                texts.iter().any(|wanted| *wanted == text)
+                texts.contains(&text)
             }
         }
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
     /// Bodies up to this many plaintext bytes travel in the commit of their object; larger ones go to
-    /// the blob store first. At most 256 KiB: old and new chunks must fit one batch.
+    /// the blob store first. At most 248 KiB, eight chunks: those of the old
+    /// body and of the new one must fit one batch.
     pub inline_body_bytes_max: usize,
     /// Largest single object or part (AWS: 5 GiB).
     pub put_bytes_max: u64,
@@ -27,7 +28,7 @@ pub struct StoreConfig {
 impl Default for StoreConfig {
     fn default() -> Self {
         Self {
-            inline_body_bytes_max: 256 << 10,
+            inline_body_bytes_max: 248 << 10,
             put_bytes_max: 5 << 30,
             object_bytes_max: 5 << 40,
             part_bytes_min: 5 << 20,

@@ -117,7 +117,7 @@ pub(crate) fn aead_key(bytes: &[u8]) -> Option<LessSafeKey> {
 }
 
 /// Seals in place and appends the tag.
-#[allow(clippy::expect_used, reason = "fails only above 64 GiB in one call; chunks are 32 KiB")]
+#[allow(clippy::expect_used, reason = "fails only above 64 GiB in one call; chunks are 31 KiB")]
 pub(crate) fn seal(key: &LessSafeKey, nonce: [u8; NONCE_LEN], place: &[u8], bytes: &mut Vec<u8>) {
     let nonce = Nonce::assume_unique_for_key(nonce);
     key.seal_in_place_append_tag(nonce, Aad::from(place), bytes).expect("short enough to seal");

@@ -47,8 +47,8 @@ pub use error::{
 pub use identity::{ACCOUNT_ID, AccessKey, Credentials, NewAccessKey, Principal, ROOT_ARN, User};
 pub use keyring::{Keyring, KeyringError};
 pub use listing::{
-    ListObjects, ListUploads, ListVersions, ListedObject, ListedUpload, ListedVersion, ObjectPage,
-    UploadPage, VersionCursor, VersionPage,
+    ListObjects, ListUploads, ListVersions, ListedFacts, ListedObject, ListedUpload, ListedVersion,
+    ObjectPage, UploadPage, VersionCursor, VersionPage,
 };
 pub use multipart::{
     CompleteUpload, CreateUpload, InvalidUploadId, ListedPart, PartPage, RequestedPart, StoredPart,

@@ -61,6 +61,7 @@ error_codes! {
     InternalError INTERNAL_SERVER_ERROR "We encountered an internal error. Please try again."
     InvalidAccessKeyId FORBIDDEN "The AWS Access Key Id you provided does not exist in our records."
     InvalidArgument BAD_REQUEST "Invalid Argument"
+    InvalidBucketAclWithObjectOwnership BAD_REQUEST "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"
     InvalidBucketName BAD_REQUEST "The specified bucket is not valid."
     InvalidBucketState CONFLICT "The request is not valid with the current state of the bucket."
     InvalidChunkSizeError FORBIDDEN "Only the last chunk is allowed to have a size less than 8192 bytes"

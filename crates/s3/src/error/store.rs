@@ -5,7 +5,7 @@
 use http::{HeaderName, HeaderValue, header};
 use tidelock_store::{
     BodyError, BucketError, CompleteError, ConditionFailure, CopyError, CreateBucketError,
-    DeleteBucketError, DeleteObjectError, DisplayVersion, GetObjectError, PutObjectError,
+    DeleteBucketError, DeleteObjectError, DisplayVersion, GetObjectError, IdentityError, PutObjectError,
     StorageError, UploadError, UploadPartError,
 };
 
@@ -199,6 +199,20 @@ impl From<CompleteError> for S3Error {
                  include the checksum for each part. It was missing for part {number} in the \
                  request."
             )),
+        }
+    }
+}
+
+impl From<IdentityError> for S3Error {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Storage(error) => error.into(),
+            error @ (IdentityError::AccessDenied
+            | IdentityError::NoSuchUser
+            | IdentityError::UserExists
+            | IdentityError::InvalidUserName
+            | IdentityError::NoSuchKey
+            | IdentityError::InUse(_)) => Self::with_message(ErrorCode::AccessDenied, error.to_string()),
         }
     }
 }

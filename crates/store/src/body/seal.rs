@@ -11,8 +11,9 @@ use zeroize::Zeroizing;
 use crate::error::StorageError;
 use crate::keyring;
 
-/// Plaintext bytes of every chunk but the last.
-pub(crate) const CHUNK_BYTES: usize = 32 << 10;
+/// Plaintext bytes of every chunk but the last: sealed and with its key it fits a page of 32 KiB of the
+/// local engine's index, where a chunk of 32 KiB would take 64.
+pub(crate) const CHUNK_BYTES: usize = 31 << 10;
 /// Bytes of the authentication tag behind each chunk.
 pub(crate) const TAG_BYTES: usize = 16;
 /// Bytes of every sealed chunk but the last.

@@ -6,7 +6,7 @@ mod versions;
 
 pub use objects::{ListObjects, ListedObject, ObjectPage};
 pub use uploads::{ListUploads, ListedUpload, UploadPage};
-pub use versions::{ListVersions, ListedVersion, VersionCursor, VersionPage};
+pub use versions::{ListVersions, ListedFacts, ListedVersion, VersionCursor, VersionPage};
 
 /// Rows of one step of a listing's scan.
 const LIST_SCAN_ROWS: usize = 1000;

@@ -54,8 +54,19 @@ pub struct ListedVersion {
     pub is_latest: bool,
     /// `Last-Modified`.
     pub modified_ms: i64,
-    /// Size, entity tag, and algorithm and type of its checksum; none for a delete marker.
-    pub object: Option<(u64, ETag, Option<(ChecksumAlgorithm, ChecksumType)>)>,
+    /// What is listed of an object; none for a delete marker.
+    pub object: Option<ListedFacts>,
+}
+
+/// What is listed of a version that is an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedFacts {
+    /// Plaintext bytes.
+    pub size: u64,
+    /// Entity tag.
+    pub etag: ETag,
+    /// Algorithm and type of its checksum.
+    pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
 }
 
 /// Some versions and common prefixes, in order.
@@ -205,7 +216,7 @@ impl<'a> Walk<'a> {
         let shown = DisplayVersion::of(version);
         let object = version.object().map(|facts| {
             let checksum = facts.checksum.as_ref().map(|it| (it.algorithm, it.kind));
-            (facts.size, facts.etag, checksum)
+            ListedFacts { size: facts.size, etag: facts.etag, checksum }
         });
         self.count += 1;
         self.last = Some((key.to_owned(), Some(shown)));

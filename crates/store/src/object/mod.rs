@@ -8,7 +8,7 @@ mod put;
 mod tagging;
 
 use tidelock_meta::record::bucket::Versioning;
-use tidelock_meta::record::version::{Body, Checksum, ETag, ObjectFacts, ObjectVersion};
+use tidelock_meta::record::version::{Checksum, ETag, ObjectFacts, ObjectVersion};
 
 pub use crate::body::read::ObjectReader;
 pub use copy::{CopyObject, CopySource};
@@ -85,15 +85,5 @@ impl ObjectInfo {
             checksum: facts.checksum.clone(),
             part_sizes: None,
         }
-    }
-}
-
-/// Number of parts in closed ranges of part numbers.
-pub(crate) fn parts_in(body: &Body) -> Option<u32> {
-    match body {
-        Body::Parts { ranges, .. } => {
-            Some(ranges.iter().map(|(first, last)| u32::from(*last) - u32::from(*first) + 1).sum())
-        }
-        Body::Empty | Body::Inline { .. } | Body::Blob { .. } => None,
     }
 }

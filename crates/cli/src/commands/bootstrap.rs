@@ -1,0 +1,183 @@
+//! `tidelock bootstrap`
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tidelock_client::settings::Credentials;
+use tidelock_client::{Client, ClientError, ErrorKind};
+use tidelock_server::backend_block::{Backend, BackendKey, EndpointKind, user_name};
+
+use crate::connect::{ChangeArgs, ClientArgs, Session};
+use crate::exit::Failure;
+use crate::output;
+
+/// Host names under this are AWS's own.
+const AWS_SUFFIX: &str = ".amazonaws.com";
+
+/// Make a bucket ready for Terraform states and print the backend block
+///
+/// Versioning, encryption and the public access block are turned on. On Tidelock, as root, the
+/// bucket gets a user and an access key of its own. Doing it again changes nothing.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The bucket
+    bucket: String,
+    /// Write the backend block to this file instead of printing it
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// What was made, for `-o json` and its like.
+#[derive(Serialize)]
+struct Bootstrapped<'a> {
+    bucket: &'a str,
+    region: &'a str,
+    endpoint: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_access_key: Option<&'a str>,
+    backend_block: &'a str,
+}
+
+impl Args {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let session = self.client.open()?;
+        if !self.change.is_real(&format!("make bucket {} ready for Terraform", self.bucket)) {
+            return Ok(());
+        }
+        let kind = endpoint_kind(&session.client).await?;
+        let key = if kind == EndpointKind::Tidelock && is_root(&session.client).await? {
+            as_root(&session.client, &self.bucket).await?
+        } else {
+            ensure_bucket(&session.client, &self.bucket).await?;
+            None
+        };
+        let settings = session.client.settings();
+        let backend = Backend {
+            bucket: self.bucket,
+            region: settings.region.clone(),
+            endpoint: settings.endpoint.to_string().trim_end_matches('/').to_owned(),
+            kind,
+        };
+        let block = backend.block();
+        if let Some(path) = &self.write {
+            write(path, &block)?;
+        }
+        print(&session, &backend, key.as_ref(), &block, self.write.is_some())
+    }
+}
+
+async fn endpoint_kind(client: &Client) -> Result<EndpointKind, Failure> {
+    let host = client.settings().endpoint.host().unwrap_or_default();
+    if host.ends_with(AWS_SUFFIX) {
+        return Ok(EndpointKind::Aws);
+    }
+    let tidelock = client.is_tidelock().await?;
+    Ok(if tidelock { EndpointKind::Tidelock } else { EndpointKind::OtherS3 })
+}
+
+/// Only root may list users.
+async fn is_root(client: &Client) -> Result<bool, Failure> {
+    match client.list_users().await {
+        Ok(_) => Ok(true),
+        Err(error) if error.code() == Some("AccessDenied") => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Root makes the user, and the user makes its bucket, so that it owns it. A secret can be shown
+/// only when its key is made: the next time there is none to show.
+async fn as_root(root: &Client, bucket: &str) -> Result<Option<Credentials>, Failure> {
+    let user = user_name(bucket);
+    match root.create_user(&user).await {
+        Ok(_) => {}
+        Err(error) if error.code() == Some("UserExists") => {}
+        Err(error) => return Err(error.into()),
+    }
+    let has_key = !root.list_keys(Some(&user)).await?.is_empty();
+    if has_key && exists(root, bucket).await? {
+        configure(root, bucket).await?;
+        eprintln!(
+            "tidelock: {user} has a key already; `tidelock key create --user {user}` adds one"
+        );
+        return Ok(None);
+    }
+    let made = root.create_key(&user).await?;
+    let credentials = Credentials {
+        access_key_id: made.access_key_id,
+        secret_access_key: made.secret_access_key,
+        session_token: None,
+    };
+    ensure_bucket(&root.with_credentials(credentials.clone()), bucket).await?;
+    Ok(Some(credentials))
+}
+
+async fn exists(client: &Client, bucket: &str) -> Result<bool, Failure> {
+    match client.head_bucket(bucket).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn ensure_bucket(client: &Client, bucket: &str) -> Result<(), Failure> {
+    // Looked for first: in us-east-1 AWS answers a second CreateBucket with success.
+    if !exists(client, bucket).await? {
+        match client.create_bucket(bucket).await {
+            Ok(()) => {}
+            Err(error) if error.code() == Some("BucketAlreadyOwnedByYou") => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    configure(client, bucket).await?;
+    Ok(())
+}
+
+async fn configure(client: &Client, bucket: &str) -> Result<(), ClientError> {
+    client.enable_versioning(bucket).await?;
+    client.enable_encryption(bucket).await?;
+    client.block_public_access(bucket).await
+}
+
+/// Never over a file that says something else.
+fn write(path: &Path, block: &str) -> Result<(), Failure> {
+    match std::fs::read_to_string(path) {
+        Ok(found) if found == block => return Ok(()),
+        Ok(_) => {
+            let message = format!("{} exists and has another content", path.display());
+            return Err(Failure::usage(message));
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(std::fs::write(path, block)?)
+}
+
+fn print(
+    session: &Session,
+    backend: &Backend,
+    key: Option<&Credentials>,
+    block: &str,
+    written: bool,
+) -> Result<(), Failure> {
+    let key = key.map(|key| BackendKey {
+        access_key_id: &key.access_key_id,
+        secret_access_key: &key.secret_access_key,
+    });
+    let environment = backend.environment(key);
+    let text = if written { environment } else { format!("{block}\n{environment}") };
+    let document = Bootstrapped {
+        bucket: &backend.bucket,
+        region: &backend.region,
+        endpoint: &backend.endpoint,
+        access_key_id: key.map(|key| key.access_key_id),
+        secret_access_key: key.map(|key| key.secret_access_key),
+        backend_block: block,
+    };
+    output::text_or(session.format, &text, &document)
+}

@@ -1,0 +1,56 @@
+//! The command tree; one file per subcommand.
+
+mod bootstrap;
+mod bucket;
+mod key;
+mod object;
+mod serve;
+mod user;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::{self, Failure};
+
+/// An S3-compatible object store made to be the home of Terraform and OpenTofu state.
+#[derive(Debug, Parser)]
+#[command(name = "tidelock", version, after_help = exit::HELP, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(Box<serve::Args>),
+    Bootstrap(bootstrap::Args),
+    Bucket(bucket::Args),
+    Object(object::Args),
+    User(user::Args),
+    Key(key::Args),
+}
+
+impl Cli {
+    /// Runs the command that was given.
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Serve(args) => args.run().await,
+            Command::Bootstrap(args) => args.run().await,
+            Command::Bucket(args) => args.run().await,
+            Command::Object(args) => args.run().await,
+            Command::User(args) => args.run().await,
+            Command::Key(args) => args.run().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_tree_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,79 @@
+//! `tidelock object get`
+
+use std::path::{Path, PathBuf};
+
+use crate::address::ObjectAddress;
+use crate::connect::Session;
+use crate::exit::Failure;
+use crate::progress;
+
+/// Read an object into a file
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The object
+    #[arg(value_name = "BUCKET/KEY")]
+    object: ObjectAddress,
+    /// The file, or `-` for stdout [default: the last part of the key]
+    file: Option<PathBuf>,
+    /// This version instead of the latest
+    #[arg(long, value_name = "ID")]
+    version_id: Option<String>,
+}
+
+impl Args {
+    pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
+        let file = match &self.file {
+            Some(file) => file.clone(),
+            None => self.file_of_key()?,
+        };
+        if file == Path::new("-") {
+            return self.write(session, &mut tokio::io::stdout()).await;
+        }
+        // Beside its place and renamed at the end: a transfer that breaks off leaves the old file.
+        let mut name = file.as_os_str().to_owned();
+        name.push(".part");
+        let part = PathBuf::from(name);
+        let written = match tokio::fs::File::create(&part).await {
+            Ok(mut sink) => self.write(session, &mut sink).await,
+            Err(error) => Err(Failure::other(&format!("{}: {error}", part.display()))),
+        };
+        let renamed = match written {
+            Ok(()) => tokio::fs::rename(&part, &file).await.map_err(Failure::from),
+            Err(failure) => Err(failure),
+        };
+        if renamed.is_err() {
+            // The first failure is the one to tell.
+            let _unreported = tokio::fs::remove_file(&part).await;
+        }
+        renamed
+    }
+
+    async fn write(
+        &self,
+        session: &Session,
+        sink: &mut (dyn tokio::io::AsyncWrite + Send + Unpin),
+    ) -> Result<(), Failure> {
+        let bar = progress::bar(&self.object.key, None);
+        let started = |length| {
+            if let Some(length) = length {
+                bar.set_length(length);
+            }
+        };
+        let ObjectAddress { bucket, key } = &self.object;
+        let version = self.version_id.as_deref();
+        let mut moved = |bytes| bar.inc(bytes);
+        let client = &session.client;
+        let result = client.get_object(bucket, key, version, sink, started, &mut moved).await;
+        bar.finish_and_clear();
+        result?;
+        Ok(())
+    }
+
+    fn file_of_key(&self) -> Result<PathBuf, Failure> {
+        let name = self.object.key.rsplit('/').next().unwrap_or_default();
+        if name.is_empty() || name == "." || name == ".." {
+            return Err(Failure::usage("the key names no file: give one, or - for stdout"));
+        }
+        Ok(PathBuf::from(name))
+    }
+}

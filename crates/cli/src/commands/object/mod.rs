@@ -1,0 +1,43 @@
+//! `tidelock object ...`
+
+mod delete;
+mod get;
+mod list;
+mod put;
+mod version;
+
+use clap::Subcommand;
+
+use crate::connect::ClientArgs;
+use crate::exit::Failure;
+
+/// List, read, write and delete objects
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    List(list::Args),
+    Get(get::Args),
+    Put(put::Args),
+    Delete(delete::Args),
+    Version(version::Args),
+}
+
+impl Args {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let session = self.client.open()?;
+        match self.action {
+            Action::List(args) => args.run(&session).await,
+            Action::Get(args) => args.run(&session).await,
+            Action::Put(args) => args.run(&session).await,
+            Action::Delete(args) => args.run(&session).await,
+            Action::Version(args) => args.run(&session).await,
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! `tidelock serve`
+
+use tidelock_server::ServeArgs;
+
+use crate::exit::Failure;
+
+/// Run a server
+///
+/// Every setting is a flag, an environment variable `TIDELOCK_<NAME>` (for example
+/// `TIDELOCK_TLS_CERT`) and a key of the TOML file (`tls_cert`); flags win over variables, variables
+/// over the file. The root secret is set by `TIDELOCK_ROOT_SECRET_KEY` or
+/// `TIDELOCK_ROOT_SECRET_KEY_FILE`. SIGTERM and SIGINT drain and end the server, a second one ends
+/// it at once; SIGHUP reads the certificate again.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    settings: ServeArgs,
+}
+
+impl Args {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        Ok(tidelock_server::serve(self.settings, &mut std::io::stdout()).await?)
+    }
+}

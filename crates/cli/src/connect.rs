@@ -1,0 +1,76 @@
+//! From the command line and the environment to a client.
+
+use std::path::PathBuf;
+
+use tidelock_client::settings::Overrides;
+use tidelock_client::{Client, Settings};
+
+use crate::exit::Failure;
+use crate::output::Format;
+
+/// Flags of every command that talks to an endpoint.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct ClientArgs {
+    /// URL of the endpoint; wins over `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` and the profile
+    #[arg(long, value_name = "URL", global = true)]
+    endpoint: Option<String>,
+    /// Region; wins over `AWS_REGION` and the profile
+    #[arg(long, value_name = "REGION", global = true)]
+    region: Option<String>,
+    /// Profile of the AWS credentials and config files; wins over `AWS_PROFILE`
+    #[arg(long, value_name = "NAME", global = true)]
+    profile: Option<String>,
+    /// PEM file with certificates to trust as well; wins over `AWS_CA_BUNDLE`
+    #[arg(long, value_name = "FILE", global = true)]
+    ca_bundle: Option<PathBuf>,
+    /// How data is printed
+    #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t, global = true)]
+    output: Format,
+}
+
+/// Flags of every command that changes something.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(crate) struct ChangeArgs {
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// An endpoint to talk to, and how to print what it says.
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) format: Format,
+}
+
+impl ClientArgs {
+    /// Settles the settings; connects to nothing yet.
+    pub(crate) fn open(self) -> Result<Session, Failure> {
+        let overrides = Overrides {
+            endpoint: self.endpoint,
+            region: self.region,
+            profile: self.profile,
+            ca_bundle: self.ca_bundle,
+        };
+        let settings = Settings::resolve(overrides, &|name| std::env::var(name).ok())?;
+        let client = Client::new(settings, jiff::Timestamp::now)?;
+        Ok(Session { client, format: self.output })
+    }
+}
+
+impl ChangeArgs {
+    /// Whether there is nothing to ask: the answer was given, or nothing will happen.
+    pub(crate) fn is_settled(self) -> bool {
+        self.yes || self.dry_run
+    }
+
+    /// Whether to go on; with `--dry-run` says what would be done instead.
+    pub(crate) fn is_real(self, deed: &str) -> bool {
+        if self.dry_run {
+            eprintln!("tidelock: would {deed}");
+        }
+        !self.dry_run
+    }
+}

@@ -1,0 +1,90 @@
+//! How a command fails: one line for people, one status for scripts.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use tidelock_client::{ClientError, ErrorKind, SettingsError};
+use tidelock_server::ServeError;
+
+/// What `--help` says of exit statuses; docs/operating.md says the same.
+pub(crate) const HELP: &str = "\
+Exit status:
+  0  done
+  1  the operation failed
+  2  the command line or the settings are wrong
+  3  the bucket, object, user or key does not exist
+  4  access denied
+  5  it exists already, is not empty or is in use
+  6  the endpoint cannot be reached or is overloaded
+  130  ended by a second signal (serve)";
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: u8,
+    message: String,
+}
+
+impl Failure {
+    /// Something that is nobody's mistake on the command line.
+    pub(crate) fn other(error: &dyn fmt::Display) -> Self {
+        Self { status: 1, message: error.to_string() }
+    }
+
+    /// The command line does not make sense.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { status: 2, message: message.into() }
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.status)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let status = match error.kind() {
+            ErrorKind::Other => 1,
+            ErrorKind::NotFound => 3,
+            ErrorKind::Denied => 4,
+            ErrorKind::Conflict => 5,
+            ErrorKind::Unavailable => 6,
+        };
+        Self { status, message: error.to_string() }
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        let message = error.to_string();
+        match error {
+            ServeError::Config(_) => Self::usage(message),
+            ServeError::Telemetry(_)
+            | ServeError::Tls(_)
+            | ServeError::Listen { .. }
+            | ServeError::Data(_)
+            | ServeError::Keyring { .. }
+            | ServeError::Credentials(_)
+            | ServeError::Bootstrap(_)
+            | ServeError::Io(_) => Self { status: 1, message },
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::other(&error)
+    }
+}
