@@ -16,9 +16,9 @@ use round::{Cell, Condition, Operation, Versioning};
 
 const ROUNDS_DEFAULT: usize = 10;
 
-/// Runs all rounds of a cell; the violations it saw.
-fn violations(client: &Client, cell: Cell, rounds: usize) -> Vec<String> {
-    let bucket = round::make_bucket(client, cell);
+/// Runs `rounds` rounds of a cell in a bucket of their own; the violations they saw.
+fn violations(client: &Client, cell: Cell, run: usize, rounds: usize) -> Vec<String> {
+    let bucket = round::make_bucket(client, cell, run);
     (0..rounds).filter_map(|number| round::run(client, cell, &bucket, number).err()).collect()
 }
 
@@ -26,7 +26,7 @@ fn check(operation: Operation, versioning: Versioning, condition: Condition) {
     let server = Server::start(&[]);
     let rounds = count_from_env("TIDELOCK_RACE_ROUNDS", ROUNDS_DEFAULT);
     let cell = Cell { operation, versioning, condition };
-    let violations = violations(&server.root(), cell, rounds);
+    let violations = violations(&server.root(), cell, 0, rounds);
     let count = violations.len();
     assert!(count == 0, "{cell:?}: {count} of {rounds} rounds:\n{}", violations.join("\n"));
 }

@@ -46,8 +46,8 @@ pub(crate) struct Cell {
 }
 
 /// Makes the cell's bucket and the sources of its copies.
-pub(crate) fn make_bucket(client: &Client, cell: Cell) -> String {
-    let bucket = "raced".to_owned();
+pub(crate) fn make_bucket(client: &Client, cell: Cell, run: usize) -> String {
+    let bucket = format!("raced-{run}");
     client.send(&Ask::bucket("PUT", &bucket)).expect(200);
     let state = match cell.versioning {
         Versioning::Unversioned => "",
