@@ -65,8 +65,7 @@ pub fn root(
             (pair, Some(path))
         }
     };
-    let credentials =
-        RootCredentials { access_key: pair.access_key, secret_key: pair.secret_key };
+    let credentials = RootCredentials { access_key: pair.access_key, secret_key: pair.secret_key };
     Ok(Root { credentials, generated })
 }
 

@@ -59,7 +59,9 @@ impl Dispatch {
         let mut in_work = InWork::begin(clock, metrics, target, received_bytes);
         let method = request.method().clone();
         let answering = async {
-            if own { self.answer_own(request, &mut in_work).await } else {
+            if own {
+                self.answer_own(request, &mut in_work).await
+            } else {
                 self.answer_s3(request, peer, &mut in_work).await
             }
         };
@@ -101,11 +103,7 @@ impl Dispatch {
         let response = self.s3.handle(request, peer).await;
         let operation = response.extensions().get::<Operation>().map(|op| op.as_str());
         let code = response.extensions().get::<ErrorCode>().map(|code| code.as_str());
-        Answer {
-            operation: operation.unwrap_or("Unknown"),
-            code: code.unwrap_or("OK"),
-            response,
-        }
+        Answer { operation: operation.unwrap_or("Unknown"), code: code.unwrap_or("OK"), response }
     }
 
     async fn answer_own(&self, request: Request<Incoming>, in_work: &mut InWork) -> Answer {

@@ -53,10 +53,9 @@ impl Engines {
         options.observer = metrics;
         let opening = tokio::task::spawn_blocking(move || LocalStore::open(&meta_path, options));
         let meta = opening.await.map_err(io::Error::other)?.map_err(|error| match error {
-            OpenError::AlreadyOpen => ServeError::Data(format!(
-                "{} is in use by another server",
-                config.data.display()
-            )),
+            OpenError::AlreadyOpen => {
+                ServeError::Data(format!("{} is in use by another server", config.data.display()))
+            }
             OpenError::FormatTooNew { .. } | OpenError::Corrupt(_) | OpenError::Io(_) => {
                 ServeError::Data(format!("{}: {error}", config.data.display()))
             }
@@ -67,12 +66,7 @@ impl Engines {
         let opening = tokio::task::spawn_blocking(move || FsBlobStore::open(&path));
         let blobs = opening.await.map_err(io::Error::other)?.map_err(data)?;
         let closing = meta.clone();
-        Ok(Self {
-            meta,
-            blobs: Arc::new(blobs),
-            keyring,
-            close: Box::new(move || closing.close()),
-        })
+        Ok(Self { meta, blobs: Arc::new(blobs), keyring, close: Box::new(move || closing.close()) })
     }
 }
 

@@ -31,7 +31,8 @@ pub async fn serve(args: ServeArgs, output: &mut (dyn Write + Send)) -> Result<(
     log_panics();
     tracing::debug!(config = %config, "configuration");
     // Before anything slow: a signal during the start must not be lost.
-    let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (terminate, interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     if config.tls.is_none() && !config.listen.ip().is_loopback() {
         tracing::warn!(listen = %config.listen, "plain HTTP: anybody on the way can read states");
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tidelock_meta::{Clock, SystemClock};
-use tidelock_s3::{Authenticator, S3Config, S3Service};
+use tidelock_s3::{S3Config, S3Service};
 use tidelock_store::{Entropy, Store, StoreConfig, SystemEntropy};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -88,7 +88,8 @@ impl Server {
         let root = credentials::root(config.root.clone(), &config.data, &*around.entropy)
             .map_err(ServeError::Credentials)?;
         let certificate = config.tls.clone().map(Certificate::load).transpose()?;
-        let store = Arc::new(open_store(&root, &around, engines.meta, engines.blobs, engines.keyring));
+        let store =
+            Arc::new(open_store(&root, &around, engines.meta, engines.blobs, engines.keyring));
         let dispatch = Arc::new(open_dispatch(&config, &store, &around));
         let address = config.listen;
         let listen = |source| ServeError::Listen { address, source };
@@ -209,11 +210,12 @@ fn open_dispatch(config: &Config, store: &Arc<Store>, around: &Surroundings) -> 
         region: config.region.clone(),
         domains: config.domains.clone(),
         strict_aws_conditions: config.strict_aws_conditions,
+        body_idle_timeout: config.limits.body_timeout,
     };
-    let authenticator = Authenticator::new(store.clone(), around.clock.clone());
+    let s3 = S3Service::new(store.clone(), around.clock.clone(), s3_config);
     Dispatch {
-        s3: S3Service::new(store.clone(), around.clock.clone(), s3_config),
-        api: Api::new(store.clone(), authenticator),
+        api: Api::new(store.clone(), s3.authenticator()),
+        s3,
         clock: around.clock.clone(),
         metrics: around.metrics.clone(),
         metrics_token: config.metrics_token.clone(),

@@ -22,7 +22,11 @@ impl Target {
     pub(crate) fn of(host: &str, path: &str, domains: &[String]) -> Self {
         if let Some(bucket) = bucket_of_host(host, domains) {
             // Here the whole path is a key, `/_/` or not.
-            return Self { own: false, bucket: Some(bucket), key: decode(path.trim_start_matches('/')) };
+            return Self {
+                own: false,
+                bucket: Some(bucket),
+                key: decode(path.trim_start_matches('/')),
+            };
         }
         if path.starts_with(OWN_PREFIX) {
             return Self { own: true, ..Self::default() };

@@ -32,7 +32,7 @@ const SERVICES: &[&str] = &["s3"];
 /// The JSON API over a store.
 pub(crate) struct Api {
     store: Arc<Store>,
-    authenticator: Authenticator,
+    authenticator: Arc<Authenticator>,
 }
 
 /// An answer and what to log and count it as.
@@ -53,7 +53,7 @@ enum Operation {
 }
 
 impl Api {
-    pub(crate) fn new(store: Arc<Store>, authenticator: Authenticator) -> Self {
+    pub(crate) fn new(store: Arc<Store>, authenticator: Arc<Authenticator>) -> Self {
         Self { store, authenticator }
     }
 

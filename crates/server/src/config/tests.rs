@@ -94,10 +94,7 @@ fn every_kind_of_value_has_all_spellings() {
 fn a_false_flag_wins_over_a_true_variable() {
     let env = [("TIDELOCK_STRICT_AWS_CONDITIONS", "true")];
     let flags = ["--strict-aws-conditions=false"];
-    check(
-        Given { flags: &flags, env: &env, ..Given::default() },
-        "strict_aws_conditions = false",
-    );
+    check(Given { flags: &flags, env: &env, ..Given::default() }, "strict_aws_conditions = false");
 }
 
 #[test]
