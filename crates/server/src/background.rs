@@ -65,16 +65,19 @@ pub(crate) async fn sweep(
 ) -> std::io::Result<()> {
     let mut interval = tokio::time::interval(SWEEP_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut first = true;
     loop {
-        tokio::select! {
-            _ = draining.wait_for(|draining| *draining) => return Ok(()),
-            _ = interval.tick() => {}
-        }
+        let sweeping = async {
+            interval.tick().await;
+            // This server is the only one on its store: what others had begun is dead.
+            if first { store.sweep_at_start().await } else { store.sweep().await }
+        };
         let swept = tokio::select! {
             // A sweep that is cut off is taken up by the next one.
             _ = draining.wait_for(|draining| *draining) => return Ok(()),
-            swept = store.sweep() => swept,
+            swept = sweeping => swept,
         };
+        first = false;
         match swept {
             Ok(report) => tracing::debug!(?report, "swept"),
             Err(error) => tracing::error!(error = %error, "a sweep failed"),

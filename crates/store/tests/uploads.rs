@@ -93,7 +93,9 @@ async fn the_window_of_an_upload() {
                 During::Nothing => {}
                 During::Put => current = Some(fixture.put("key", "new").await.etag),
                 During::PutSame => current = Some(fixture.put("key", "old").await.etag),
-                During::Delete => drop(fixture.delete("key", None).await),
+                During::Delete => {
+                    fixture.delete("key", None).await;
+                }
                 During::DeleteThenPut => {
                     fixture.delete("key", None).await;
                     current = Some(fixture.put("key", "new").await.etag);
