@@ -105,7 +105,7 @@ def test_a_state_over_five_mebibytes(some_site):
     work.write("main.tf", '''
 variable "salt" { default = "a" }
 resource "terraform_data" "big" {
-  input = sensitive(join("", [for i in range(34000) : format("%s%0100d", var.salt, i)]))
+  input = sensitive(join("", [for i in range(1000) : format("%s%03400d", var.salt, i)]))
 }
 ''')
     work.run("apply", "-auto-approve", "-no-color")

@@ -1,0 +1,55 @@
+//! The operations of Object Lock, as they answer in a bucket that was made without it:
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html>.
+//!
+//! CreateBucket refuses to make a bucket with it, so every bucket is one without.
+
+use crate::call::Call;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::response::Response;
+
+const HEADERS: [&str; 3] = [
+    "x-amz-object-lock-mode",
+    "x-amz-object-lock-retain-until-date",
+    "x-amz-object-lock-legal-hold",
+];
+const BYPASS: &str = "x-amz-bypass-governance-retention";
+
+/// Get and PutObjectRetention, Get and PutObjectLegalHold.
+pub(super) async fn of_object(call: &mut Call<'_>) -> S3Result<Response> {
+    let (bucket, key, version) = (call.bucket()?, call.key()?, call.version()?);
+    call.store().head_object(&call.principal, &bucket, &key, version).await?;
+    Err(missing_configuration())
+}
+
+/// PutObjectLockConfiguration.
+pub(super) async fn put_configuration(call: &mut Call<'_>) -> S3Result<Response> {
+    call.store().bucket(&call.principal, &call.bucket()?).await?;
+    Err(S3Error::with_message(
+        ErrorCode::InvalidBucketState,
+        "Object Lock configuration cannot be enabled on existing buckets",
+    ))
+}
+
+/// Refuses a write that would lock its object.
+pub(super) fn check_write(call: &Call<'_>) -> S3Result<()> {
+    if HEADERS.iter().any(|name| call.headers.contains_key(*name)) {
+        return Err(missing_configuration());
+    }
+    Ok(())
+}
+
+/// Refuses a delete that would go around a lock.
+pub(super) fn check_delete(call: &Call<'_>) -> S3Result<()> {
+    if call.headers.contains_key(BYPASS) {
+        return Err(S3Error::with_message(
+            ErrorCode::InvalidArgument,
+            "x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets.",
+        )
+        .field("ArgumentName", BYPASS));
+    }
+    Ok(())
+}
+
+fn missing_configuration() -> S3Error {
+    S3Error::invalid_request("Bucket is missing Object Lock Configuration")
+}
