@@ -167,12 +167,12 @@ mod tests {
         let rows =
             [Pair { key: "a\u{1b}[2Jb".into(), size: 7 }, Pair { key: "c".into(), size: 123 }];
         let expected = "\
-┌────────────────┬──────┐
-│ key            ┆ size │
-╞════════════════╪══════╡
-│ a\\u{1b}[2Jb    ┆    7 │
-│ c              ┆  123 │
-└────────────────┴──────┘";
+┌─────────────┬──────┐
+│ key         ┆ size │
+╞═════════════╪══════╡
+│ a\\u{1b}[2Jb ┆    7 │
+│ c           ┆  123 │
+└─────────────┴──────┘";
         assert_eq!(table(&rows).to_string(), expected);
     }
 

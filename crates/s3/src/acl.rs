@@ -65,8 +65,7 @@ pub(crate) fn document(owner: &Owner) -> String {
         owner.write(xml, "Owner");
         xml.element("AccessControlList", |xml| {
             xml.element("Grant", |xml| {
-                let attributes =
-                    [("xmlns:xsi", SCHEMA_INSTANCE), ("xsi:type", "CanonicalUser")];
+                let attributes = [("xmlns:xsi", SCHEMA_INSTANCE), ("xsi:type", "CanonicalUser")];
                 xml.element_with("Grantee", &attributes, |xml| owner.write_inside(xml));
                 xml.text("Permission", "FULL_CONTROL");
             });

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Uri, request};
 use jiff::Timestamp;
-use tidelock_auth::sigv4::{self, Claim, ChunkSigner, PayloadMode, SigningKeyCache};
 use tidelock_auth::identity::SecretAccessKey;
-use tidelock_store::{Clock, Principal, Store};
+use tidelock_auth::sigv4::{self, ChunkSigner, Claim, PayloadMode, SigningKeyCache};
+use tidelock_meta::Clock;
+use tidelock_store::{Principal, Store};
 
 use crate::error::{ErrorCode, S3Error};
 
@@ -59,11 +60,8 @@ impl Authenticator {
         services: &[&str],
         body: Option<&[u8]>,
     ) -> Result<Option<Authenticated>, S3Error> {
-        let headers: Vec<_> = parts
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes()))
-            .collect();
+        let headers: Vec<_> =
+            parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         let head = sigv4::RequestHead {
             method: parts.method.as_str(),
             path: parts.uri.path(),
@@ -82,8 +80,9 @@ impl Authenticator {
         let access_key_id = request.access_key_id().to_owned();
         let credentials = self.store.credentials(&access_key_id).await?;
         let Some(credentials) = credentials else {
-            return Err(S3Error::new(ErrorCode::InvalidAccessKeyId)
-                .field("AWSAccessKeyId", access_key_id));
+            return Err(
+                S3Error::new(ErrorCode::InvalidAccessKeyId).field("AWSAccessKeyId", access_key_id)
+            );
         };
         if request.session_token().is_some() {
             return Err(S3Error::new(ErrorCode::InvalidToken));
@@ -114,6 +113,13 @@ impl std::fmt::Debug for Authenticator {
 /// The host a request is for: the `Host` header, which is the one that is signed, or HTTP/2's
 /// `:authority`.
 pub(crate) fn host_of<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> &'a str {
-    let header = headers.get(http::header::HOST).and_then(|value| value.to_str().ok());
-    header.or_else(|| uri.authority().map(|authority| authority.as_str())).unwrap_or_default()
+    match host_in(headers) {
+        "" => uri.authority().map(|authority| authority.as_str()).unwrap_or_default(),
+        host => host,
+    }
+}
+
+/// The `Host` header; empty if there is none.
+pub(crate) fn host_in(headers: &HeaderMap) -> &str {
+    headers.get(http::header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

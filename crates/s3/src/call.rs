@@ -11,7 +11,6 @@ use crate::conditions::Forms;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::payload::Payload;
 use crate::query::Query;
-use crate::request_id::RequestId;
 use crate::route::{Address, Operation};
 use crate::service::{Peer, S3Service};
 
@@ -29,7 +28,6 @@ pub(crate) struct Call<'a> {
     pub(crate) query: Query,
     pub(crate) address: Address,
     pub(crate) peer: Peer,
-    pub(crate) id: RequestId,
     pub(crate) payload: Payload,
 }
 
@@ -124,9 +122,9 @@ impl Call<'_> {
             Code::NoSuchUpload => {
                 error.field("UploadId", self.query.value("uploadId").unwrap_or_default())
             }
-            Code::MethodNotAllowed => error
-                .field("Method", self.method.as_str())
-                .field("ResourceType", "DeleteMarker"),
+            Code::MethodNotAllowed => {
+                error.field("Method", self.method.as_str()).field("ResourceType", "DeleteMarker")
+            }
             _ => error,
         }
     }
@@ -138,9 +136,7 @@ impl Call<'_> {
 ///
 /// `InvalidBucketName`.
 pub(crate) fn parse_bucket(text: &str) -> S3Result<BucketName> {
-    text.parse().map_err(|_| {
-        S3Error::new(ErrorCode::InvalidBucketName).field("BucketName", text)
-    })
+    text.parse().map_err(|_| S3Error::new(ErrorCode::InvalidBucketName).field("BucketName", text))
 }
 
 /// An object's key.

@@ -108,7 +108,9 @@ impl Algorithm {
     pub(crate) fn decode(self, text: &str) -> S3Result<Vec<u8>> {
         let digest = STANDARD.decode(text.trim()).ok();
         digest.filter(|digest| digest.len() == self.digest_bytes).ok_or_else(|| {
-            S3Error::invalid_request(format!("Value for {} header is invalid.", self.header))
+            // A text that is no digest is as wrong as one of other bytes.
+            let message = format!("Value for {} header is invalid.", self.header);
+            S3Error::with_message(ErrorCode::BadDigest, message)
         })
     }
 }
@@ -152,9 +154,7 @@ pub(crate) fn request_of(headers: &HeaderMap) -> S3Result<Option<ChecksumRequest
     let (header, second) = (sent.next(), sent.next());
     let trailer = trailer_algorithm(headers)?;
     if second.is_some() || (header.is_some() && trailer.is_some()) {
-        return Err(S3Error::invalid_request(
-            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
-        ));
+        return Err(several());
     }
     let Some(algorithm) = header.or(trailer).or(named) else { return Ok(None) };
     if named.is_some_and(|named| named != algorithm) {
@@ -172,18 +172,33 @@ pub(crate) fn request_of(headers: &HeaderMap) -> S3Result<Option<ChecksumRequest
     Ok(Some(ChecksumRequest { algorithm: algorithm.kind, expectation }))
 }
 
-/// The one checksum a request states of a whole multipart object.
-pub(crate) fn stated(headers: &HeaderMap) -> S3Result<Option<(ChecksumAlgorithm, String)>> {
+/// The one checksum a request states of a whole multipart object: `base64`, or `base64-N` of a
+/// composite one.
+pub(crate) fn stated(headers: &HeaderMap) -> S3Result<Option<(ChecksumAlgorithm, Vec<u8>)>> {
     let mut sent = ALGORITHMS.into_iter().filter(|found| headers.contains_key(found.header));
     match (sent.next(), sent.next()) {
         (None, _) => Ok(None),
         (Some(found), None) => {
-            Ok(Some((found.kind, header_text(headers, found.header)?.trim().to_owned())))
+            let text = header_text(headers, found.header)?;
+            let digest = text.split_once('-').map_or(text, |(digest, _parts)| digest);
+            Ok(Some((found.kind, found.decode(digest)?)))
         }
-        (Some(_), Some(_)) => Err(S3Error::invalid_request(
-            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
-        )),
+        (Some(_), Some(_)) => Err(several()),
     }
+}
+
+/// The body does not have the checksum that was stated.
+pub(crate) fn mismatch() -> S3Error {
+    S3Error::with_message(
+        ErrorCode::BadDigest,
+        "The checksum you specified did not match the calculated checksum.",
+    )
+}
+
+fn several() -> S3Error {
+    S3Error::invalid_request(
+        "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+    )
 }
 
 /// The algorithm that `x-amz-checksum-algorithm` or the SDK's header names.
@@ -236,22 +251,23 @@ fn trailer_algorithm(headers: &HeaderMap) -> S3Result<Option<Algorithm>> {
     let names = trailer_names(headers);
     let mut algorithms = names.iter().map(|name| {
         Algorithm::of_header(name).ok_or_else(|| {
-            S3Error::invalid_request("The value specified in the x-amz-trailer header is not supported")
+            S3Error::invalid_request(
+                "The value specified in the x-amz-trailer header is not supported",
+            )
         })
     });
     match (algorithms.next(), algorithms.next()) {
         (None, _) => Ok(None),
         (Some(algorithm), None) => algorithm.map(Some),
-        (Some(_), Some(_)) => Err(S3Error::invalid_request(
-            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
-        )),
+        (Some(_), Some(_)) => Err(several()),
     }
 }
 
 fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> S3Result<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok()).ok_or_else(|| {
-        S3Error::invalid_request(format!("Value for {name} header is invalid."))
-    })
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .ok_or_else(|| S3Error::invalid_request(format!("Value for {name} header is invalid.")))
 }
 
 #[cfg(test)]
@@ -290,8 +306,8 @@ mod tests {
             &[("x-amz-sdk-checksum-algorithm", "CRC32"), ("x-amz-checksum-crc32", "AAAAAQ==")],
             Ok(Some("CRC32 00000001")),
         );
-        check(&[("x-amz-checksum-crc32", "AAAA")], Err("InvalidRequest"));
-        check(&[("x-amz-checksum-crc32", "?")], Err("InvalidRequest"));
+        check(&[("x-amz-checksum-crc32", "AAAA")], Err("BadDigest"));
+        check(&[("x-amz-checksum-crc32", "?")], Err("BadDigest"));
         check(&[("x-amz-trailer", "x-amz-checksum-sha256")], Ok(Some("SHA256 trailer")));
         check(&[("x-amz-trailer", "x-amz-meta-a")], Err("InvalidRequest"));
         check(&[("x-amz-sdk-checksum-algorithm", "sha1")], Ok(Some("SHA1 computed")));

@@ -177,9 +177,8 @@ mod tests {
             id.request_id(),
             id.host_id()
         );
-        let expected = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>{expected_inside}{ids}"
-        );
+        let expected =
+            format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>{expected_inside}{ids}");
         assert_eq!(xml, expected);
     }
 

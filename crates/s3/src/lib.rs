@@ -1,1 +1,40 @@
 //! The S3 wire protocol: routes, payload encodings, XML documents, error codes.
+//!
+//! A request comes in as [`http::Request`], is routed by its raw path, authenticated by its
+//! signature, run by one file under `ops/` over [`tidelock_store::Store`], and leaves as
+//! [`http::Response`]. This crate knows no socket, no disk and no configuration file; what a write
+//! means, and whether its conditions hold, is the store's to decide.
+
+mod acl;
+mod authn;
+mod call;
+mod checksum;
+mod conditions;
+mod config;
+mod date;
+mod document;
+mod encryption;
+mod error;
+mod etag;
+mod ops;
+mod owner;
+mod payload;
+mod query;
+mod query_api;
+mod range;
+mod request_id;
+mod response;
+mod route;
+mod service;
+mod settings;
+mod tags;
+mod xml;
+
+pub use authn::{Authenticated, Authenticator};
+pub use config::S3Config;
+pub use error::{ErrorCode, S3Error};
+pub use query::Query;
+pub use request_id::RequestId;
+pub use response::{Response, ResponseBody, StreamError};
+pub use route::{Operation, Scope, State};
+pub use service::{Peer, S3Service};

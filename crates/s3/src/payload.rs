@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::combinators::BoxBody;
 use tidelock_auth::sigv4::ChunkSigner;
 use tidelock_store::{BodyError, BodySource, ChecksumAlgorithm};
 
@@ -25,7 +25,7 @@ use crate::checksum::Algorithm;
 use crate::response::StreamError;
 
 /// The body as the connection gives it, whatever the connection is.
-pub(crate) type WireBody = UnsyncBoxBody<Bytes, StreamError>;
+pub(crate) type WireBody = BoxBody<Bytes, StreamError>;
 
 /// How the bytes on the wire become the bytes of the object.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ pub(crate) struct Payload {
 }
 
 enum State {
-    Plain(PlainChecker),
+    Plain(Box<PlainChecker>),
     Chunked(Box<ChunkDecoder>),
     Done { trailer: Vec<(String, String)> },
 }
@@ -67,11 +67,12 @@ impl Payload {
         idle_timeout: Duration,
     ) -> Self {
         let framing = match framing {
-            Framing::Plain { sha256 } => State::Plain(PlainChecker::new(sha256, content_bytes)),
-            Framing::Chunked { announced, signer } => State::Chunked(Box::new(ChunkDecoder::new(
-                announced,
-                signer.map(|signer| *signer),
-            ))),
+            Framing::Plain { sha256 } => {
+                State::Plain(Box::new(PlainChecker::new(sha256, content_bytes)))
+            }
+            Framing::Chunked { announced, signer } => {
+                State::Chunked(Box::new(ChunkDecoder::new(announced, signer.map(|signer| *signer))))
+            }
         };
         Self { body, framing, content_bytes, idle_timeout }
     }

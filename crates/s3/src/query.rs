@@ -48,11 +48,8 @@ impl Query {
 }
 
 fn decode(raw: &str) -> S3Result<String> {
-    let spaced = if raw.contains('+') {
-        Cow::Owned(raw.replace('+', " "))
-    } else {
-        Cow::Borrowed(raw)
-    };
+    let spaced =
+        if raw.contains('+') { Cow::Owned(raw.replace('+', " ")) } else { Cow::Borrowed(raw) };
     let decoded = percent_decode_str(&spaced).decode_utf8();
     decoded.map(Cow::into_owned).map_err(|_| S3Error::new(ErrorCode::InvalidURI))
 }

@@ -165,7 +165,10 @@ fn user_id(caller: &Principal) -> String {
 }
 
 fn unknown_action(name: &str) -> S3Error {
-    S3Error::with_message(ErrorCode::NotImplemented, format!("The action {name} is not implemented"))
+    S3Error::with_message(
+        ErrorCode::NotImplemented,
+        format!("The action {name} is not implemented"),
+    )
 }
 
 /// An error in the form and with the names of the query protocol.

@@ -71,16 +71,13 @@ fn number(text: &str) -> Option<u64> {
 /// `InvalidArgument` for another form or a range beyond the source, as AWS answers.
 pub(crate) fn copy_source(header: &str, size_bytes: u64) -> S3Result<Range<u64>> {
     const NAME: &str = "x-amz-copy-source-range";
-    let (first, last) = match header.strip_prefix("bytes=").map(|_| parse(header)) {
-        Some(Some(Wanted::Between(first, last))) => (first, last),
-        _ => {
-            return Err(S3Error::invalid_argument(
-                "The x-amz-copy-source-range value must be of the form bytes=first-last where \
-                 first and last are the zero-based offsets of the first and last bytes to copy",
-                NAME,
-                header,
-            ));
-        }
+    let Some(Wanted::Between(first, last)) = parse(header) else {
+        return Err(S3Error::invalid_argument(
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first \
+             and last are the zero-based offsets of the first and last bytes to copy",
+            NAME,
+            header,
+        ));
     };
     if first >= size_bytes {
         return Err(S3Error::invalid_request(
@@ -102,8 +99,8 @@ mod tests {
     use super::*;
 
     fn check(header: &str, size_bytes: u64, expected: Option<Result<Range<u64>, ()>>) {
-        let resolved = parse(header)
-            .map(|wanted| resolve(wanted, size_bytes, header).map_err(|error| drop(error)));
+        let resolved =
+            parse(header).map(|wanted| resolve(wanted, size_bytes, header).map_err(drop));
         assert_eq!(resolved, expected, "{header} of {size_bytes}");
     }
 

@@ -4,4 +4,4 @@ mod address;
 mod operation;
 
 pub(crate) use address::Address;
-pub use operation::{Operation, Scope};
+pub use operation::{Operation, Scope, State};

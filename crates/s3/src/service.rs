@@ -7,12 +7,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header, request};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use ring::rand::SystemRandom;
 use tidelock_auth::sigv4::PayloadMode;
-use tidelock_store::{Clock, Store};
+use tidelock_meta::Clock;
+use tidelock_store::Store;
 
 use crate::authn::{Authenticated, Authenticator, host_of};
 use crate::call::Call;
@@ -26,7 +27,7 @@ use crate::query::Query;
 use crate::query_api;
 use crate::request_id::RequestId;
 use crate::response::{Response, StreamError};
-use crate::route::{Address, Operation, Scope};
+use crate::route::{Address, Operation};
 
 const S3: &[&str] = &["s3"];
 const SERVER: &str = "Tidelock";
@@ -55,9 +56,14 @@ pub struct S3Service {
 impl S3Service {
     /// A service over `store`. Does no I/O.
     pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>, config: S3Config) -> Self {
-        let authenticator =
-            Arc::new(Authenticator::new(Arc::clone(&store), Arc::clone(&clock)));
-        Self { store, clock, config: config.normalized(), authenticator, random: SystemRandom::new() }
+        let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), Arc::clone(&clock)));
+        Self {
+            store,
+            clock,
+            config: config.normalized(),
+            authenticator,
+            random: SystemRandom::new(),
+        }
     }
 
     /// What verifies signatures, for the other protocols on the same listener.
@@ -71,12 +77,12 @@ impl S3Service {
     /// the [`ErrorCode`] of a refusal.
     pub async fn handle<B>(&self, request: Request<B>, peer: Peer) -> Response
     where
-        B: Body<Data = Bytes> + Send + 'static,
+        B: Body<Data = Bytes> + Send + Sync + 'static,
         B::Error: Into<StreamError>,
     {
         let id = RequestId::generate(&self.random);
         let (parts, body) = request.into_parts();
-        let body = body.map_err(Into::into).boxed_unsync();
+        let body = body.map_err(Into::into).boxed();
         let method = parts.method.clone();
         let mut response = match self.route(&parts) {
             Err(error) => error.into_response(&method, parts.uri.path(), &id),
@@ -165,7 +171,6 @@ impl S3Service {
             query,
             address,
             peer,
-            id: id.clone(),
             payload,
         };
         call.check_expected_owner()?;

@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tidelock_meta::Clock;
-use tidelock_s3::{ErrorCode, Operation, Peer, ResponseBody, S3Service};
+use tidelock_s3::{ErrorCode, Operation, Peer, RequestId, ResponseBody, S3Service};
 use tokio::sync::Semaphore;
 
 use crate::api::{self, Answer, Api};
@@ -70,9 +70,8 @@ impl Dispatch {
             refusal(ErrorCode::InternalError, &method)
         });
         let Answer { response, operation, code } = answer;
-        let request_id = response.headers().get("x-amz-request-id");
-        let request_id = request_id.and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
-        in_work.answered(&request_id, operation, code, response.status());
+        let request_id = response.extensions().get::<RequestId>().map(RequestId::request_id);
+        in_work.answered(request_id, operation, code, response.status());
         response.map(|body| ObservedBody::new(body, in_work))
     }
 

@@ -32,7 +32,7 @@ pub(crate) struct InWork {
     started: Duration,
     target: Target,
     received_bytes: u64,
-    request_id: String,
+    request_id: Option<String>,
     operation: &'static str,
     code: &'static str,
     status: u16,
@@ -56,7 +56,7 @@ impl InWork {
             metrics,
             target,
             received_bytes,
-            request_id: String::new(),
+            request_id: None,
             operation: "Unknown",
             code: CODE_GONE,
             status: STATUS_GONE,
@@ -79,12 +79,12 @@ impl InWork {
     /// The answer begins.
     pub(crate) fn answered(
         &mut self,
-        request_id: &str,
+        request_id: Option<&str>,
         operation: &'static str,
         code: &'static str,
         status: StatusCode,
     ) {
-        request_id.clone_into(&mut self.request_id);
+        self.request_id = request_id.map(str::to_owned);
         self.operation = operation;
         self.code = code;
         self.status = status.as_u16();
@@ -96,7 +96,7 @@ impl InWork {
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    request.id = %self.request_id,
+                    request.id = self.request_id.as_deref(),
                     op = self.operation,
                     bucket,
                     key,
@@ -162,7 +162,7 @@ impl Body for ObservedBody {
             Some(Err(error)) => {
                 self.request.code = CODE_BROKEN;
                 tracing::error!(
-                    request.id = %self.request.request_id,
+                    request.id = self.request.request_id.as_deref(),
                     error = %error,
                     "an answer broke off"
                 );

@@ -232,3 +232,6 @@ async fn drain_connections(mut connections: JoinSet<()>) {
         connections.shutdown().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

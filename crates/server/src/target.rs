@@ -60,7 +60,8 @@ mod tests {
     #[test]
     fn own_paths_are_own_only_where_they_are_not_keys() {
         let domains = ["s3.test".to_owned()];
-        let rows: &[(&str, &str, bool, Option<&str>, Option<&str>)] = &[
+        type Row = (&'static str, &'static str, bool, Option<&'static str>, Option<&'static str>);
+        let rows: &[Row] = &[
             ("127.0.0.1:9000", "/_/health/live", true, None, None),
             ("s3.test", "/_/metrics", true, None, None),
             ("b.s3.test:443", "/_/metrics", false, Some("b"), Some("_/metrics")),

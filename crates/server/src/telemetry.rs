@@ -12,7 +12,7 @@ use crate::args::LogFormat;
 ///
 /// # Errors
 /// The filter is malformed, or the process has a subscriber already.
-pub fn install(format: LogFormat, level: &str) -> Result<(), TelemetryError> {
+pub(crate) fn install(format: LogFormat, level: &str) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(level)
         .map_err(|error| TelemetryError::Filter { reason: error.to_string() })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -56,8 +57,9 @@ struct Loaded {
     fingerprint: Fingerprint,
 }
 
-/// When a file changed is told by its time and length, not by its content: the poll is cheap.
-type Fingerprint = [Option<(SystemTime, u64)>; 2];
+/// Whether a file changed is told by its time, length and inode, not by its content: the poll is
+/// cheap, and a file that is renamed into place counts as well.
+type Fingerprint = [Option<(SystemTime, u64, u64)>; 2];
 
 impl Certificate {
     /// Loads the files.
@@ -117,7 +119,7 @@ impl ResolvesServerCert for Certificate {
 fn fingerprint(files: &TlsFiles) -> Fingerprint {
     [&files.cert, &files.key].map(|path| {
         let metadata = fs::metadata(path).ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
+        Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
     })
 }
 
@@ -190,6 +192,7 @@ mod tests {
             assert!(!certificate.is_outdated(), "a bad pair is complained about once");
             assert_eq!(current(&certificate), before);
         }
+        put(&second.cert, &second.key);
         fs::remove_file(&files.key).unwrap();
         assert!(matches!(certificate.reload(), Err(TlsError::Read { .. })));
         put(&second.cert, &second.key);

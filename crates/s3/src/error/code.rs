@@ -124,7 +124,10 @@ impl ErrorCode {
     pub(crate) fn names_resource(self) -> bool {
         matches!(
             self,
-            Self::InternalError | Self::OperationAborted | Self::ServiceUnavailable | Self::SlowDown
+            Self::InternalError
+                | Self::OperationAborted
+                | Self::ServiceUnavailable
+                | Self::SlowDown
         )
     }
 }

@@ -5,12 +5,12 @@
 use http::{HeaderName, HeaderValue, header};
 use tidelock_store::{
     BodyError, BucketError, CompleteError, ConditionFailure, CopyError, CreateBucketError,
-    DeleteBucketError, DeleteObjectError, DisplayVersion, GetObjectError, IdentityError, PutObjectError,
-    StorageError, UploadError, UploadPartError,
+    DeleteBucketError, DeleteObjectError, DisplayVersion, GetObjectError, IdentityError,
+    PutObjectError, StorageError, UploadError, UploadPartError,
 };
 
 use super::{ErrorCode, S3Error};
-use crate::checksum::Algorithm;
+use crate::checksum::{self, Algorithm};
 use crate::conditions::condition_failed;
 use crate::date;
 use crate::payload::PayloadError;
@@ -94,7 +94,7 @@ impl From<PutObjectError> for S3Error {
             PutObjectError::Condition(failure) => failure.into(),
             PutObjectError::Body(error) => error.into(),
             PutObjectError::BadMd5 => Self::new(ErrorCode::BadDigest),
-            PutObjectError::BadChecksum => bad_checksum(),
+            PutObjectError::BadChecksum => checksum::mismatch(),
             PutObjectError::TooLarge => Self::new(ErrorCode::EntityTooLarge),
         }
     }
@@ -189,7 +189,7 @@ impl From<CompleteError> for S3Error {
                 .field("PartNumber", number.to_string())
                 .field("ETag", etag),
             CompleteError::TooLarge => Self::new(ErrorCode::EntityTooLarge),
-            CompleteError::BadChecksum => bad_checksum(),
+            CompleteError::BadChecksum => checksum::mismatch(),
             CompleteError::BadSize { expected, actual } => Self::invalid_request(format!(
                 "The provided 'x-amz-mp-object-size' header value {expected} does not match what \
                  was computed: {actual}"
@@ -212,7 +212,9 @@ impl From<IdentityError> for S3Error {
             | IdentityError::UserExists
             | IdentityError::InvalidUserName
             | IdentityError::NoSuchKey
-            | IdentityError::InUse(_)) => Self::with_message(ErrorCode::AccessDenied, error.to_string()),
+            | IdentityError::InUse(_)) => {
+                Self::with_message(ErrorCode::AccessDenied, error.to_string())
+            }
         }
     }
 }
@@ -223,11 +225,4 @@ fn with_delete_marker(error: S3Error, version: DisplayVersion) -> S3Error {
         Ok(version) => error.header(VERSION_ID, version),
         Err(_) => error,
     }
-}
-
-fn bad_checksum() -> S3Error {
-    S3Error::with_message(
-        ErrorCode::BadDigest,
-        "The checksum you specified did not match the calculated checksum.",
-    )
 }

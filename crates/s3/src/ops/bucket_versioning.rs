@@ -26,12 +26,11 @@ pub(super) async fn put(call: &mut Call<'_>) -> S3Result<Response> {
 
 pub(super) async fn get(call: &mut Call<'_>) -> S3Result<Response> {
     let bucket = call.store().bucket(&call.principal, &call.bucket()?).await?;
-    let document = XmlWriter::s3_document("VersioningConfiguration", |xml| {
-        match bucket.row.versioning {
+    let document =
+        XmlWriter::s3_document("VersioningConfiguration", |xml| match bucket.row.versioning {
             Versioning::Unversioned => {}
             Versioning::Enabled => xml.text("Status", "Enabled"),
             Versioning::Suspended => xml.text("Status", "Suspended"),
-        }
-    });
+        });
     Ok(response::ok_xml(document))
 }

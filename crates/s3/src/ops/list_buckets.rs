@@ -20,8 +20,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     };
     let prefix = call.query.value("prefix").unwrap_or_default();
     let after = call.query.filled("continuation-token").map(decode_token).transpose()?;
-    let page =
-        call.store().list_buckets(&call.principal, prefix, after.as_deref(), limit).await?;
+    let page = call.store().list_buckets(&call.principal, prefix, after.as_deref(), limit).await?;
     let region = call.query.filled("bucket-region");
     let document = XmlWriter::s3_document("ListAllMyBucketsResult", |xml| {
         Owner::of_principal(&call.principal).write(xml, "Owner");

@@ -77,9 +77,7 @@ pub(super) async fn handle(call: &mut Call<'_>, answer: Answer) -> S3Result<Resp
     call.store().bucket(&call.principal, &call.bucket()?).await?;
     match answer {
         Answer::Refusal(code) => Err(S3Error::new(code)),
-        Answer::EmptyDocument(root) => {
-            Ok(response::ok_xml(XmlWriter::s3_document(root, |_| {})))
-        }
+        Answer::EmptyDocument(root) => Ok(response::ok_xml(XmlWriter::s3_document(root, |_| {}))),
         Answer::RequestPayment => {
             let document = XmlWriter::s3_document("RequestPaymentConfiguration", |xml| {
                 xml.text("Payer", "BucketOwner");

@@ -2,6 +2,8 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html>.
 //!
 //! CreateBucket refuses to make a bucket with it, so every bucket is one without.
+//! `x-amz-bypass-governance-retention` on a delete is ignored, since there is nothing to bypass; AWS
+//! refuses it, but tools send it with every delete.
 
 use crate::call::Call;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -12,7 +14,6 @@ const HEADERS: [&str; 3] = [
     "x-amz-object-lock-retain-until-date",
     "x-amz-object-lock-legal-hold",
 ];
-const BYPASS: &str = "x-amz-bypass-governance-retention";
 
 /// Get and PutObjectRetention, Get and PutObjectLegalHold.
 pub(super) async fn of_object(call: &mut Call<'_>) -> S3Result<Response> {
@@ -34,18 +35,6 @@ pub(super) async fn put_configuration(call: &mut Call<'_>) -> S3Result<Response>
 pub(super) fn check_write(call: &Call<'_>) -> S3Result<()> {
     if HEADERS.iter().any(|name| call.headers.contains_key(*name)) {
         return Err(missing_configuration());
-    }
-    Ok(())
-}
-
-/// Refuses a delete that would go around a lock.
-pub(super) fn check_delete(call: &Call<'_>) -> S3Result<()> {
-    if call.headers.contains_key(BYPASS) {
-        return Err(S3Error::with_message(
-            ErrorCode::InvalidArgument,
-            "x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets.",
-        )
-        .field("ArgumentName", BYPASS));
     }
     Ok(())
 }

@@ -228,8 +228,7 @@ impl ChunkDecoder {
             return Ok(());
         }
         let provided = self.trailer.signature().ok_or(PayloadError::ChunkSignature)?;
-        let verified =
-            signatures.signer.verify_trailer(provided.as_bytes(), self.trailer.fields());
+        let verified = signatures.signer.verify_trailer(provided.as_bytes(), self.trailer.fields());
         verified.map_err(|_| PayloadError::ChunkSignature)
     }
 }
@@ -282,7 +281,12 @@ mod tests {
         Announced { decoded_bytes, trailer }
     }
 
-    fn check(wire: &str, decoded_bytes: u64, trailer: &[&str], expected: Result<&str, PayloadError>) {
+    fn check(
+        wire: &str,
+        decoded_bytes: u64,
+        trailer: &[&str],
+        expected: Result<&str, PayloadError>,
+    ) {
         let decoded = decode(announced(decoded_bytes, trailer), &[wire.as_bytes()]);
         let data = decoded.map(|(data, _)| String::from_utf8(data).unwrap());
         assert_eq!(data, expected.map(str::to_owned), "{wire:?}");

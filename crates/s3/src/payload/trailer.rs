@@ -22,8 +22,7 @@ impl Trailer {
     /// Takes one line, without its line end.
     pub(super) fn line(&mut self, line: &[u8]) -> Result<(), PayloadError> {
         self.read_bytes += line.len();
-        let fits =
-            self.read_bytes <= TRAILER_BYTES_MAX && self.fields.len() < TRAILER_FIELDS_MAX;
+        let fits = self.read_bytes <= TRAILER_BYTES_MAX && self.fields.len() < TRAILER_FIELDS_MAX;
         let text = std::str::from_utf8(line).ok().filter(|_| fits);
         let (name, value) =
             text.and_then(|text| text.split_once(':')).ok_or(PayloadError::MalformedTrailer)?;

@@ -53,6 +53,9 @@ impl Address {
 
 fn bucket_of_host(host: &str, domains: &[String]) -> Option<String> {
     let name = without_port(host).to_ascii_lowercase();
+    if domains.contains(&name) {
+        return None;
+    }
     let buckets = domains.iter().filter_map(|domain| {
         name.strip_suffix(domain.as_str())?.strip_suffix('.').filter(|bucket| !bucket.is_empty())
     });

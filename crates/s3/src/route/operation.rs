@@ -135,7 +135,7 @@ operations! {
     PutBucketLogging Bucket PUT ["logging"] Any NotBuilt
     PutBucketMetricsConfiguration Bucket PUT ["metrics"] Any NotBuilt
     PutBucketNotificationConfiguration Bucket PUT ["notification"] Any NotBuilt
-    PutBucketOwnershipControls Bucket PUT ["ownershipControls"] Any NotBuilt
+    PutBucketOwnershipControls Bucket PUT ["ownershipControls"] Any Fixed
     PutBucketPolicy Bucket PUT ["policy"] Any NotBuilt
     PutBucketReplication Bucket PUT ["replication"] Any NotBuilt
     PutBucketRequestPayment Bucket PUT ["requestPayment"] Any NotBuilt

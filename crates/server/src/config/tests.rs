@@ -50,7 +50,8 @@ fn flag_wins_over_environment_over_file_over_default() {
 
 #[test]
 fn every_kind_of_value_has_all_spellings() {
-    let rows: &[(&[&str], (&str, &str), &str, &str)] = &[
+    type Row<'a> = (&'a [&'a str], (&'a str, &'a str), &'a str, &'a str);
+    let rows: &[Row<'_>] = &[
         (
             &["--domain=a.test", "--domain=b.test"],
             ("TIDELOCK_DOMAIN", "a.test, b.test"),

@@ -217,7 +217,10 @@ mod tests {
         check("", Ok(None));
         check(&wrap(""), Ok(None));
         check(&wrap("<LocationConstraint/>"), Ok(None));
-        check(&wrap("<LocationConstraint>eu-west-par</LocationConstraint>"), Ok(Some("eu-west-par")));
+        check(
+            &wrap("<LocationConstraint>eu-west-par</LocationConstraint>"),
+            Ok(Some("eu-west-par")),
+        );
         check(&wrap("<Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags>"), Ok(None));
         check(&wrap("<Bucket><Type>Directory</Type></Bucket>"), Err("NotImplemented"));
         check(&wrap("<Other/>"), Err("MalformedXML"));

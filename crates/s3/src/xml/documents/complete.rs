@@ -62,7 +62,11 @@ mod tests {
         let parsed = CompleteDocument::parse(document.as_bytes()).ok();
         let shown = parsed.as_ref().map(|parsed| {
             let rows = parsed.parts.iter().map(|part| {
-                (part.number, part.etag.as_str(), part.checksum.as_ref().map(|(_, text)| text.as_str()))
+                (
+                    part.number,
+                    part.etag.as_str(),
+                    part.checksum.as_ref().map(|(_, text)| text.as_str()),
+                )
             });
             rows.collect::<Vec<_>>()
         });
@@ -71,9 +75,8 @@ mod tests {
 
     #[test]
     fn documents_are_read_or_refused() {
-        let wrap = |parts: &str| {
-            format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>")
-        };
+        let wrap =
+            |parts: &str| format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
         check(
             &wrap(
                 "<Part><ETag>\"e\"</ETag><PartNumber>1</PartNumber></Part><Part><PartNumber>2\

@@ -68,7 +68,9 @@ fn entry(element: &Element) -> S3Result<DeleteEntry> {
 mod tests {
     use super::*;
 
-    fn check(document: &str, expected: Option<(&[(&str, Option<&str>, Option<&str>)], bool)>) {
+    type Row = (&'static str, Option<&'static str>, Option<&'static str>);
+
+    fn check(document: &str, expected: Option<(&[Row], bool)>) {
         let parsed = DeleteDocument::parse(document.as_bytes()).ok();
         let shown = parsed.as_ref().map(|parsed| {
             let rows: Vec<_> = parsed

@@ -1,0 +1,34 @@
+//! Entity tags as clients see them.
+
+use tidelock_store::ETag;
+
+/// The digest in hex, with the number of parts of a multipart object; without quotes.
+pub(crate) fn text(etag: &ETag) -> String {
+    let digest = hex::encode(etag.md5);
+    match etag.parts {
+        Some(parts) => format!("{digest}-{parts}"),
+        None => digest,
+    }
+}
+
+/// The same in quotes.
+pub(crate) fn quoted(etag: &ETag) -> String {
+    format!("\"{}\"", text(etag))
+}
+
+/// The quoted entity tag of a part.
+pub(crate) fn quoted_part(md5: &[u8; 16]) -> String {
+    format!("\"{}\"", hex::encode(md5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn multipart_etags_count_their_parts() {
+        let md5 = [0xAB; 16];
+        assert_eq!(text(&ETag { md5, parts: None }), "ab".repeat(16));
+        assert_eq!(quoted(&ETag { md5, parts: Some(3) }), format!("\"{}-3\"", "ab".repeat(16)));
+    }
+}

@@ -1,0 +1,113 @@
+//! `x-amz-copy-source`: what CopyObject and UploadPartCopy copy.
+
+use percent_encoding::percent_decode_str;
+use tidelock_store::{BucketName, CopyError, CopySource, ObjectInfo, ObjectKey, VersionSelector};
+
+use crate::call::{Call, parse_bucket, parse_key, parse_version};
+use crate::conditions::ReadCondition;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::service::COPY_SOURCE;
+use crate::{encryption, etag};
+
+const VERSION: &str = "?versionId=";
+
+/// A source whose names are valid.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    bucket: BucketName,
+    key: ObjectKey,
+    version: Option<VersionSelector>,
+    version_text: Option<String>,
+}
+
+impl Source {
+    /// The source that a call names.
+    pub(super) fn of(call: &Call<'_>) -> S3Result<Self> {
+        encryption::check_copy_source(&call.headers)?;
+        Self::parse(call.header(COPY_SOURCE.as_str()).unwrap_or_default())
+    }
+
+    /// `[/]bucket/key[?versionId=id]`, bucket and key percent-encoded.
+    fn parse(header: &str) -> S3Result<Self> {
+        let (path, version_text) = match header.rsplit_once(VERSION) {
+            Some((path, version)) => (path, Some(version.to_owned())),
+            None => (header, None),
+        };
+        let path = percent_decode_str(path.strip_prefix('/').unwrap_or(path)).decode_utf8();
+        let path = path.map_err(|_| malformed(header))?;
+        let (bucket, key) = path.split_once('/').ok_or_else(|| malformed(header))?;
+        if bucket.is_empty() || key.is_empty() {
+            return Err(malformed(header));
+        }
+        let version = version_text.as_deref().map(parse_version).transpose()?;
+        Ok(Self { bucket: parse_bucket(bucket)?, key: parse_key(key)?, version, version_text })
+    }
+
+    /// The source in the domain's words.
+    pub(super) fn as_copy_source(&self) -> CopySource<'_> {
+        CopySource { bucket: &self.bucket, key: &self.key, version: self.version }
+    }
+
+    /// Whether this is the object itself, as it is now.
+    pub(super) fn is_current(&self, bucket: &BucketName, key: &ObjectKey) -> bool {
+        self.version.is_none() && self.bucket == *bucket && self.key == *key
+    }
+
+    /// Adds to a refusal of the source what it is about.
+    pub(super) fn refusal(&self, error: CopyError) -> S3Error {
+        let is_source = matches!(error, CopyError::Source(_));
+        let error = S3Error::from(error);
+        match error.code() {
+            ErrorCode::NoSuchBucket if is_source => error.field("BucketName", self.bucket.as_str()),
+            ErrorCode::NoSuchKey if is_source => error.field("Key", self.key.as_str()),
+            ErrorCode::NoSuchVersion if is_source => error
+                .field("Key", self.key.as_str())
+                .field("VersionId", self.version_text.clone().unwrap_or_default()),
+            _ => error,
+        }
+    }
+}
+
+/// Holds the source against the conditions of a call.
+pub(super) fn check(condition: &ReadCondition, info: &ObjectInfo, now_ms: i64) -> S3Result<()> {
+    let tag = etag::text(&info.etag);
+    let checked = condition.check(&tag, info.modified_ms, now_ms);
+    checked.map_err(|failure| failure.of_copy_source())
+}
+
+fn malformed(header: &str) -> S3Error {
+    S3Error::invalid_argument(
+        "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+        COPY_SOURCE.as_str(),
+        header,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources() {
+        let check = |header: &str, expected: Option<(&str, &str, bool)>| {
+            let source = Source::parse(header).ok();
+            let shown = source.as_ref().map(|source| {
+                (source.bucket.as_str(), source.key.as_str(), source.version.is_some())
+            });
+            assert_eq!(shown, expected, "{header}");
+        };
+        let version = "0".repeat(32);
+        check("bucket/key", Some(("bucket", "key", false)));
+        check("/bucket/a/b%2Fc%20d", Some(("bucket", "a/b/c d", false)));
+        check("bucket%2Fkey", Some(("bucket", "key", false)));
+        check("bucket/a%3Fb", Some(("bucket", "a?b", false)));
+        check("bucket/a+b", Some(("bucket", "a+b", false)));
+        check(&format!("bucket/key?versionId={version}"), Some(("bucket", "key", true)));
+        check("bucket/key?versionId=null", Some(("bucket", "key", true)));
+        check("bucket/key?versionId=x", None);
+        check("bucket", None);
+        check("bucket/", None);
+        check("/", None);
+        check("bucket/%FF", None);
+    }
+}

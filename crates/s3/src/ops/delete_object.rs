@@ -1,0 +1,29 @@
+//! DeleteObject: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html>.
+
+use http::{HeaderName, StatusCode};
+
+use super::put_object::VERSION_ID;
+use crate::call::Call;
+use crate::conditions;
+use crate::error::S3Result;
+use crate::response::{self, Response};
+
+const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
+
+pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
+    let (bucket, key, version) = (call.bucket()?, call.key()?, call.version()?);
+    let condition = conditions::delete(&call.headers)?;
+    let deleted =
+        call.store().delete_object(&call.principal, &bucket, &key, version, &condition).await?;
+    let mut response = response::empty(StatusCode::NO_CONTENT);
+    match (deleted.version, call.query.value("versionId")) {
+        (Some(version), _) => response::set(&mut response, VERSION_ID, &version.to_string()),
+        // A version that is not there is as good as deleted.
+        (None, Some(asked)) => response::set(&mut response, VERSION_ID, asked),
+        (None, None) => {}
+    }
+    if deleted.is_delete_marker {
+        response::set_static(&mut response, DELETE_MARKER, "true");
+    }
+    Ok(response)
+}

@@ -1,0 +1,75 @@
+//! DeleteObjects: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>.
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tidelock_store::{BucketName, DeleteCondition, DeletedObject};
+
+use crate::call::{Call, parse_key, parse_version};
+use crate::conditions::parse_etags;
+use crate::document::{self, Integrity, LIST_BYTES_MAX};
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::response::{self, Response};
+use crate::xml::XmlWriter;
+use crate::xml::documents::{DeleteDocument, DeleteEntry};
+
+/// Deletes under way at once: enough to share commits, few enough to leave room for others.
+const DELETES_IN_FLIGHT: usize = 64;
+
+pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
+    let bucket = call.bucket()?;
+    let body = document::read(call, LIST_BYTES_MAX, Integrity::Required).await?;
+    call.store().bucket(&call.principal, &bucket).await?;
+    let request = DeleteDocument::parse(&body)?;
+    let mut deletes = Vec::with_capacity(request.entries.len());
+    for entry in &request.entries {
+        deletes.push(delete(call, &bucket, entry));
+    }
+    let results: Vec<_> = stream::iter(deletes).buffered(DELETES_IN_FLIGHT).collect().await;
+    let document = XmlWriter::s3_document("DeleteResult", |xml| {
+        for (entry, result) in request.entries.iter().zip(&results) {
+            match result {
+                Ok(_) if request.quiet => {}
+                Ok(deleted) => write_deleted(xml, entry, deleted),
+                Err(error) => write_error(xml, entry, error),
+            }
+        }
+    });
+    Ok(response::ok_xml(document))
+}
+
+async fn delete(
+    call: &Call<'_>,
+    bucket: &BucketName,
+    entry: &DeleteEntry,
+) -> S3Result<DeletedObject> {
+    if let Some(condition) = entry.foreign_condition {
+        return Err(S3Error::header_not_implemented(condition));
+    }
+    let key = parse_key(&entry.key)?;
+    let version = entry.version_id.as_deref().map(parse_version).transpose();
+    // AWS says here that there is no such version, not that there can be none.
+    let version = version.map_err(|_| S3Error::new(ErrorCode::NoSuchVersion))?;
+    let condition = DeleteCondition { if_match: entry.etag.as_deref().map(parse_etags) };
+    let deleted =
+        call.store().delete_object(&call.principal, bucket, &key, version, &condition).await;
+    deleted.map_err(S3Error::from)
+}
+
+fn write_deleted(xml: &mut XmlWriter, entry: &DeleteEntry, deleted: &DeletedObject) {
+    xml.element("Deleted", |xml| {
+        xml.text("Key", &entry.key);
+        xml.optional("VersionId", entry.version_id.as_deref());
+        if let (true, Some(version)) = (deleted.is_delete_marker, deleted.version) {
+            xml.text("DeleteMarker", "true");
+            xml.text("DeleteMarkerVersionId", &version.to_string());
+        }
+    });
+}
+
+fn write_error(xml: &mut XmlWriter, entry: &DeleteEntry, error: &S3Error) {
+    xml.element("Error", |xml| {
+        xml.text("Key", &entry.key);
+        xml.optional("VersionId", entry.version_id.as_deref());
+        error.write_code_and_message(xml);
+    });
+}
