@@ -103,13 +103,21 @@ fn prefixes_pages_and_versions() {
 }
 
 #[test]
-fn nothing_is_deleted_without_a_yes() {
+fn many_objects_are_deleted_only_with_a_yes() {
     let server = Server::start(&[]);
     server.make_bucket("careful", "");
-    server.root().send(&Ask::object("PUT", "careful", "k").body("x")).expect(200);
-    succeeds(server.cli(&["object", "delete", "careful/k", "--yes", "--dry-run"]));
-    server.root().send(&Ask::object("GET", "careful", "k")).expect(200);
-    let refused = server.cli(&["object", "delete", "careful/k"]);
+    for key in ["a/1", "a/2", "b"] {
+        server.root().send(&Ask::object("PUT", "careful", key).body("x")).expect(200);
+    }
+    let there = |key| server.root().send(&Ask::object("GET", "careful", key)).status == 200;
+    let recursive = |more: &[&str]| {
+        server.cli(&[&["object", "delete", "careful/a/", "--recursive"], more].concat())
+    };
+    succeeds(recursive(&["--yes", "--dry-run"]));
+    assert!(there("a/1") && there("a/2"));
+    let refused = recursive(&[]);
     assert_ne!(refused.status.code(), Some(0), "no terminal to ask, and no --yes");
-    server.root().send(&Ask::object("GET", "careful", "k")).expect(200);
+    assert!(there("a/1") && there("a/2"));
+    succeeds(recursive(&["--yes"]));
+    assert!(!there("a/1") && !there("a/2") && there("b"));
 }

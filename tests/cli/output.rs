@@ -35,17 +35,20 @@ fn size(row: &Value) -> Option<u64> {
     row.get("size_bytes").or_else(|| row.get("size")).and_then(Value::as_u64)
 }
 
-/// The documented exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 denied.
+/// The documented exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 denied, 5 in the way,
+/// 6 not reached.
 #[test]
 fn exit_codes() {
     let server = Server::start(&[]);
     server.make_bucket("coded", "");
+    server.root().send(&Ask::object("PUT", "coded", "k").body("x")).expect(200);
     let rows: &[(&[&str], i32)] = &[
         (&["bucket", "list"], 0),
         (&["--help"], 0),
         (&["--version"], 0),
         (&["object", "list", "none-such"], 3),
         (&["object", "get", "coded/none", "-"], 3),
+        (&["bucket", "delete", "coded", "--yes"], 5),
         (&["bucket", "create"], 2),
         (&["no-such-command"], 2),
         (&["bucket", "list", "--no-such-flag"], 2),
@@ -66,7 +69,7 @@ fn exit_codes() {
         .env("AWS_SECRET_ACCESS_KEY", ROOT_SECRET_KEY)
         .args(["bucket", "list", "--endpoint", "http://127.0.0.1:9"])
         .output();
-    assert_eq!(nobody.unwrap().status.code(), Some(1), "nobody listens there");
+    assert_eq!(nobody.unwrap().status.code(), Some(6), "nobody listens there");
 }
 
 #[test]

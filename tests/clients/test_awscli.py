@@ -14,13 +14,18 @@ _numbers = itertools.count()
 class Cli:
     """The AWS CLI as root against one server."""
 
-    def __init__(self, server):
+    def __init__(self, server, config):
         self.server = server
+        # Without it this CLI presigns with Signature Version 2.
+        config.write_text("[default]\ns3 =\n  signature_version = s3v4\n")
+        self.environment = server.environment() | {
+            "AWS_CONFIG_FILE": str(config), "AWS_DEFAULT_REGION": "us-east-1",
+        }
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "awscli", *arguments],
-            env=self.server.environment(),
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=120,
@@ -30,9 +35,9 @@ class Cli:
 
 
 @pytest.fixture
-def aws(server) -> Cli:
+def aws(server, tmp_path) -> Cli:
     """The AWS CLI."""
-    return Cli(server)
+    return Cli(server, tmp_path / "aws-config")
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ fn a_connection_serves_many_requests() {
 #[tokio::test]
 async fn http2_with_prior_knowledge() {
     let server = Server::start(&[]);
-    server.make_bucket("h2", "");
+    server.make_bucket("by-h2", "");
     let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
@@ -108,10 +108,10 @@ async fn http2_with_prior_knowledge() {
     let driver = tokio::spawn(connection);
     let root = server.root();
     for (method, path, body, status) in [
-        ("PUT", "/h2/env%3A/k", "one", 200),
-        ("GET", "/h2/env%3A/k", "", 200),
-        ("HEAD", "/h2/env%3A/k", "", 200),
-        ("GET", "/h2/none", "", 404),
+        ("PUT", "/by-h2/env%3A/k", "one", 200),
+        ("GET", "/by-h2/env%3A/k", "", 200),
+        ("HEAD", "/by-h2/env%3A/k", "", 200),
+        ("GET", "/by-h2/none", "", 404),
     ] {
         let date = clock::amz_date(clock::now_seconds());
         let hash = crate::harness::digest::sha256_hex(body.as_bytes());

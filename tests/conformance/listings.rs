@@ -94,7 +94,7 @@ fn second_rows() -> Vec<Row> {
         row("start-after", filled([list().query("start-after", "b/2").has("Key", "c/d/3")])),
         row(
             "an encoding",
-            filled([list().query("encoding-type", "url").query("prefix", "e").has("Key", "e+f")]),
+            filled([list().query("encoding-type", "url").query("prefix", "e").has("Key", "e%20f")]),
         ),
         row(
             "max-keys of nothing",
@@ -106,7 +106,7 @@ fn second_rows() -> Vec<Row> {
         row("max-keys that is none", [list().query("max-keys", "x").fails(400, "InvalidArgument")]),
         row(
             "a token that is none",
-            [list().query("continuation-token", "").fails(400, "InvalidArgument")],
+            [list().query("continuation-token", "none of ours").fails(400, "InvalidArgument")],
         ),
     ]
 }

@@ -3,9 +3,11 @@
 
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::harness::clock::wait_until;
 use crate::harness::{Ask, Client, Server};
 
 fn metric(page: &str, name: &str) -> f64 {
@@ -24,7 +26,9 @@ fn health_and_metrics() {
     let server = Server::start(&[]);
     let root = server.root();
     root.send(&Ask::new("GET", "/_/health/live").anonymous()).expect(200);
-    root.send(&Ask::new("GET", "/_/health/ready").anonymous()).expect(200);
+    wait_until("the server is ready", Duration::from_secs(5), || {
+        root.send(&Ask::new("GET", "/_/health/ready").anonymous()).status == 200
+    });
     server.make_bucket("counted", "");
     root.send(&Ask::object("PUT", "counted", "k").body("one")).expect(200);
     root.send(&Ask::object("GET", "counted", "none")).expect(404);

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
 
 use crate::harness::chance::body;
-use crate::harness::{Ask, Client, Response, Server, Session};
+use crate::harness::{Ask, Client, Response, Session};
 
 pub(crate) const PLAIN: &str = "plain";
 pub(crate) const VERSIONED: &str = "versioned";
@@ -211,65 +210,4 @@ fn verify_versions(
         }
     }
     Ok(())
-}
-
-/// Once all is deleted and the server has swept at its start, no body is left on the disk.
-pub(crate) fn verify_no_blob_is_orphaned(server: &mut Server, data: &Path) {
-    let root = server.root();
-    for bucket in [PLAIN, VERSIONED] {
-        abort_uploads(&root, bucket);
-        delete_versions(&root, bucket);
-        root.send(&Ask::bucket("DELETE", bucket)).expect(204);
-    }
-    assert!(server.terminate().success());
-    *server = Server::start_on(data, &[]);
-    crate::harness::clock::wait_until(
-        "the sweeper removes bodies nobody names",
-        std::time::Duration::from_secs(30),
-        || largest_file_of(&data.join("blobs")).is_none(),
-    );
-}
-
-fn abort_uploads(root: &Client, bucket: &str) {
-    let document = root.send(&Ask::bucket("GET", bucket).query("uploads", "")).expect(200).text();
-    for upload in crate::harness::xml::elements(&document, "Upload") {
-        let text = |name| crate::harness::xml::text(&upload, name).unwrap();
-        let ask = Ask::object("DELETE", bucket, &text("Key")).query("uploadId", &text("UploadId"));
-        root.send(&ask).expect(204);
-    }
-}
-
-fn delete_versions(root: &Client, bucket: &str) {
-    let mut session = root.session();
-    loop {
-        let ask = Ask::bucket("GET", bucket).query("versions", "");
-        let document = session.send(&ask).expect(200).text();
-        let found = ["Version", "DeleteMarker"]
-            .map(|name| crate::harness::xml::elements(&document, name))
-            .concat();
-        if found.is_empty() {
-            return;
-        }
-        for version in found {
-            let text = |name| crate::harness::xml::text(&version, name).unwrap();
-            let ask =
-                Ask::object("DELETE", bucket, &text("Key")).query("versionId", &text("VersionId"));
-            session.send(&ask).expect(204);
-        }
-    }
-}
-
-fn largest_file_of(directory: &Path) -> Option<u64> {
-    let mut pending = vec![directory.to_owned()];
-    let mut largest = None;
-    while let Some(directory) = pending.pop() {
-        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-            match entry.metadata() {
-                Ok(metadata) if metadata.is_dir() => pending.push(entry.path()),
-                Ok(metadata) => largest = largest.max(Some(metadata.len())),
-                Err(_) => {}
-            }
-        }
-    }
-    largest
 }

@@ -36,6 +36,11 @@ impl Failure {
         Self { status: 2, message: message.into() }
     }
 
+    /// What is to be made is there already.
+    pub(crate) fn exists(what: &str) -> Self {
+        Self { status: 5, message: format!("{what} exists already") }
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.status)
     }

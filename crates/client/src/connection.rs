@@ -114,7 +114,7 @@ impl Client {
         }
         ClientError::Transport {
             endpoint: self.settings.endpoint.to_string().trim_end_matches('/').to_owned(),
-            reason: innermost.to_string(),
+            reason: explained(innermost.to_string()),
         }
     }
 
@@ -142,6 +142,16 @@ impl Client {
             Err(error) => Err(self.broken(error.as_ref())),
         }
     }
+}
+
+/// rustls says this in its own words, and everybody who makes a certificate in a hurry meets it.
+fn explained(reason: String) -> String {
+    if reason.contains("CaUsedAsEndEntity") {
+        return "the endpoint presents the certificate of a certificate authority as its own; it \
+                needs one with basicConstraints CA:FALSE"
+            .to_owned();
+    }
+    reason
 }
 
 /// Whether the same request may succeed a moment later.

@@ -177,9 +177,11 @@ pub(crate) fn parse_etags(text: &str) -> ETagMatch {
     ETagMatch::OneOf(text.split(',').map(|etag| unquoted(etag).to_owned()).collect())
 }
 
-/// An entity tag without its quotes.
+/// An entity tag without its quotes and without the mark of a weak one: objects have strong ones only,
+/// and RFC 9110 §8.8.3.2 lets them be compared weakly.
 pub(crate) fn unquoted(etag: &str) -> &str {
     let etag = etag.trim();
+    let etag = etag.strip_prefix("W/").unwrap_or(etag);
     let quoted = etag.strip_prefix('"').and_then(|etag| etag.strip_suffix('"'));
     quoted.unwrap_or(etag)
 }
@@ -254,6 +256,7 @@ mod tests {
         assert_eq!(parse_etags("*"), ETagMatch::Any);
         assert_eq!(parse_etags("\"a\""), one(&["a"]));
         assert_eq!(parse_etags("a"), one(&["a"]));
+        assert_eq!(parse_etags("W/\"a\""), one(&["a"]));
         assert_eq!(parse_etags("\"a\", \"b\""), one(&["a", "b"]));
     }
 

@@ -7,6 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue};
+use md5::{Digest as _, Md5};
 
 use crate::error::{S3Error, S3Result};
 
@@ -19,7 +20,6 @@ const SOURCE_CUSTOMER_ALGORITHM: &str =
     "x-amz-copy-source-server-side-encryption-customer-algorithm";
 const AES256: &str = "AES256";
 const CUSTOMER_KEY_BYTES: usize = 32;
-const MD5_BYTES: usize = 16;
 
 /// Puts on an answer what is true of every object.
 pub(crate) fn write(headers: &mut HeaderMap) {
@@ -63,12 +63,20 @@ pub(crate) fn check_write(headers: &HeaderMap) -> S3Result<()> {
     }
 }
 
-/// Takes a read without a customer's key: no object here has one.
+/// Takes a read that asks for no encryption: an object has the one it was written with, and no object
+/// here has a customer's key.
 ///
 /// # Errors
 ///
-/// `InvalidRequest`, as AWS answers for an object that was not encrypted with one.
+/// `InvalidArgument` and `InvalidRequest`, as AWS answers.
 pub(crate) fn check_read(headers: &HeaderMap) -> S3Result<()> {
+    if let Some(asked) = text(headers, ENCRYPTION) {
+        return Err(S3Error::invalid_argument(
+            "x-amz-server-side-encryption header is not supported for this operation.",
+            ENCRYPTION,
+            asked,
+        ));
+    }
     refuse_customer_key(headers, CUSTOMER_ALGORITHM)
 }
 
@@ -104,18 +112,26 @@ fn check_customer_key(headers: &HeaderMap) -> S3Result<bool> {
             algorithm,
         );
     }
-    if decoded_bytes(key) != Some(CUSTOMER_KEY_BYTES) {
+    let key = decoded(key).filter(|key| key.len() == CUSTOMER_KEY_BYTES);
+    let Some(key) = key else {
         return wrong(
             "Requests specifying Server Side Encryption with Customer provided keys must provide an \
              appropriate secret key.",
             CUSTOMER_KEY,
             None,
         );
-    }
-    if decoded_bytes(md5) != Some(MD5_BYTES) {
+    };
+    let Some(stated) = decoded(md5) else {
         return wrong(
             "Requests specifying Server Side Encryption with Customer provided keys must provide \
              the client calculated MD5 of the secret key.",
+            CUSTOMER_KEY_MD5,
+            md5,
+        );
+    };
+    if stated != Md5::digest(&key).as_slice() {
+        return wrong(
+            "The calculated MD5 hash of the key did not match the hash that was provided.",
             CUSTOMER_KEY_MD5,
             md5,
         );
@@ -123,8 +139,8 @@ fn check_customer_key(headers: &HeaderMap) -> S3Result<bool> {
     Ok(true)
 }
 
-fn decoded_bytes(text: Option<&str>) -> Option<usize> {
-    STANDARD.decode(text?).ok().map(|bytes| bytes.len())
+fn decoded(text: Option<&str>) -> Option<Vec<u8>> {
+    STANDARD.decode(text?).ok()
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -165,6 +181,9 @@ mod tests {
         check(&customer[1..], Some(("InvalidArgument", CUSTOMER_ALGORITHM)));
         check(&customer[..2], Some(("InvalidArgument", CUSTOMER_KEY_MD5)));
         check(&customer[..1], Some(("InvalidArgument", CUSTOMER_KEY)));
+        let mut other = customer;
+        other[2].1 = "AAAAAAAAAAAAAAAAAAAAAA==";
+        check(&other, Some(("InvalidArgument", CUSTOMER_KEY_MD5)));
         let mut both = customer.to_vec();
         both.push((ENCRYPTION, "AES256"));
         check(&both, Some(("InvalidArgument", ENCRYPTION)));

@@ -173,3 +173,76 @@ impl std::fmt::Debug for Payload {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    const IDLE_TIMEOUT: Duration = Duration::from_millis(20);
+
+    /// A body that gives these pieces and then ends, or stays silent for ever.
+    fn payload(
+        pieces: &[&'static str],
+        silent: bool,
+        framing: Framing,
+        content_bytes: Option<u64>,
+    ) -> Payload {
+        let pieces: Vec<_> = pieces
+            .iter()
+            .map(|piece| Ok(Frame::data(Bytes::from_static(piece.as_bytes()))))
+            .collect();
+        let body = match silent {
+            false => StreamBody::new(stream::iter(pieces)).map_err(from_infallible).boxed(),
+            true => {
+                let rest = stream::pending::<Result<Frame<Bytes>, Infallible>>();
+                let all = futures_util::StreamExt::chain(stream::iter(pieces), rest);
+                StreamBody::new(all).map_err(from_infallible).boxed()
+            }
+        };
+        Payload::new(body, framing, content_bytes, IDLE_TIMEOUT)
+    }
+
+    fn from_infallible(error: Infallible) -> StreamError {
+        match error {}
+    }
+
+    fn chunked(decoded_bytes: u64) -> Framing {
+        let trailer = vec!["x-amz-checksum-crc32".to_owned()];
+        Framing::Chunked { announced: Announced { decoded_bytes, trailer }, signer: None }
+    }
+
+    #[tokio::test]
+    async fn bodies_are_collected_or_refused() {
+        const PLAIN: Framing = Framing::Plain { sha256: None };
+        const WIRE: &[&str] = &["3\r\nab", "c\r\n0\r\nx-amz-checksum", "-crc32:AAAAAA==\r\n\r\n"];
+        let rows: [(Payload, Result<&str, PayloadError>); 6] = [
+            (payload(&["ab", "", "c"], false, PLAIN, Some(3)), Ok("abc")),
+            (payload(&["abc"], false, PLAIN, None), Ok("abc")),
+            (payload(&["ab"], false, PLAIN, Some(3)), Err(PayloadError::Incomplete)),
+            (payload(&["ab"], true, PLAIN, Some(3)), Err(PayloadError::TimedOut)),
+            (payload(&["abcdefghij"], false, PLAIN, None), Err(PayloadError::DocumentTooLarge)),
+            (payload(WIRE, false, chunked(3), Some(3)), Ok("abc")),
+        ];
+        for (number, (mut payload, expected)) in rows.into_iter().enumerate() {
+            let collected = payload.collect(9).await;
+            let expected = expected.map(|text| Bytes::from_static(text.as_bytes()));
+            assert_eq!(collected, expected, "row {number}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_trailer_is_there_after_the_end() {
+        let wire = &["0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n"];
+        let mut payload = payload(wire, false, chunked(0), Some(0));
+        assert_eq!(payload.trailing_checksum(), None);
+        assert!(payload.next().await.unwrap().is_none());
+        let expected = Some((ChecksumAlgorithm::Crc32, vec![0; 4]));
+        assert_eq!(payload.trailing_checksum(), expected);
+    }
+}

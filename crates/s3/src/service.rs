@@ -130,42 +130,21 @@ impl S3Service {
             }
             _ => {}
         }
-        let caller = match self.authenticator.authenticate(&parts, S3, None).await {
-            Ok(Some(caller)) => Ok(caller),
-            Ok(None) => Err(S3Error::new(ErrorCode::AccessDenied)),
-            Err(error) => Err(error),
-        };
-        let caller = match caller {
+        let caller = match self.authenticate(&parts).await {
             Ok(caller) => caller,
             Err(error) if routed.operation == Operation::HeadBucket => {
                 return Err(self.with_region(error, &routed.address).await);
             }
             Err(error) => return Err(error),
         };
-        let Authenticated { principal, payload_mode, chunk_signer, .. } = caller;
-        let (framing, content_bytes) = match payload_mode {
-            PayloadMode::Chunked { trailer, .. } => {
-                let decoded_bytes = decoded_content_length(&parts.headers)?;
-                let names = checksum::trailer_names(&parts.headers);
-                let announced =
-                    Announced { decoded_bytes, trailer: if trailer { names } else { Vec::new() } };
-                let signer = chunk_signer.map(Box::new);
-                (Framing::Chunked { announced, signer }, Some(decoded_bytes))
-            }
-            PayloadMode::SignedHash(sha256) => {
-                (Framing::Plain { sha256: Some(sha256) }, content_length(&parts.headers))
-            }
-            PayloadMode::Unsigned | PayloadMode::Undeclared => {
-                (Framing::Plain { sha256: None }, content_length(&parts.headers))
-            }
-        };
+        let (framing, content_bytes) = framing_of(&caller, &parts.headers)?;
         let idle_timeout = self.config.body_idle_timeout;
         let payload = Payload::new(body, framing, content_bytes, idle_timeout);
         let Routed { query, address, operation } = routed;
         let mut call = Call {
             service: self,
             operation,
-            principal,
+            principal: caller.principal,
             method: parts.method,
             headers: parts.headers,
             query,
@@ -175,6 +154,12 @@ impl S3Service {
         };
         call.check_expected_owner()?;
         ops::dispatch(&mut call).await.map_err(|error| call.name_subject(error))
+    }
+
+    /// Anonymous requests are refused, whatever they ask for.
+    async fn authenticate(&self, parts: &request::Parts) -> S3Result<Authenticated> {
+        let caller = self.authenticator.authenticate(parts, S3, None).await?;
+        caller.ok_or(S3Error::new(ErrorCode::AccessDenied))
     }
 
     /// The region of a bucket is told to anybody, since clients need it to sign
@@ -217,6 +202,25 @@ struct Routed {
     query: Query,
     address: Address,
     operation: Operation,
+}
+
+/// How the body is framed, and how many bytes of content it announces.
+fn framing_of(caller: &Authenticated, headers: &HeaderMap) -> S3Result<(Framing, Option<u64>)> {
+    Ok(match caller.payload_mode {
+        PayloadMode::Chunked { trailer: has_trailer, .. } => {
+            let decoded_bytes = decoded_content_length(headers)?;
+            let trailer = if has_trailer { checksum::trailer_names(headers) } else { Vec::new() };
+            let announced = Announced { decoded_bytes, trailer };
+            let signer = caller.chunk_signer.clone().map(Box::new);
+            (Framing::Chunked { announced, signer }, Some(decoded_bytes))
+        }
+        PayloadMode::SignedHash(sha256) => {
+            (Framing::Plain { sha256: Some(sha256) }, content_length(headers))
+        }
+        PayloadMode::Unsigned | PayloadMode::Undeclared => {
+            (Framing::Plain { sha256: None }, content_length(headers))
+        }
+    })
 }
 
 fn decoded_content_length(headers: &HeaderMap) -> S3Result<u64> {

@@ -108,7 +108,7 @@ fn system_headers(headers: &HeaderMap) -> Vec<(String, String)> {
 fn without_aws_chunked(value: &str) -> String {
     let codings = value.split(',').map(str::trim);
     let kept: Vec<_> = codings.filter(|coding| !coding.eq_ignore_ascii_case(AWS_CHUNKED)).collect();
-    kept.join(",")
+    kept.join(", ")
 }
 
 fn metadata(headers: &HeaderMap) -> S3Result<Vec<(String, String)>> {

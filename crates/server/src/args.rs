@@ -76,7 +76,7 @@ pub struct ServeArgs {
     /// Time for a TLS handshake and for the headers of a request, seconds [default: 60]
     #[arg(long, value_name = "SECONDS")]
     pub header_timeout_s: Option<u64>,
-    /// Longest pause of a client in the middle of a body, seconds [default: 60]
+    /// Longest pause of a client in the middle of a body, sent or received, seconds [default: 60]
     #[arg(long, value_name = "SECONDS")]
     pub body_timeout_s: Option<u64>,
 }

@@ -19,6 +19,7 @@ mod observe;
 mod private_file;
 mod serve;
 mod server;
+mod stall;
 mod target;
 mod telemetry;
 pub mod tls;

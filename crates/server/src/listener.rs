@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::ListenerLimits;
 use crate::dispatch::Dispatch;
+use crate::stall::StallGuard;
 
 /// Headers of one request, HTTP/1.1: S3's own limit is 8 KiB, presigned URLs and proxies add.
 const HEADERS_BYTES_MAX: usize = 64 << 10;
@@ -98,9 +99,11 @@ async fn connection(
         stream.set_nodelay(true)?;
         let peer = Peer { address, secure: listening.tls.is_some() };
         let timeout = listening.limits.header_timeout;
+        let stall_limit = listening.limits.body_timeout;
         match listening.tls.take() {
             Some(acceptor) => {
-                let accepting = tokio::time::timeout(timeout, acceptor.accept(stream));
+                let guarded = StallGuard::new(stream, stall_limit);
+                let accepting = tokio::time::timeout(timeout, acceptor.accept(guarded));
                 let Some(accepted) = unless_draining(&mut draining, accepting).await else {
                     return Ok(());
                 };
@@ -116,7 +119,8 @@ async fn connection(
                 let Some(sniffed) = unless_draining(&mut draining, sniffing).await else {
                     return Ok(());
                 };
-                serve(stream, sniffed??, peer, listening).await
+                let protocol = sniffed??;
+                serve(StallGuard::new(stream, stall_limit), protocol, peer, listening).await
             }
         }
     };

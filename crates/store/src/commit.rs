@@ -17,8 +17,9 @@ const COMMIT_ATTEMPTS_MAX: u32 = 200;
 pub(crate) struct View {
     /// The rows asked for, in order, from one snapshot.
     pub(crate) rows: Vec<Option<Versioned>>,
-    /// Rows that the plan asked for after it had seen `rows`. They need no check of their own as long
-    /// as a row in `rows` guards them (a head guards all versions of its key).
+    /// Rows that the plan asked for after it had seen `rows`, from a snapshot in which `rows` were still
+    /// the same. They need no check of their own as long as a row in `rows` guards them (a head guards
+    /// all versions of its key).
     more: Vec<(Key, Option<Versioned>)>,
     /// Ranges that the plan has scanned, with what was found.
     scans: Vec<(KeyRange, Vec<(Key, Versioned)>)>,
@@ -44,7 +45,8 @@ pub(crate) enum Plan<T> {
     Commit(Batch, T),
     /// These rows are needed too; the plan is asked again.
     Read(Vec<Key>),
-    /// The first so many rows of this range are needed too; the plan is asked again.
+    /// The first so many rows of this range are needed too; the plan is asked again, and must end in a
+    /// commit that checks what guards the range.
     Scan(KeyRange, usize),
 }
 
@@ -64,15 +66,21 @@ impl Store {
         for attempt in 0..COMMIT_ATTEMPTS_MAX {
             let rows = self.meta.get(keys, ReadLevel::Latest).await.map_err(StorageError::from)?;
             let mut view = View { rows, more: Vec::new(), scans: Vec::new() };
-            let (batch, answer) = loop {
+            let planned = loop {
                 match plan(&view)? {
                     Plan::Answer(answer) => return Ok(answer),
-                    Plan::Commit(batch, answer) => break (batch, answer),
-                    Plan::Read(wanted) => self.read_more(&mut view, wanted).await?,
+                    Plan::Commit(batch, answer) => break Some((batch, answer)),
+                    Plan::Read(wanted) => {
+                        if !self.read_more(keys, &mut view, wanted).await? {
+                            break None;
+                        }
+                    }
                     Plan::Scan(range, limit) => self.scan_more(&mut view, range, limit).await?,
                 }
             };
-            if self.try_commit(batch).await? {
+            if let Some((batch, answer)) = planned
+                && self.try_commit(batch).await?
+            {
                 return Ok(answer);
             }
             self.back_off(attempt).await;
@@ -80,10 +88,22 @@ impl Store {
         Err(StorageError::Overloaded("too many writers of the same key".to_owned()).into())
     }
 
-    async fn read_more(&self, view: &mut View, keys: Vec<Key>) -> Result<(), StorageError> {
-        let rows = self.meta.get(&keys, ReadLevel::Latest).await?;
-        view.more.extend(keys.into_iter().zip(rows));
-        Ok(())
+    /// False if what was seen before is outdated: an answer from both would be true at no moment.
+    async fn read_more(
+        &self,
+        seen: &[Key],
+        view: &mut View,
+        wanted: Vec<Key>,
+    ) -> Result<bool, StorageError> {
+        let keys = [seen, &wanted].concat();
+        let mut rows = self.meta.get(&keys, ReadLevel::Latest).await?;
+        let more = rows.split_off(seen.len());
+        let version = |row: &Option<Versioned>| row.as_ref().map(|row| row.version);
+        if !rows.iter().map(version).eq(view.rows.iter().map(version)) {
+            return Ok(false);
+        }
+        view.more.extend(wanted.into_iter().zip(more));
+        Ok(true)
     }
 
     async fn scan_more(
@@ -114,8 +134,10 @@ impl Store {
     async fn resolve(&self, witness: Option<Write>) -> Result<bool, StorageError> {
         let Some(witness) = witness else { return Err(MetaError::Unknown.into()) };
         let key = witness.key().clone();
-        let row = self.meta.get(&[key], ReadLevel::Latest).await?.pop().flatten();
-        let written = match (&witness, row) {
+        // Whatever keeps the row from being read, the commit's outcome stays unknown.
+        let rows =
+            self.meta.get(&[key], ReadLevel::Latest).await.map_err(|_| MetaError::Unknown)?;
+        let written = match (&witness, rows.into_iter().next().flatten()) {
             (Write::Put(_, value), Some(row)) => row.value == *value,
             (Write::Delete(_), None) => true,
             (Write::Put(..), None) | (Write::Delete(_), Some(_)) => false,

@@ -270,6 +270,31 @@ pub enum IdentityError {
     Storage(#[from] StorageError),
 }
 
+impl BucketError {
+    fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Self::Storage(StorageError::Unavailable(_)))
+    }
+}
+
+impl PutObjectError {
+    /// Whether the write may have landed all the same: then its body must stay for the sweeper to
+    /// judge, who sees whether the commit took the intent.
+    pub(crate) fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Self::Bucket(error) if error.is_outcome_unknown())
+    }
+}
+
+impl UploadPartError {
+    /// The same of a part.
+    pub(crate) fn is_outcome_unknown(&self) -> bool {
+        match self {
+            Self::Upload(UploadError::Bucket(error)) => error.is_outcome_unknown(),
+            Self::Put(error) => error.is_outcome_unknown(),
+            Self::Upload(UploadError::NoSuchUpload) | Self::ChecksumMismatch { .. } => false,
+        }
+    }
+}
+
 /// Gives errors that carry a [`BucketError`] a way in for what can fail below it.
 macro_rules! from_storage {
     ($($error:ty => $wrap:expr),+ $(,)?) => {$(

@@ -189,15 +189,16 @@ impl Store {
 
     /// Deletes a user that has neither buckets nor access keys. Root only.
     ///
-    /// A bucket made at the same moment stays root's to delete; a key made at the same moment verifies
-    /// nothing, because its user is gone.
+    /// A bucket made at the same moment stays root's to delete. A key made at the same moment rewrites
+    /// the user's row, so that one of the two loses: it must not become a key of the next user of that
+    /// name.
     pub async fn delete_user(&self, actor: &Principal, name: &str) -> Result<(), IdentityError> {
         require_root(actor)?;
         let key = user::key(name);
-        let Some(value) = self.read_value(key.clone()).await? else {
+        let Some(seen) = self.read_row(key.clone()).await? else {
             return Err(IdentityError::NoSuchUser);
         };
-        let canonical_id = UserRow::decode(&value)?.canonical_id;
+        let canonical_id = UserRow::decode(&seen.value)?.canonical_id;
         if self.list_access_keys(actor, Some(name)).await?.iter().any(|key| key.user == name) {
             return Err(IdentityError::InUse("access keys"));
         }
@@ -206,15 +207,13 @@ impl Store {
                 return Err(IdentityError::InUse("buckets"));
             }
         }
-        let op_id = OpId(self.random());
-        self.update(std::slice::from_ref(&key), |view| {
-            let Some(row) = &view.rows[0] else { return Ok(Plan::Answer(())) };
-            let mut batch = Batch::new(op_id);
-            batch.expect(key.clone(), Some(row));
-            batch.delete(key.clone());
-            Ok(Plan::Commit(batch, ()))
-        })
-        .await
+        let mut batch = Batch::new(OpId(self.random()));
+        batch.expect(key.clone(), Some(&seen));
+        batch.delete(key);
+        match self.try_commit(batch).await? {
+            true => Ok(()),
+            false => Err(StorageError::Overloaded("the user is being changed".to_owned()).into()),
+        }
     }
 
     /// Makes an access key for a user. Root only.
@@ -237,6 +236,8 @@ impl Store {
             batch.expect(keys[0].clone(), Some(owner));
             batch.expect(keys[1].clone(), None);
             batch.put(keys[1].clone(), row.encode());
+            // As it was: so that a deletion of the user that has not seen this key loses.
+            batch.put(keys[0].clone(), owner.value.clone());
             Ok(Plan::Commit(batch, ()))
         })
         .await?;

@@ -35,23 +35,23 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the store fails; what was not removed is tried again by the next sweep.
+    /// When the store fails; what was not removed is tried again by the next sweep. One row that cannot
+    /// be swept does not keep the others from it; the first such failure is the answer.
     pub async fn sweep(&self) -> Result<SweepReport, StorageError> {
         let mut report = SweepReport::default();
-        self.sweep_rows(reclaim::range_due(self.now()), |_| true, &mut report).await?;
+        let due = self.sweep_rows(reclaim::range_due(self.now()), |_| true, &mut report).await;
         self.sweep_completed(&mut report).await?;
-        Ok(report)
+        due.map(|()| report)
     }
 
     /// The sweep of a server that starts and is the only one on its store: intents of others are of
     /// processes that no longer run.
     pub async fn sweep_at_start(&self) -> Result<SweepReport, StorageError> {
-        let mut report = SweepReport::default();
+        let mut dead = SweepReport::default();
         let is_dead = |row: &ReclaimRow| row.what == Reclaimed::Intent && row.owner != self.owner;
-        self.sweep_rows(reclaim::range_of_all(), is_dead, &mut report).await?;
-        self.sweep_rows(reclaim::range_due(self.now()), |_| true, &mut report).await?;
-        self.sweep_completed(&mut report).await?;
-        Ok(report)
+        let swept = self.sweep_rows(reclaim::range_of_all(), is_dead, &mut dead).await;
+        let SweepReport { blobs, uploads, buckets } = self.sweep().await?;
+        swept.map(|()| SweepReport { blobs: dead.blobs + blobs, uploads, buckets })
     }
 
     async fn sweep_rows(
@@ -61,18 +61,30 @@ impl Store {
         report: &mut SweepReport,
     ) -> Result<(), StorageError> {
         let mut rest = range;
+        let mut result = Ok(());
         loop {
             let rows = self.scan_step(&rest).await?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
+            let Some((last, _)) = rows.last() else { return result };
             rest = rest.starting_at(successor_of_key(last));
             for (key, seen) in rows {
-                let row = ReclaimRow::decode(&seen.value)?;
-                if is_due(&row) && self.claim(&key, &seen, row).await? {
-                    self.remove(reclaim::decode_key(&key)?, row.what, report).await?;
-                    self.commit_deletes(vec![key]).await?;
-                }
+                result = result.and(self.sweep_row(key, &seen, &is_due, report).await);
             }
         }
+    }
+
+    async fn sweep_row(
+        &self,
+        key: Key,
+        seen: &Versioned,
+        is_due: impl Fn(&ReclaimRow) -> bool + Send,
+        report: &mut SweepReport,
+    ) -> Result<(), StorageError> {
+        let row = ReclaimRow::decode(&seen.value)?;
+        if is_due(&row) && self.claim(&key, seen, row).await? {
+            self.remove(reclaim::decode_key(&key)?, row.what, report).await?;
+            self.commit_deletes(vec![key]).await?;
+        }
+        Ok(())
     }
 
     async fn scan_step(&self, range: &KeyRange) -> Result<Vec<(Key, Versioned)>, StorageError> {
@@ -177,7 +189,7 @@ impl Store {
                 else {
                     continue;
                 };
-                if completed.completed_ms + kept_ms <= self.now() {
+                if completed.completed_ms.saturating_add(kept_ms) <= self.now() {
                     let (_, _, upload) = upload::decode_key(&key)?;
                     self.remove_parts(upload, &completed.ranges).await?;
                     self.commit_deletes(vec![key]).await?;

@@ -6,7 +6,10 @@ mod fixture;
 use std::time::Duration;
 
 use fixture::{Fixture, body, if_match, if_none_match};
+use tidelock_blob::BlobStore;
 use tidelock_meta::memory::UnknownCommit;
+use tidelock_meta::record::reclaim;
+use tidelock_meta::{Batch, MetaStore, OpId};
 use tidelock_store::*;
 
 const CHUNK: usize = 31 << 10;
@@ -42,6 +45,19 @@ async fn a_replaced_blob_is_swept_after_the_grace_and_not_before() {
     assert_eq!(fixture.store.sweep().await.unwrap().blobs, 1);
     assert_eq!(fixture.store.sweep().await.unwrap(), SweepReport::default());
     assert_eq!(fixture.get("key").await.unwrap(), body(10, 2));
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_swept_does_not_keep_the_others_from_it() {
+    let fixture = Fixture::new().await;
+    let mut batch = Batch::new(OpId([0; 16]));
+    batch.put(reclaim::key(fixture::START_MS, [1; 16]), "damaged".into());
+    fixture.meta.commit(batch).await.unwrap();
+    fixture.put("key", body(1 << 20, 1)).await;
+    fixture.delete("key", None).await;
+    fixture.clock.advance(Duration::from_secs(601));
+    assert!(matches!(fixture.store.sweep().await, Err(StorageError::Corrupt(_))));
+    assert!(fixture.blobs.list(None, 1).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -114,6 +130,24 @@ async fn listings_roll_up_page_and_leave_out_what_is_deleted() {
         assert!(prefixes.is_empty());
         assert_eq!(fixture.list("b", None, limit).await.0, ["b/1", "b/2"]);
         assert_eq!(fixture.list("c/", Some("/"), limit).await.1, ["c/x/"]);
+    }
+}
+
+#[tokio::test]
+async fn a_listing_that_passes_many_deleted_keys_takes_few_scans() {
+    let (fixture, engine) = fixture::Interrupted::fixture().await;
+    fixture.set_versioning(Versioning::Enabled).await;
+    fixture.put("a", "x").await;
+    for key in 0..500 {
+        fixture.delete(&format!("b/{key}"), None).await;
+        fixture.delete(&format!("b{key}"), None).await;
+    }
+    fixture.put("c", "x").await;
+    for delimiter in [None, Some("/")] {
+        let before = engine.reads();
+        assert_eq!(fixture.list("", delimiter, 2).await.0, ["a", "c"]);
+        let reads = engine.reads() - before;
+        assert!(reads < 30, "{delimiter:?}: {reads}");
     }
 }
 

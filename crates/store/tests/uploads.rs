@@ -143,6 +143,45 @@ async fn completions_race_with_one_winner() {
 }
 
 #[tokio::test]
+async fn the_largest_legal_upload_fits_its_rows() {
+    let fixture = Fixture::new().await;
+    let key = "k".repeat(OBJECT_KEY_BYTES_MAX).parse().unwrap();
+    // 2 KiB of metadata, 8 KiB of headers, ten tags of 128 + 256 characters, every other part.
+    let long = |name: &str, bytes| (name.to_owned(), "v".repeat(bytes));
+    let tag =
+        |number| (format!("{number:0>3}{}", "\u{10348}".repeat(125)), "\u{10348}".repeat(256));
+    let settings = ObjectSettings {
+        headers: vec![long("cache-control", 4096), long("content-disposition", 4096)],
+        metadata: vec![long("m", 2047)],
+        tags: (0..10).map(tag).collect(),
+    };
+    let (principal, bucket, condition) =
+        (&fixture.root, &fixture.bucket, &WriteCondition::default());
+    let create = CreateUpload { principal, bucket, key: &key, settings: &settings, checksum: None };
+    let upload = fixture.store.create_upload(&create).await.unwrap().upload;
+    let mut parts = Vec::new();
+    for number in (1..=10_000).step_by(2) {
+        parts.push(fixture.put_part(key.as_str(), upload, number, "0123456789").await);
+    }
+    let request = CompleteUpload {
+        principal,
+        bucket,
+        key: &key,
+        upload,
+        condition,
+        parts: &parts,
+        checksum: None,
+        size: None,
+    };
+    fixture.store.complete_upload(&request).await.unwrap();
+    assert_eq!(fixture.get(key.as_str()).await.unwrap().len(), 50_000);
+    fixture.set_versioning(Versioning::Enabled).await;
+    fixture.put(key.as_str(), body(248 << 10, 1)).await;
+    fixture.clock.advance(Duration::from_secs(3600));
+    assert_eq!(fixture.store.sweep().await.unwrap().uploads, 1);
+}
+
+#[tokio::test]
 async fn an_aborted_upload_leaves_nothing() {
     let fixture = Fixture::new().await;
     let upload = fixture.begin_upload("key").await;

@@ -22,6 +22,9 @@ use crate::{Key, KeyRange};
 const RECORD: &str = "version";
 const LAYOUT: u8 = 1;
 
+/// Most chunks of an inline body: more would not fit one commit, so more in a row is damage.
+const INLINE_CHUNKS_MAX: u32 = 64;
+
 /// Names a version: a sequence that orders the versions of one key by time, and random bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VersionId {
@@ -348,7 +351,13 @@ impl Body {
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(match reader.u8()? {
             0 => Self::Empty,
-            1 => Self::Inline { id: reader.array()?, chunks: reader.u32()? },
+            1 => {
+                let (id, chunks) = (reader.array()?, reader.u32()?);
+                if chunks > INLINE_CHUNKS_MAX {
+                    return Err(reader.error("too many chunks"));
+                }
+                Self::Inline { id, chunks }
+            }
             2 => Self::Blob { id: reader.array()? },
             3 => Self::Parts { upload: reader.array()?, ranges: read_ranges(reader)? },
             _ => return Err(reader.error("unknown body")),
@@ -377,7 +386,8 @@ pub(crate) mod arbitrary {
     fn body() -> impl Strategy<Value = Body> {
         prop_oneof![
             Just(Body::Empty),
-            (any::<[u8; 16]>(), any::<u32>()).prop_map(|(id, chunks)| Body::Inline { id, chunks }),
+            (any::<[u8; 16]>(), 0..=INLINE_CHUNKS_MAX)
+                .prop_map(|(id, chunks)| Body::Inline { id, chunks }),
             any::<[u8; 16]>().prop_map(|id| Body::Blob { id }),
             (any::<[u8; 16]>(), any::<Vec<(u16, u16)>>())
                 .prop_map(|(upload, ranges)| Body::Parts { upload, ranges }),
@@ -441,6 +451,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_body_of_endless_chunks_is_damage() {
+        for (chunks, is_read) in [(INLINE_CHUNKS_MAX, true), (INLINE_CHUNKS_MAX + 1, false)] {
+            let mut writer = Writer::value(LAYOUT);
+            Body::Inline { id: [0; 16], chunks }.write(&mut writer);
+            let bytes = writer.finish();
+            let mut reader = Reader::value(RECORD, LAYOUT, &bytes).unwrap();
+            assert_eq!(Body::read(&mut reader).is_ok(), is_read, "{chunks}");
+        }
+    }
 
     proptest! {
         #[test]

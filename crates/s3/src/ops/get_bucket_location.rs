@@ -5,17 +5,17 @@ use crate::error::S3Result;
 use crate::response::{self, Response};
 use crate::xml::XmlWriter;
 
-/// The region that AWS answers with an empty element.
+/// The region that AWS answers with an empty element, where a bucket was made without naming one.
 const CLASSIC_REGION: &str = "us-east-1";
 
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let bucket = call.store().bucket(&call.principal, &call.bucket()?).await?;
     let own = bucket.row.region.as_str();
-    let region = if own.is_empty() { &call.service.config.region } else { own };
-    let document = XmlWriter::s3_document("LocationConstraint", |xml| {
-        if region != CLASSIC_REGION {
-            xml.characters(region);
-        }
+    let ours = call.service.config.region.as_str();
+    let document = XmlWriter::s3_document("LocationConstraint", |xml| match own {
+        "" if ours == CLASSIC_REGION => {}
+        "" => xml.characters(ours),
+        own => xml.characters(own),
     });
     Ok(response::ok_xml(document))
 }

@@ -29,7 +29,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let owner = Owner::of_id(call.store(), &call.principal, &page.owner).await?;
     let document = XmlWriter::s3_document("ListBucketResult", |xml| {
         xml.text("Name", bucket.as_str());
-        encoding.write(xml, "Prefix", prefix);
+        encoding.write_own_prefix(xml, prefix);
         encoding.write(xml, "Marker", marker);
         // Without a delimiter the last key of the page is the next marker.
         if delimiter.is_some() {

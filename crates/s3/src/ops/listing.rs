@@ -53,6 +53,17 @@ impl Encoding {
         }
     }
 
+    /// `<Prefix>` of the first ListObjects: clients do not decode it there, so it is encoded only
+    /// where XML has no way to write it.
+    pub(super) fn write_own_prefix(self, xml: &mut XmlWriter, prefix: &str) {
+        let writable = |character: char| !character.is_control() || "\t\n\r".contains(character);
+        if prefix.chars().all(writable) {
+            xml.text("Prefix", prefix);
+        } else {
+            self.write(xml, "Prefix", prefix);
+        }
+    }
+
     /// `<EncodingType>`, if there is one.
     pub(super) fn write_type(self, xml: &mut XmlWriter) {
         match self {

@@ -95,7 +95,7 @@ pub struct ListenerLimits {
     pub requests_max: usize,
     /// Time for a TLS handshake and for the headers of a request.
     pub header_timeout: Duration,
-    /// Longest pause of a client in the middle of a body.
+    /// Longest pause of a client in the middle of a body, sent or received.
     pub body_timeout: Duration,
 }
 

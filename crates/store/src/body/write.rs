@@ -98,7 +98,8 @@ impl Store {
         Ok(WrittenBody { body, size, md5, checksum, data_key, chunks, intent })
     }
 
-    /// Removes a body that will not become an object. Only an optimisation: the sweeper would.
+    /// Removes a body that will not become an object. Only an optimisation: the sweeper would. Not for
+    /// a body whose commit has an unknown outcome: an object may have it.
     pub(crate) async fn abandon(&self, written: WrittenBody) {
         let (Body::Blob { id }, Some((key, version))) = (written.body, written.intent) else {
             return;

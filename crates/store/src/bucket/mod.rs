@@ -5,6 +5,7 @@ mod create;
 mod delete;
 mod list;
 
+use tidelock_meta::record::BucketId;
 use tidelock_meta::record::bucket::{self, BucketRow};
 use tidelock_meta::{Batch, Key, Versioned};
 
@@ -46,6 +47,18 @@ impl OpenBucket {
             return Err(BucketError::AccessDenied);
         }
         Ok(Self { key: bucket::key(name.as_str()), seen: seen.clone(), row })
+    }
+
+    /// The bucket `id`, read once more. One that was made anew under the name since is another: there
+    /// was a moment without this one, and what is written under its id would belong to nobody.
+    pub(crate) fn again(
+        id: BucketId,
+        name: &BucketName,
+        seen: Option<&Versioned>,
+        principal: &Principal,
+    ) -> Result<Self, BucketError> {
+        let open = Self::of(name, seen, principal)?;
+        if open.row.id == id { Ok(open) } else { Err(BucketError::NoSuchBucket) }
     }
 
     /// Makes `batch` land only while the bucket is as it was read. A write to a bucket that is about to

@@ -97,7 +97,7 @@ impl Store {
         Ok(page)
     }
 
-    /// One entry more than the limit, if there are so many: it tells that there are more.
+    /// At least one entry more than the limit, if there are so many: it tells that there are more.
     async fn list_flat(
         &self,
         bucket: &OpenBucket,
@@ -105,8 +105,8 @@ impl Store {
     ) -> Result<Vec<Entry>, StorageError> {
         let mut entries = Vec::new();
         let mut rest = start(bucket, request);
+        let mut wanted = LIST_SCAN_ROWS.min(request.limit.saturating_add(1));
         while entries.len() <= request.limit && !rest.is_empty() {
-            let wanted = LIST_SCAN_ROWS.min(request.limit + 1 - entries.len());
             let rows =
                 self.meta.scan(rest.clone(), wanted, Direction::Forward, ReadLevel::Latest).await?;
             let Some((last, _)) = rows.last() else { break };
@@ -118,6 +118,8 @@ impl Store {
             if complete {
                 break;
             }
+            // What was read showed too little: there are deleted keys, and there may be many.
+            wanted = LIST_SCAN_ROWS;
         }
         Ok(entries)
     }
@@ -131,8 +133,8 @@ impl Store {
         let skip = head::KEY_PREFIX_BYTES + request.prefix.len();
         let mut entries = Vec::new();
         let mut rest = start(bucket, request);
+        let mut wanted = LIST_SCAN_ROWS.min(request.limit.saturating_add(1));
         while entries.len() <= request.limit && !rest.is_empty() {
-            let wanted = LIST_SCAN_ROWS.min(request.limit + 1 - entries.len());
             let groups = self
                 .meta
                 .scan_grouped(rest.clone(), skip, delimiter.as_bytes(), wanted, ReadLevel::Latest)
@@ -144,6 +146,9 @@ impl Store {
             };
             let complete = groups.len() < wanted;
             for group in groups {
+                if entries.len() > request.limit {
+                    break;
+                }
                 let (key, row) = &group.first;
                 if !group.is_common_prefix {
                     entries.extend(listed(key, row)?.map(Entry::Object));
@@ -161,6 +166,7 @@ impl Store {
                 Some(next) if !complete => rest = rest.starting_at(next),
                 Some(_) | None => break,
             }
+            wanted = LIST_SCAN_ROWS;
         }
         Ok(entries)
     }

@@ -62,6 +62,9 @@ impl Store {
         let bucket = self.open_bucket(request.principal, request.bucket).await?;
         let mut page = UploadPage { owner: bucket.row.owner.clone(), ..UploadPage::default() };
         let mut rest = upload::range(bucket.row.id, request.prefix);
+        if let Some((after, _)) = request.after {
+            rest = rest.starting_at(upload::range(bucket.row.id, after).start);
+        }
         let mut last = None;
         if request.limit == 0 {
             return Ok(page);

@@ -169,6 +169,8 @@ impl<'a> Walk<'a> {
         if is_wanted(current) && !self.push(&key, current, true) {
             return Ok(Step::Full);
         }
+        // Never again what was current a moment ago and is not any more.
+        let before = before.map_or(current.id.sequence, |before| before.min(current.id.sequence));
         self.noncurrent.skip_to(self.bucket, &key, before);
         while let Some(version) = self.noncurrent.next_of(&key).await? {
             if !self.push(&key, &version, false) {
@@ -238,19 +240,15 @@ struct Noncurrent<'a> {
 
 impl Noncurrent<'_> {
     /// Leaves out all before the versions of `key`, and those of `key` from sequence `before` up.
-    fn skip_to(&mut self, bucket: BucketId, key: &str, before: Option<u64>) {
+    fn skip_to(&mut self, bucket: BucketId, key: &str, before: u64) {
         let is_past = |(other, version): &(String, ObjectVersion)| {
-            other.as_str() > key
-                || (other == key && before.is_none_or(|before| version.id.sequence < before))
+            other.as_str() > key || (other == key && version.id.sequence < before)
         };
         while self.rows.front().is_some_and(|row| !is_past(row)) {
             self.rows.pop_front();
         }
         if self.rows.is_empty() && !self.exhausted {
-            let start = match before {
-                Some(before) => successor_of_key(&version::key(bucket, key, before)),
-                None => version::range(bucket, key).start,
-            };
+            let start = successor_of_key(&version::key(bucket, key, before));
             self.rest = self.rest.clone().starting_at(start);
         }
     }

@@ -29,7 +29,7 @@ impl Store {
         let keys = [bucket_key, head_key, upload::key(bucket_id, key.as_str(), upload)];
         let op_id = OpId(self.random());
         self.update(&keys, |view| {
-            let open = OpenBucket::of(bucket, view.rows[0].as_ref(), principal)?;
+            let open = OpenBucket::again(bucket_id, bucket, view.rows[0].as_ref(), principal)?;
             let under_way = OpenUpload::under_way(keys[2].clone(), view.rows[2].as_ref())?;
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
             let mut row = head.row.clone();

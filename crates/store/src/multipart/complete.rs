@@ -137,13 +137,14 @@ impl Store {
         assembled: &Assembled,
     ) -> Result<Attempt, CompleteError> {
         let target = place.target;
-        let [bucket_key, head_key] = Self::target_keys(target, place.bucket.row.id);
+        let bucket_id = place.bucket.row.id;
+        let [bucket_key, head_key] = Self::target_keys(target, bucket_id);
         let keys = [bucket_key, head_key, place.upload_key.clone()];
         let random = self.random();
         let sealed_at: Version = sealed.seen.version;
         self.update(&keys, |view| {
-            let bucket = OpenBucket::of(target.bucket, view.rows[0].as_ref(), target.principal)
-                .map_err(UploadError::from)?;
+            let seen = view.rows[0].as_ref();
+            let bucket = OpenBucket::again(bucket_id, target.bucket, seen, target.principal)?;
             if view.rows[2].as_ref().is_none_or(|row| row.version != sealed_at) {
                 return Ok(Plan::Answer(Attempt::Disturbed));
             }

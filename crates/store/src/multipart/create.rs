@@ -71,7 +71,8 @@ impl Store {
         let row_key = upload::key(bucket_id, request.key.as_str(), id);
         let keys = Self::target_keys(target, bucket_id);
         self.update(&keys, |view| {
-            let bucket = OpenBucket::of(target.bucket, view.rows[0].as_ref(), target.principal)?;
+            let seen = view.rows[0].as_ref();
+            let bucket = OpenBucket::again(bucket_id, target.bucket, seen, target.principal)?;
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
             row.mutations = head.row.mutations;
             let mut head_row = head.row.clone();

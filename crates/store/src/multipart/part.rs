@@ -54,7 +54,7 @@ impl Store {
         let expectation = BodyExpectation { md5: request.content_md5, checksum };
         let written = self.write_body(source, &expectation).await?;
         let result = self.commit_part(target, (&bucket, &upload), request, &written).await;
-        if result.is_err() {
+        if result.as_ref().is_err_and(|error| !error.is_outcome_unknown()) {
             self.abandon(written).await;
         }
         result
@@ -83,7 +83,8 @@ impl Store {
         written: &WrittenBody,
     ) -> Result<StoredPart, UploadPartError> {
         let (bucket, upload) = place;
-        let bound_to = upload_place(bucket.row.id, target.key, request.upload);
+        let bucket_id = bucket.row.id;
+        let bound_to = upload_place(bucket_id, target.key, request.upload);
         let upload_key = self.unwrap_key(&upload.row.wrapped_key, &bound_to)?;
         let ring = UploadKey::new(upload_key, request.upload)?;
         let part_bound_to = part_place(request.number, &written.body);
@@ -102,7 +103,8 @@ impl Store {
         ];
         let op_id = OpId(self.random());
         self.update(&keys, |view| {
-            let bucket = OpenBucket::of(target.bucket, view.rows[0].as_ref(), target.principal)?;
+            let seen = view.rows[0].as_ref();
+            let bucket = OpenBucket::again(bucket_id, target.bucket, seen, target.principal)?;
             let upload = OpenUpload::under_way(keys[1].clone(), view.rows[1].as_ref())?;
             let mut batch = Batch::new(op_id);
             // First: its wrapped key is random, so it tells whether a lost commit landed.

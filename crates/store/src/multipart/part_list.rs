@@ -62,10 +62,11 @@ pub(crate) fn assemble(
             return Err(CompleteError::TooSmall { number, size, etag });
         }
     }
-    let size: u64 = parts.iter().map(|part| part.size).sum();
-    if size > config.object_bytes_max {
-        return Err(CompleteError::TooLarge);
-    }
+    let size = parts
+        .iter()
+        .try_fold(0, |sum: u64, part| sum.checked_add(part.size))
+        .filter(|size| *size <= config.object_bytes_max)
+        .ok_or(CompleteError::TooLarge)?;
     let count = u32::try_from(parts.len()).map_err(|_| CompleteError::TooLarge)?;
     let md5 = checksum::multipart_md5(parts.iter().map(|part| &part.md5));
     Ok(Assembled {

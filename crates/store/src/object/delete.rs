@@ -38,10 +38,11 @@ impl Store {
         condition: &DeleteCondition,
     ) -> Result<DeletedObject, DeleteObjectError> {
         let target = Target { principal, bucket, key };
-        let keys = Self::target_keys(target, self.open_bucket(principal, bucket).await?.row.id);
+        let bucket_id = self.open_bucket(principal, bucket).await?.row.id;
+        let keys = Self::target_keys(target, bucket_id);
         let random = self.random();
         self.update(&keys, |view| {
-            let bucket = OpenBucket::of(bucket, view.rows[0].as_ref(), principal)?;
+            let bucket = OpenBucket::again(bucket_id, bucket, view.rows[0].as_ref(), principal)?;
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
             condition.check(head.row.current.as_ref())?;
             match (version, bucket.row.versioning) {

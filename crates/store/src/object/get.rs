@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
+use tidelock_meta::ReadLevel;
 use tidelock_meta::record::part::{self, PartRow};
 use tidelock_meta::record::upload::UploadId;
 use tidelock_meta::record::version::{self, Body, ObjectFacts, ObjectVersion};
@@ -104,17 +105,12 @@ impl Store {
         let name = bucket::key(target.bucket.as_str());
         let seen = self.read_row(name).await?;
         let bucket = OpenBucket::of(target.bucket, seen.as_ref(), target.principal)?;
-        let key = head::key(bucket.row.id, target.key.as_str());
-        let seen = self.read_row(key.clone()).await?;
-        let head = OpenHead::of(key, seen.as_ref())?;
-        let Some(selector) = selector else { return current(bucket, head) };
-        let version = match head.row.current {
-            Some(current) if selector.matches(&current) => current,
-            Some(_) | None => {
-                let null = head.row.null_sequence;
-                self.find_noncurrent(&bucket, target.key, null, selector).await?
-            }
+        let Some(selector) = selector else {
+            let key = head::key(bucket.row.id, target.key.as_str());
+            let seen = self.read_row(key.clone()).await?;
+            return current(bucket, OpenHead::of(key, seen.as_ref())?);
         };
+        let version = self.find_version(&bucket, target.key, selector).await?;
         if version.object().is_none() {
             return Err(GetObjectError::IsDeleteMarker {
                 version: DisplayVersion::of(&version),
@@ -124,22 +120,40 @@ impl Store {
         Ok(FoundObject { bucket, version })
     }
 
-    async fn find_noncurrent(
+    /// One version. Head and row come from one snapshot: while a version becomes current, or ceases to
+    /// be, it is in one of them at every moment. Where the null version is, a first look at the head
+    /// has to tell.
+    async fn find_version(
         &self,
         bucket: &OpenBucket,
         key: &ObjectKey,
-        null_sequence: Option<u64>,
         selector: VersionSelector,
     ) -> Result<ObjectVersion, GetObjectError> {
-        let sequence = match selector {
-            VersionSelector::Null => null_sequence,
+        let head_key = head::key(bucket.row.id, key.as_str());
+        let mut sequence = match selector {
+            VersionSelector::Null => None,
             VersionSelector::Id(id) => Some(id.sequence),
         };
-        let sequence = sequence.ok_or(GetObjectError::NoSuchVersion)?;
-        let row = version::key(bucket.row.id, key.as_str(), sequence);
-        let value = self.read_value(row).await?.ok_or(GetObjectError::NoSuchVersion)?;
-        let version = ObjectVersion::decode(&value)?;
-        if selector.matches(&version) { Ok(version) } else { Err(GetObjectError::NoSuchVersion) }
+        for _ in 0..READ_ATTEMPTS_MAX {
+            let mut keys = vec![head_key.clone()];
+            keys.extend(sequence.map(|it| version::key(bucket.row.id, key.as_str(), it)));
+            let mut rows = self.meta.get(&keys, ReadLevel::Latest).await?.into_iter();
+            let head = OpenHead::of(head_key.clone(), rows.next().flatten().as_ref())?.row;
+            if let Some(current) = head.current.filter(|current| selector.matches(current)) {
+                return Ok(current);
+            }
+            if let Some(row) = rows.next().flatten() {
+                let version = ObjectVersion::decode(&row.value)?;
+                if selector.matches(&version) {
+                    return Ok(version);
+                }
+            }
+            if selector != VersionSelector::Null || head.null_sequence == sequence {
+                return Err(GetObjectError::NoSuchVersion);
+            }
+            sequence = head.null_sequence;
+        }
+        Err(StorageError::Overloaded("too many writers of the same key".to_owned()).into())
     }
 
     /// What is known of an object, with the rows of its parts if it has any.
@@ -152,7 +166,7 @@ impl Store {
         let Body::Parts { upload, ranges } = &facts.body else { return Ok((info, Vec::new())) };
         let parts = self.read_parts(UploadId(*upload), ranges).await?;
         let sizes: Vec<u64> = parts.iter().map(|(_, part)| part.size).collect();
-        if sizes.iter().sum::<u64>() != facts.size {
+        if sizes.iter().try_fold(0, |sum: u64, size| sum.checked_add(*size)) != Some(facts.size) {
             return Err(StorageError::Corrupt(
                 "the parts of an object are not all there".to_owned(),
             ));

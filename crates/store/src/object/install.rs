@@ -64,7 +64,7 @@ impl Store {
     }
 
     /// The keys every write of an object reads: bucket and head. The bucket's id is not known before
-    /// its row was read; should the bucket have been made anew since, the check on its row fails.
+    /// its row was read; [`OpenBucket::again`] refuses a bucket that was made anew since.
     pub(crate) fn target_keys(target: Target<'_>, id: BucketId) -> [Key; 2] {
         [bucket::key(target.bucket.as_str()), head::key(id, target.key.as_str())]
     }

@@ -83,13 +83,13 @@ impl Store {
         settings: &ObjectSettings,
         written: WrittenBody,
     ) -> Result<StoredObject, PutObjectError> {
-        let bucket = self.open_bucket(target.principal, target.bucket).await?;
-        let keys = Self::target_keys(target, bucket.row.id);
+        let bucket_id = self.open_bucket(target.principal, target.bucket).await?.row.id;
+        let keys = Self::target_keys(target, bucket_id);
         let random = self.random();
         let result = self
             .update(&keys, |view| {
-                let bucket =
-                    OpenBucket::of(target.bucket, view.rows[0].as_ref(), target.principal)?;
+                let seen = view.rows[0].as_ref();
+                let bucket = OpenBucket::again(bucket_id, target.bucket, seen, target.principal)?;
                 let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
                 if let Err(failure) =
                     condition.check(head.row.current.as_ref(), UploadWindow::Quiet)
@@ -107,7 +107,7 @@ impl Store {
                 Ok(Plan::Commit(batch, stored))
             })
             .await;
-        if result.is_err() {
+        if result.as_ref().is_err_and(|error| !error.is_outcome_unknown()) {
             self.abandon(written).await;
         }
         result

@@ -25,10 +25,11 @@ impl Store {
         tags: &[(String, String)],
     ) -> Result<ObjectInfo, GetObjectError> {
         let target = Target { principal, bucket, key };
-        let keys = Self::target_keys(target, self.open_bucket(principal, bucket).await?.row.id);
+        let bucket_id = self.open_bucket(principal, bucket).await?.row.id;
+        let keys = Self::target_keys(target, bucket_id);
         let op_id = OpId(self.random());
         self.update(&keys, |view| {
-            let bucket = OpenBucket::of(bucket, view.rows[0].as_ref(), principal)?;
+            let bucket = OpenBucket::again(bucket_id, bucket, view.rows[0].as_ref(), principal)?;
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
             let mut batch = Batch::new(op_id);
             match (&head.row.current, version) {

@@ -1,5 +1,7 @@
 //! `tidelock bucket create`
 
+use tidelock_client::ErrorKind;
+
 use crate::connect::{ChangeArgs, Session};
 use crate::exit::Failure;
 
@@ -19,6 +21,14 @@ impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         if !self.change.is_real(&format!("make bucket {}", self.bucket)) {
             return Ok(());
+        }
+        // In us-east-1 S3 answers a second CreateBucket with success; asking first tells the user.
+        match session.client.head_bucket(&self.bucket).await {
+            Ok(()) => return Err(Failure::exists(&format!("bucket {}", self.bucket))),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            // Somebody else's, or not for our eyes: creating it tells more than a HEAD without body.
+            Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::Other) => {}
+            Err(error) => return Err(error.into()),
         }
         session.client.create_bucket(&self.bucket).await?;
         if self.versioning {
