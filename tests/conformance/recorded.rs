@@ -174,10 +174,6 @@ fn encryption_rows() -> Vec<Row> {
         row(
             "the default encryption",
             [
-                ask("GET")
-                    .gives(200)
-                    .has("SSEAlgorithm", "AES256")
-                    .has("BucketKeyEnabled", "false"),
                 ask("PUT").body(&rule("AES256")).gives(200),
                 ask("GET").has("SSEAlgorithm", "AES256").has("BucketKeyEnabled", "false"),
                 ask("DELETE").gives(204),

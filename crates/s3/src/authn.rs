@@ -10,9 +10,9 @@ use http::{HeaderMap, Uri, request};
 use jiff::Timestamp;
 use tidelock_auth::identity::SecretAccessKey;
 use tidelock_auth::sigv4::{self, ChunkSigner, Claim, PayloadMode, SigningKeyCache};
-use tidelock_meta::Clock;
 use tidelock_store::{Principal, Store};
 
+use crate::Clock;
 use crate::error::{ErrorCode, S3Error};
 
 /// Signing keys kept ready: one for each access key, day, region and service in use.

@@ -12,9 +12,9 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use ring::rand::SystemRandom;
 use tidelock_auth::sigv4::PayloadMode;
-use tidelock_meta::Clock;
 use tidelock_store::Store;
 
+use crate::Clock;
 use crate::authn::{Authenticated, Authenticator, host_of};
 use crate::call::Call;
 use crate::checksum;

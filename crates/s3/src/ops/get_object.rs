@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use futures_util::stream;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use tidelock_store::{BodySource as _, ChecksumType, ObjectInfo, ObjectReader, Versioning};
+use tidelock_store::{BodySource as _, ObjectInfo, ObjectReader, Versioning};
 
 use super::put_object::{VERSION_ID, write_checksum};
 use crate::call::Call;
@@ -182,8 +182,7 @@ fn answer(
     response
 }
 
-/// A checksum is of the whole object, so it is shown with the whole object only; of a composite one
-/// a client cannot make use, but AWS shows it too.
+/// A checksum is of the whole object, so it is shown with the whole object only.
 fn write_checksum_if_asked(
     call: &Call<'_>,
     response: &mut Response,
@@ -192,8 +191,7 @@ fn write_checksum_if_asked(
 ) {
     let asked = call.header(CHECKSUM_MODE).is_some_and(|mode| mode.eq_ignore_ascii_case("ENABLED"));
     let Some(checksum) = info.checksum.as_ref().filter(|_| asked) else { return };
-    let covers_all = selected.length_bytes(info) == info.size;
-    if covers_all || (call.method == Method::HEAD && checksum.kind == ChecksumType::Composite) {
+    if selected.length_bytes(info) == info.size {
         write_checksum(response, checksum);
     }
 }

@@ -108,7 +108,7 @@ impl PartsPage {
 
     fn write(self, xml: &mut XmlWriter, sizes: &[u64]) {
         let listed = sizes.iter().enumerate().skip(self.after).take(self.limit);
-        let last = (self.after + self.limit).min(sizes.len());
+        let last = self.after.saturating_add(self.limit).min(sizes.len());
         xml.element("ObjectParts", |xml| {
             xml.value("PartsCount", sizes.len());
             xml.value("PartNumberMarker", self.after);
