@@ -5,11 +5,11 @@ import subprocess
 
 import pytest
 
-from conftest import TERRAFORMS
 from servers import Keys, binary, clean_environment
-from terraforms import PROMPT, Directory
+from terraforms import PROMPT, Directory, available
 
 BUCKET = "terraform-state"
+TERRAFORMS = available()
 RESOURCE = 'resource "terraform_data" "x" {}\n'
 
 

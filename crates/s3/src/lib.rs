@@ -38,4 +38,4 @@ pub use request_id::RequestId;
 pub use response::{Response, ResponseBody, StreamError};
 pub use route::{Operation, Scope, State};
 pub use service::{Peer, S3Service};
-use tidelock_meta::Clock;
+use tidelock_store::Clock;

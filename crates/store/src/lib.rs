@@ -28,11 +28,12 @@ mod version;
 use std::sync::Arc;
 
 use tidelock_blob::BlobStore;
+use tidelock_meta::MetaStore;
 pub use tidelock_meta::record::bucket::{DefaultEncryption, PublicAccessBlock, Versioning};
 pub use tidelock_meta::record::version::{
     Checksum, ChecksumAlgorithm, ChecksumType, ETag, VersionId,
 };
-use tidelock_meta::{Clock, MetaStore};
+pub use tidelock_meta::{Clock, UnixMillis};
 
 pub use body::source::{BodyError, BodySource, BytesSource};
 pub use bucket::{Bucket, BucketChange, BucketPage};
@@ -95,7 +96,7 @@ impl Store {
         &self.config
     }
 
-    fn now(&self) -> tidelock_meta::UnixMillis {
+    fn now(&self) -> UnixMillis {
         self.clock.now()
     }
 
