@@ -12,6 +12,9 @@ use crate::tags::{self, Tags};
 
 /// The sum of names and values of user metadata (AWS: 2 KB).
 const METADATA_BYTES_MAX: usize = 2048;
+/// The sum of names and values of system headers (AWS: 8 KB for the whole header section). More would not
+/// fit the row of an object.
+const SYSTEM_HEADERS_BYTES_MAX: usize = 8192;
 const METADATA_PREFIX: &str = "x-amz-meta-";
 const TAGGING: &str = "x-amz-tagging";
 const STORAGE_CLASS: &str = "x-amz-storage-class";
@@ -50,12 +53,12 @@ const FOREIGN_STORAGE_CLASSES: [&str; 11] = [
 ///
 /// # Errors
 ///
-/// `MetadataTooLarge`, the refusals of tags, `InvalidStorageClass` for a class that does not exist,
+/// `MetadataTooLarge`, `RequestHeaderSectionTooLarge`, the refusals of tags, `InvalidStorageClass` for a class that does not exist,
 /// 501 for one that does.
 pub(crate) fn of_headers(headers: &HeaderMap) -> S3Result<ObjectSettings> {
     check_storage_class(headers)?;
     Ok(ObjectSettings {
-        headers: system_headers(headers),
+        headers: system_headers(headers)?,
         metadata: metadata(headers)?,
         tags: tags_of(headers)?.unwrap_or_default(),
     })
@@ -86,7 +89,7 @@ fn insert(headers: &mut HeaderMap, name: &str, value: &str) {
     }
 }
 
-fn system_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+fn system_headers(headers: &HeaderMap) -> S3Result<Vec<(String, String)>> {
     let mut kept = Vec::new();
     for name in &SYSTEM_HEADERS {
         let value = headers.get(name).map(text_of).unwrap_or_default();
@@ -102,7 +105,14 @@ fn system_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     if let Some(location) = headers.get(REDIRECT_LOCATION) {
         kept.push((REDIRECT_LOCATION.to_owned(), text_of(location)));
     }
-    kept
+    // One character stands for one byte.
+    let size_bytes: usize =
+        kept.iter().map(|(name, value)| name.len() + value.chars().count()).sum();
+    if size_bytes > SYSTEM_HEADERS_BYTES_MAX {
+        return Err(S3Error::new(ErrorCode::RequestHeaderSectionTooLarge)
+            .field("MaxSizeAllowed", SYSTEM_HEADERS_BYTES_MAX.to_string()));
+    }
+    Ok(kept)
 }
 
 fn without_aws_chunked(value: &str) -> String {
@@ -165,6 +175,15 @@ mod tests {
             (HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())
         };
         pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn system_headers_have_a_limit() {
+        let of_length =
+            |length| of_headers(&headers(&[("cache-control", &vec![b'x'; length][..])]));
+        assert!(of_length(8000).is_ok());
+        let refused = of_length(8192).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::RequestHeaderSectionTooLarge);
     }
 
     #[test]
