@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use futures_util::stream;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use tidelock_store::{BodySource as _, ObjectInfo, ObjectReader, Versioning};
+use tidelock_store::{BodySource as _, Checksum, ObjectInfo, ObjectReader, Versioning};
 
 use super::put_object::{VERSION_ID, write_checksum};
 use crate::call::Call;
@@ -178,20 +178,26 @@ fn answer(
     if let (Some(_), Some(sizes)) = (wish.part, &info.part_sizes) {
         response.headers_mut().insert(PARTS_COUNT, HeaderValue::from(sizes.len()));
     }
-    write_checksum_if_asked(call, &mut response, info, selected);
+    write_checksum_if_asked(call, &mut response, wish, info, selected);
     response
 }
 
-/// A checksum is of the whole object, so it is shown with the whole object only.
+/// A checksum is of the whole object, so it is shown with the whole object only; a part that is asked
+/// for by its number has its own, under the type of the object's.
 fn write_checksum_if_asked(
     call: &Call<'_>,
     response: &mut Response,
+    wish: &Wish,
     info: &ObjectInfo,
     selected: &Selected,
 ) {
     let asked = call.header(CHECKSUM_MODE).is_some_and(|mode| mode.eq_ignore_ascii_case("ENABLED"));
     let Some(checksum) = info.checksum.as_ref().filter(|_| asked) else { return };
-    if selected.length_bytes(info) == info.size {
+    if let (Some(number), Some(parts)) = (wish.part, &info.part_checksums) {
+        if let Some(Some(of_part)) = parts.get(number - 1) {
+            write_checksum(response, &Checksum { kind: checksum.kind, ..of_part.clone() });
+        }
+    } else if selected.length_bytes(info) == info.size {
         write_checksum(response, checksum);
     }
 }

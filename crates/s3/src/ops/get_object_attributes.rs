@@ -1,7 +1,7 @@
 //! GetObjectAttributes: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributes.html>.
 
 use http::header;
-use tidelock_store::ObjectInfo;
+use tidelock_store::{Checksum, ObjectInfo};
 
 use super::get_object::write_version;
 use super::listing::ENTRIES_MAX;
@@ -74,8 +74,8 @@ fn write(xml: &mut XmlWriter, attribute: Attribute, info: &ObjectInfo, page: Par
             }
         }
         Attribute::ObjectParts => {
-            if let Some(sizes) = &info.part_sizes {
-                page.write(xml, sizes);
+            if let (Some(sizes), Some(checksums)) = (&info.part_sizes, &info.part_checksums) {
+                page.write(xml, sizes, checksums);
             }
         }
         Attribute::StorageClass => xml.text("StorageClass", "STANDARD"),
@@ -106,8 +106,8 @@ impl PartsPage {
         Ok(Self { after: number(PART_NUMBER_MARKER, 0)?, limit })
     }
 
-    fn write(self, xml: &mut XmlWriter, sizes: &[u64]) {
-        let listed = sizes.iter().enumerate().skip(self.after).take(self.limit);
+    fn write(self, xml: &mut XmlWriter, sizes: &[u64], checksums: &[Option<Checksum>]) {
+        let listed = sizes.iter().zip(checksums).enumerate().skip(self.after).take(self.limit);
         let last = self.after.saturating_add(self.limit).min(sizes.len());
         xml.element("ObjectParts", |xml| {
             xml.value("PartsCount", sizes.len());
@@ -115,10 +115,13 @@ impl PartsPage {
             xml.value("NextPartNumberMarker", last);
             xml.value("MaxParts", self.limit);
             xml.value("IsTruncated", last < sizes.len());
-            for (index, size) in listed {
+            for (index, (size, stored)) in listed {
                 xml.element("Part", |xml| {
                     xml.value("PartNumber", index + 1);
                     xml.value("Size", size);
+                    if let Some(stored) = stored {
+                        checksum::write_part_element(xml, stored);
+                    }
                 });
             }
         });

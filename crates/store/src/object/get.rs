@@ -172,6 +172,7 @@ impl Store {
             ));
         }
         info.part_sizes = Some(sizes);
+        info.part_checksums = Some(parts.iter().map(|(_, part)| part.checksum.clone()).collect());
         Ok((info, parts))
     }
 

@@ -67,6 +67,8 @@ pub struct ObjectInfo {
     pub checksum: Option<Checksum>,
     /// The parts' sizes in order, for a multipart object.
     pub part_sizes: Option<Vec<u64>>,
+    /// The parts' checksums in the same order.
+    pub part_checksums: Option<Vec<Option<Checksum>>>,
 }
 
 impl ObjectInfo {
@@ -84,6 +86,7 @@ impl ObjectInfo {
             },
             checksum: facts.checksum.clone(),
             part_sizes: None,
+            part_checksums: None,
         }
     }
 }
