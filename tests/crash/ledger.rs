@@ -100,6 +100,26 @@ impl Ledger {
         self.places.values().flatten().filter(|entry| entry.acknowledged()).count()
     }
 
+    /// The deletion of one acknowledged object, and of one acknowledged version of another key.
+    pub(crate) fn some_acknowledged(&self) -> Vec<Ask> {
+        let put_last = |entries: &&Vec<Entry>| {
+            entries.iter().all(|entry| matches!(entry.end, End::Done(_)))
+                && entries.last().is_some_and(|last| matches!(last.change, Change::Put { .. }))
+        };
+        let of = |bucket| {
+            let kept = self.places.values().find(|it| it[0].bucket == bucket && put_last(it));
+            kept.and_then(|entries| entries.last())
+        };
+        let object = of(PLAIN).map(|it| Ask::object("DELETE", it.bucket, &it.key));
+        let version = of(VERSIONED).and_then(|it| match &it.end {
+            End::Done(Some(id)) => {
+                Some(Ask::object("DELETE", it.bucket, &it.key).query("versionId", id))
+            }
+            _ => None,
+        });
+        object.into_iter().chain(version).collect()
+    }
+
     /// Checks the keys written since the last call of `extend`; what is wrong.
     pub(crate) fn verify_recent(&self, client: &Client) -> Vec<String> {
         self.verify(client, self.recent.iter())

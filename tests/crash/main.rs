@@ -23,6 +23,7 @@ use tempfile::TempDir;
 
 const WRITERS: usize = 32;
 const KILLS_DEFAULT: usize = 10;
+const KILLS_PER_DOUBLE_KILL: usize = 4;
 const LIFE_MS_MIN: u64 = 100;
 const LIFE_MS_MAX: u64 = 900;
 
@@ -44,6 +45,11 @@ fn acknowledged_writes_outlive_kill_9() {
         assert!(acknowledged > 0 || kill > 0, "nothing was written before the first kill");
         ledger.extend(written);
         server = Server::start_on(data.path(), &[]);
+        if kill % KILLS_PER_DOUBLE_KILL == 0 {
+            // It may die again while it tidies up after the first time.
+            server.kill();
+            server = Server::start_on(data.path(), &[]);
+        }
         let wrong = ledger.verify_recent(&server.root());
         assert!(wrong.is_empty(), "seed {seed}, kill {kill}:\n{}", wrong.join("\n"));
     }
@@ -70,4 +76,27 @@ fn write_until_killed(
     server.kill();
     killed.store(true, Ordering::SeqCst);
     writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+}
+
+/// The lane proves itself: what is taken away behind its back is missed.
+#[test]
+fn the_ledger_notices_a_loss() {
+    let data = TempDir::new().unwrap();
+    let mut server = Server::start_on(data.path(), &[]);
+    for (bucket, versioning) in [(ledger::PLAIN, ""), (ledger::VERSIONED, "Enabled")] {
+        server.make_bucket(bucket, versioning);
+    }
+    let mut ledger = Ledger::default();
+    ledger.extend(write_until_killed(&mut server, 1, 0, Duration::from_millis(500)));
+    let server = Server::start_on(data.path(), &[]);
+    let root = server.root();
+    assert_eq!(ledger.verify_all(&root), Vec::<String>::new());
+    let mut missed = 0;
+    for taken in ledger.some_acknowledged() {
+        root.send(&taken).expect(204);
+        missed += 1;
+        let noticed = ledger.verify_all(&root).len();
+        assert_eq!(noticed, missed, "{} {} went unnoticed", taken.method, taken.raw_path);
+    }
+    assert_eq!(missed, 2, "an object and a version");
 }

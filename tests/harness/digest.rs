@@ -29,15 +29,6 @@ pub fn etag(bytes: &[u8]) -> String {
     format!("\"{}\"", md5_hex(bytes))
 }
 
-/// The ETag of a completed multipart upload: MD5 of the parts' MD5s, and their number.
-pub fn multipart_etag(parts: &[&[u8]]) -> String {
-    let mut digests = Vec::new();
-    for part in parts {
-        digests.extend_from_slice(&Md5::digest(part));
-    }
-    format!("\"{}-{}\"", hex::encode(Md5::digest(&digests)), parts.len())
-}
-
 pub fn crc32_base64(bytes: &[u8]) -> String {
     let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, bytes);
     STANDARD.encode(u32::try_from(crc).unwrap().to_be_bytes())

@@ -106,10 +106,6 @@ impl Server {
         &self.data
     }
 
-    pub fn process_id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// What it has written to stderr so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")

@@ -8,6 +8,7 @@
 mod harness;
 
 mod counter;
+mod locks;
 mod proof;
 mod round;
 

@@ -157,8 +157,9 @@ impl Server {
         };
         let (dispatch, limits) = (self.dispatch.clone(), self.config.limits);
         let listening = Listening { dispatch, tls, limits, draining };
-        let accepting = tokio::spawn(listener::accept(self.listener, listening));
+        // Before the first connection is taken: whoever is answered at all is told "ready".
         self.dispatch.ready.store(true, Ordering::SeqCst);
+        let accepting = tokio::spawn(listener::accept(self.listener, listening));
 
         shutdown.await;
         tracing::info!("draining");
