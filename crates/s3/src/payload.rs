@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::BoxBody;
 use tidelock_auth::sigv4::ChunkSigner;
@@ -26,6 +27,30 @@ use crate::response::StreamError;
 
 /// The body as the connection gives it, whatever the connection is.
 pub(crate) type WireBody = BoxBody<Bytes, StreamError>;
+
+/// What a refused client may still send before the connection is closed on it.
+const DRAIN_BYTES_MAX: usize = 1 << 20;
+/// How long it may take for that.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Reads on after a refusal, within limits: a client that is cut off while it sends sees a reset
+/// connection and not the answer. One that waits for `100 Continue` sends nothing.
+pub(crate) async fn drain(body: &mut WireBody, headers: &HeaderMap) {
+    if headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let reading = async {
+        let mut drained_bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            drained_bytes += frame.data_ref().map_or(0, Bytes::len);
+            if drained_bytes > DRAIN_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    // Late or not: there is nothing to do about it but to answer.
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, reading).await;
+}
 
 /// How the bytes on the wire become the bytes of the object.
 #[derive(Debug, Clone)]
@@ -75,6 +100,11 @@ impl Payload {
             }
         };
         Self { body, framing, content_bytes, idle_timeout }
+    }
+
+    /// Reads on after a refusal, as [`drain`] does.
+    pub(crate) async fn drain(&mut self, headers: &HeaderMap) {
+        drain(&mut self.body, headers).await;
     }
 
     /// Bytes of content, as announced.

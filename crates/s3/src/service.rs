@@ -22,7 +22,7 @@ use crate::config::S3Config;
 use crate::date;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::ops;
-use crate::payload::{Announced, Framing, Payload, WireBody};
+use crate::payload::{self, Announced, Framing, Payload, WireBody};
 use crate::query::Query;
 use crate::query_api;
 use crate::request_id::RequestId;
@@ -104,6 +104,14 @@ impl S3Service {
         response
     }
 
+    /// The answer to a request that the service was not asked about: there are too many, or it broke.
+    pub fn refuse(&self, code: ErrorCode, method: &http::Method, path: &str) -> Response {
+        let id = RequestId::generate(&self.random);
+        let mut response = S3Error::new(code).into_response(method, path, &id);
+        self.dress(&mut response, id);
+        response
+    }
+
     fn route(&self, parts: &request::Parts) -> S3Result<Routed> {
         let query = Query::parse(parts.uri.query().unwrap_or_default())?;
         let host = host_of(&parts.headers, &parts.uri);
@@ -116,7 +124,7 @@ impl S3Service {
     async fn run(
         &self,
         parts: request::Parts,
-        body: WireBody,
+        mut body: WireBody,
         peer: Peer,
         routed: Routed,
         id: &RequestId,
@@ -135,7 +143,10 @@ impl S3Service {
             Err(error) if routed.operation == Operation::HeadBucket => {
                 return Err(self.with_region(error, &routed.address).await);
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                payload::drain(&mut body, &parts.headers).await;
+                return Err(error);
+            }
         };
         let (framing, content_bytes) = framing_of(&caller, &parts.headers)?;
         let idle_timeout = self.config.body_idle_timeout;
@@ -153,7 +164,11 @@ impl S3Service {
             payload,
         };
         call.check_expected_owner()?;
-        ops::dispatch(&mut call).await.map_err(|error| call.name_subject(error))
+        let result = ops::dispatch(&mut call).await;
+        if result.is_err() {
+            call.payload.drain(&call.headers).await;
+        }
+        result.map_err(|error| call.name_subject(error))
     }
 
     /// Anonymous requests are refused, whatever they ask for.

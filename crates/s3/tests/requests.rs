@@ -3,12 +3,18 @@
 
 mod fixture;
 
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use fixture::{Fixture, HOST, sha256_of};
-use http::{Method, Request};
-use http_body_util::Full;
+use futures_util::StreamExt as _;
+use http::{Method, Request, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use tidelock_auth::sigv4::{
     STREAMING_SIGNED, STREAMING_SIGNED_TRAILER, STREAMING_UNSIGNED_TRAILER, UNSIGNED_PAYLOAD,
     payload_hash,
@@ -357,4 +363,62 @@ async fn refusals_carry_their_code_for_the_log() {
     let request = builder.body(Full::<Bytes>::default()).unwrap();
     let response = fixture.service.handle(request, peer).await;
     assert_eq!(response.extensions().get::<ErrorCode>(), Some(&ErrorCode::NoSuchBucket));
+}
+
+/// A refused client that is cut off while it sends sees a reset connection, not the answer.
+#[tokio::test]
+async fn what_a_refused_client_still_sends_is_read_within_limits() {
+    const KIB: usize = 1 << 10;
+    let fixture = with_bucket().await;
+    fixture.put("/bucket/key", b"x").await;
+    let rows = [
+        ("a small body", 64, vec![("if-none-match", "*")], StatusCode::PRECONDITION_FAILED, 64),
+        (
+            "an endless one",
+            4096,
+            vec![("if-none-match", "*")],
+            StatusCode::PRECONDITION_FAILED,
+            1025,
+        ),
+        (
+            "one that waits",
+            64,
+            vec![("if-none-match", "*"), ("expect", "100-continue")],
+            StatusCode::PRECONDITION_FAILED,
+            0,
+        ),
+        ("one nobody signed", 64, vec![], StatusCode::FORBIDDEN, 64),
+    ];
+    for (name, length_kib, headers, status, read_kib) in rows {
+        let payload = "UNSIGNED-PAYLOAD";
+        let target = "/bucket/key";
+        let (signed, _) =
+            fixture.sign(Method::PUT, target, &headers, length_kib * KIB, payload, "s3");
+        let builder = match status {
+            StatusCode::FORBIDDEN => Request::builder().method(Method::PUT).uri(target),
+            _ => signed,
+        };
+        let read = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&read);
+        let pieces = futures_util::stream::iter(0..length_kib).map(move |_| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, Infallible>(Frame::data(Bytes::from(vec![0; KIB])))
+        });
+        let peer = tidelock_s3::Peer { address: "127.0.0.1:1".parse().unwrap(), secure: true };
+        let request = builder.body(StreamBody::new(pieces)).unwrap();
+        let response = fixture.service.handle(request, peer).await;
+        assert_eq!(response.status(), status, "{name}");
+        assert_eq!(read.load(Ordering::SeqCst), read_kib, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_the_service_is_dressed_like_all_others() {
+    let fixture = Fixture::new();
+    let answer = fixture.service.refuse(ErrorCode::SlowDown, &Method::GET, "/bucket/key");
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let id = answer.headers().get("x-amz-request-id").unwrap().to_str().unwrap().to_owned();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let body = String::from_utf8_lossy(&body);
+    assert!(body.contains("<Code>SlowDown</Code>") && body.contains(&id), "{body}");
 }

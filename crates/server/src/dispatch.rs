@@ -57,7 +57,7 @@ impl Dispatch {
         let own = target.own;
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
         let mut in_work = InWork::begin(clock, metrics, target, received_bytes);
-        let method = request.method().clone();
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let answering = async {
             if own {
                 self.answer_own(request, &mut in_work).await
@@ -67,7 +67,7 @@ impl Dispatch {
         };
         let answer = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_panic| {
             // The panic hook has logged where and why.
-            refusal(ErrorCode::InternalError, &method)
+            self.refuse(ErrorCode::InternalError, &method, &path)
         });
         let Answer { response, operation, code } = answer;
         let request_id = response.extensions().get::<RequestId>().map(RequestId::request_id);
@@ -96,7 +96,7 @@ impl Dispatch {
         in_work: &mut InWork,
     ) -> Answer {
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-            return refusal(ErrorCode::SlowDown, request.method());
+            return self.refuse(ErrorCode::SlowDown, request.method(), request.uri().path());
         };
         in_work.hold(slot);
         let response = self.s3.handle(request, peer).await;
@@ -109,7 +109,7 @@ impl Dispatch {
         let path = request.uri().path();
         if path.starts_with(api::PREFIX) {
             let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-                return refusal(ErrorCode::SlowDown, request.method());
+                return self.refuse(ErrorCode::SlowDown, request.method(), request.uri().path());
             };
             in_work.hold(slot);
             return self.api.answer(request).await;
@@ -130,6 +130,12 @@ impl Dispatch {
             "/_/metrics" => self.metrics_page(&request),
             _ => page("UnknownPage", "NotFound", StatusCode::NOT_FOUND, "nothing is here\n"),
         }
+    }
+
+    /// An error in S3's form for a request that no service has answered.
+    fn refuse(&self, code: ErrorCode, method: &Method, path: &str) -> Answer {
+        let response = self.s3.refuse(code, method, path);
+        Answer { response, operation: "Unknown", code: code.as_str() }
     }
 
     fn metrics_page(&self, request: &Request<Incoming>) -> Answer {
@@ -171,25 +177,6 @@ fn page(
     headers.insert(header::CONTENT_TYPE, text_type);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Answer { response, operation, code }
-}
-
-/// An error in S3's form for a request that no service has looked at.
-fn refusal(code: ErrorCode, method: &Method) -> Answer {
-    let body = if *method == Method::HEAD {
-        ResponseBody::empty()
-    } else {
-        ResponseBody::full(format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code>\
-             <Message>{}</Message></Error>",
-            code.as_str(),
-            code.message()
-        ))
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = code.status();
-    let media_type = HeaderValue::from_static("application/xml");
-    response.headers_mut().insert(header::CONTENT_TYPE, media_type);
-    Answer { response, operation: "Unknown", code: code.as_str() }
 }
 
 /// Takes the same time wherever the first difference is.
