@@ -1,14 +1,11 @@
-//! The names of those who ask: access keys, secrets and principals.
+//! The names of those who ask: access keys and their secrets.
 //!
-//! Knows nothing of what a principal may do, nor of where users and keys are kept.
+//! Knows nothing of whose a key is, nor of where users and keys are kept.
 
 use std::fmt;
 
 use thiserror::Error;
 use zeroize::Zeroizing;
-
-/// The one account that every principal belongs to.
-pub const ACCOUNT_ID: &str = "000000000000";
 
 /// The longest access key id, in bytes (IAM API: `AccessKeyId`, at most 128).
 pub const ACCESS_KEY_ID_BYTES_MAX: usize = 128;
@@ -71,69 +68,6 @@ impl fmt::Debug for SecretAccessKey {
     }
 }
 
-/// Root or a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PrincipalKind {
-    /// The owner of the account; may do everything.
-    Root,
-    /// A user made by root.
-    User,
-}
-
-/// Who made a request, once its signature is verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Principal {
-    /// `arn:aws:iam::000000000000:root` or `arn:aws:iam::000000000000:user/NAME`.
-    pub arn: String,
-    /// The canonical user id: 64 lowercase hexadecimal digits; owners are recorded by it.
-    pub user_id: String,
-    /// The name that listings and owner elements show.
-    pub display_name: String,
-    /// Root or a user.
-    pub kind: PrincipalKind,
-    /// The key that signed the request.
-    pub access_key_id: AccessKeyId,
-}
-
-impl Principal {
-    /// The root principal, whose display name is `root`.
-    pub fn root(user_id: impl Into<String>, access_key_id: AccessKeyId) -> Self {
-        Self {
-            arn: root_arn(),
-            user_id: user_id.into(),
-            display_name: "root".to_owned(),
-            kind: PrincipalKind::Root,
-            access_key_id,
-        }
-    }
-
-    /// The user called `name`.
-    pub fn user(name: &str, user_id: impl Into<String>, access_key_id: AccessKeyId) -> Self {
-        Self {
-            arn: user_arn(name),
-            user_id: user_id.into(),
-            display_name: name.to_owned(),
-            kind: PrincipalKind::User,
-            access_key_id,
-        }
-    }
-
-    /// Whether this is root.
-    pub fn is_root(&self) -> bool {
-        self.kind == PrincipalKind::Root
-    }
-}
-
-/// The ARN of root.
-pub fn root_arn() -> String {
-    format!("arn:aws:iam::{ACCOUNT_ID}:root")
-}
-
-/// The ARN of the user called `name`.
-pub fn user_arn(name: &str) -> String {
-    format!("arn:aws:iam::{ACCOUNT_ID}:user/{name}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,16 +88,6 @@ mod tests {
         for (text, valid) in rows {
             assert_eq!(AccessKeyId::parse(*text).is_ok(), *valid, "{text:?}");
         }
-    }
-
-    #[test]
-    fn arns() {
-        let key = AccessKeyId::parse("AKID").unwrap();
-        let root = Principal::root("0".repeat(64), key.clone());
-        assert_eq!((root.arn.as_str(), root.is_root()), ("arn:aws:iam::000000000000:root", true));
-        let user = Principal::user("ci", "1".repeat(64), key);
-        assert_eq!(user.arn, "arn:aws:iam::000000000000:user/ci");
-        assert_eq!((user.display_name.as_str(), user.is_root()), ("ci", false));
     }
 
     #[test]
