@@ -1,10 +1,13 @@
 //! Buckets and objects through the command line.
 
 use std::fs;
-use std::process::Output;
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::harness::clock::wait_until;
 use crate::harness::{Ask, Server};
 
 pub(crate) fn stdout(output: &Output) -> String {
@@ -26,14 +29,16 @@ fn the_life_of_an_object() {
     let server = Server::start(&[]);
     let files = TempDir::new().unwrap();
     let (given, taken) = (files.path().join("given"), files.path().join("taken"));
-    let bytes = crate::harness::chance::body(3, 200_000);
-    fs::write(&given, &bytes).unwrap();
     let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
     succeeds(server.cli(&["bucket", "create", "cupboard"]));
     assert!(stdout(&succeeds(server.cli(&["bucket", "list"]))).contains("cupboard"));
-    succeeds(server.cli(&["object", "put", "cupboard/dir/a b", &path(&given)]));
-    succeeds(server.cli(&["object", "get", "cupboard/dir/a b", &path(&taken)]));
-    assert!(fs::read(&taken).unwrap() == bytes, "another file came back");
+    for size in [0, 200_000] {
+        let bytes = crate::harness::chance::body(3, size);
+        fs::write(&given, &bytes).unwrap();
+        succeeds(server.cli(&["object", "put", "cupboard/dir/a b", &path(&given)]));
+        succeeds(server.cli(&["object", "get", "cupboard/dir/a b", &path(&taken)]));
+        assert!(fs::read(&taken).unwrap() == bytes, "another file of {size} bytes came back");
+    }
     let listed = stdout(&succeeds(server.cli(&["object", "list", "cupboard"])));
     assert!(listed.contains("dir/a b") && listed.contains("200000"), "{listed}");
     succeeds(server.cli(&["object", "delete", "cupboard/dir/a b", "--yes"]));
@@ -49,7 +54,8 @@ fn a_file_above_the_multipart_threshold() {
     server.make_bucket("large", "");
     let files = TempDir::new().unwrap();
     let (given, taken) = (files.path().join("given"), files.path().join("taken"));
-    let bytes = crate::harness::chance::body(4, 20 << 20);
+    // Six parts: more than travel at once.
+    let bytes = crate::harness::chance::body(4, 84 << 20);
     fs::write(&given, &bytes).unwrap();
     succeeds(server.cli(&["object", "put", "large/k", given.to_str().unwrap()]));
     succeeds(server.cli(&["object", "get", "large/k", taken.to_str().unwrap()]));
@@ -120,4 +126,79 @@ fn many_objects_are_deleted_only_with_a_yes() {
     assert!(there("a/1") && there("a/2"));
     succeeds(recursive(&["--yes"]));
     assert!(!there("a/1") && !there("a/2") && there("b"));
+    let versions = |more: &[&str]| {
+        server.cli(&[&["object", "delete", "careful/b", "--with-versions"], more].concat())
+    };
+    assert_ne!(versions(&[]).status.code(), Some(0), "a history is more than one object");
+    assert!(there("b"));
+    succeeds(versions(&["--yes"]));
+    assert!(!there("b"));
+}
+
+/// More than one request, and keys that its XML must escape or cannot hold.
+#[test]
+fn a_bucket_is_emptied_with_all_its_versions() {
+    let server = Server::start(&[]);
+    server.make_bucket("emptied", "Enabled");
+    let mut session = server.root().session();
+    let odd = ["a&b<c>", "line\nend\r", "tab\t\u{1}", " ü + %2F"].map(str::to_owned);
+    let plain = (0..1005).map(|number| format!("many/{number:04}"));
+    for key in plain.chain(odd) {
+        session.send(&Ask::object("PUT", "emptied", &key).body("x")).expect(200);
+    }
+    let rows = || {
+        let listed = server.cli(&["object", "list", "emptied", "--with-versions", "-o", "jsonl"]);
+        stdout(&succeeds(listed)).lines().count()
+    };
+    succeeds(server.cli(&["object", "delete", "emptied", "--recursive", "--yes"]));
+    assert_eq!(rows(), 2 * 1009, "each has a delete marker");
+    let arguments = ["object", "delete", "emptied", "--recursive", "--with-versions", "--yes"];
+    succeeds(server.cli(&arguments));
+    assert_eq!(rows(), 0);
+    succeeds(server.cli(&["bucket", "delete", "emptied"]));
+}
+
+#[test]
+fn a_place_that_is_no_file() {
+    let server = Server::start(&[]);
+    server.make_bucket("placed", "");
+    server.root().send(&Ask::object("PUT", "placed", "k").body("x")).expect(200);
+    let files = TempDir::new().unwrap();
+    let directory = files.path().to_str().unwrap();
+    for arguments in
+        [["object", "get", "placed/k", directory], ["object", "put", "placed/k", directory]]
+    {
+        let refused = server.cli(&arguments);
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}");
+        assert!(stderr(&refused).contains(directory), "{}", stderr(&refused));
+    }
+    // A pipe or a device is written to, not replaced.
+    let written = succeeds(server.cli(&["object", "get", "placed/k", "/dev/stdout"]));
+    assert_eq!(stdout(&written), "x");
+}
+
+#[test]
+fn an_interrupted_upload_leaves_nothing() {
+    let server = Server::start(&[]);
+    server.make_bucket("broken", "");
+    let mut put = server
+        .command()
+        .args(["object", "put", "broken/k", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = put.stdin.take().unwrap();
+    stdin.write_all(&vec![b'x'; 20 << 20]).unwrap();
+    let uploads = || {
+        let listed = server.root().send(&Ask::bucket("GET", "broken").query("uploads", ""));
+        listed.expect(200).element("UploadId")
+    };
+    wait_until("the upload begins", Duration::from_secs(30), || uploads().is_some());
+    let kill = format!("kill -INT {}", put.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let ended = put.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{}", stderr(&ended));
+    assert_eq!(uploads(), None);
+    drop(stdin);
 }

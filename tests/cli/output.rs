@@ -1,5 +1,7 @@
 //! `-o`, stdout for data only, exit codes and `--endpoint`.
 
+use std::process::Stdio;
+
 use serde_json::Value;
 
 use crate::harness::server::{ROOT_ACCESS_KEY, ROOT_SECRET_KEY, tidelock};
@@ -70,6 +72,28 @@ fn exit_codes() {
         .args(["bucket", "list", "--endpoint", "http://127.0.0.1:9"])
         .output();
     assert_eq!(nobody.unwrap().status.code(), Some(6), "nobody listens there");
+    let tls = server.cli(&["bucket", "list", "--endpoint", &format!("https://{}", server.address)]);
+    assert_eq!(tls.status.code(), Some(6));
+    assert!(stderr(&tls).contains("http://"), "it says what to do: {}", stderr(&tls));
+    let trust = server.cli(&["bucket", "list", "--ca-bundle", "none.pem"]);
+    assert_eq!(trust.status.code(), Some(2), "{}", stderr(&trust));
+}
+
+/// `| head`: the reader goes while there is more to say.
+#[test]
+fn a_reader_that_goes_is_no_failure() {
+    let server = Server::start(&[]);
+    server.make_bucket("headed", "");
+    server.root().send(&Ask::object("PUT", "headed", "k").body(vec![b'x'; 1 << 20])).expect(200);
+    for arguments in [&["object", "get", "headed/k", "-"][..], &["object", "list", "headed"]] {
+        let mut command = server.command();
+        let mut child =
+            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert_eq!(stderr(&output), "", "{arguments:?}");
+    }
 }
 
 #[test]

@@ -181,9 +181,36 @@ fn bootstrap_of_a_running_server() {
     let output = server.cli(&["bootstrap", "states", "--write", block.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(read(&block).contains("backend \"s3\""));
+    let again = server.cli(&["bootstrap", "states", "--write", block.to_str().unwrap()]);
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
     let ask = Ask::bucket("GET", "states").query("versioning", "");
     let state = server.root().send(&ask).expect(200).element("Status");
     assert_eq!(state.as_deref(), Some("Enabled"));
+}
+
+/// What is refused makes neither a bucket nor a user, and no key whose secret nobody has seen.
+#[test]
+fn bootstrap_that_is_refused() {
+    let server = Server::start(&[]);
+    server.make_bucket("taken", "");
+    let files = TempDir::new().unwrap();
+    let other = files.path().join("other.tf");
+    fs::write(&other, "something else").unwrap();
+    let rows: &[(&[&str], i32)] = &[
+        (&["bootstrap", "fresh", "--write", other.to_str().unwrap()], 5),
+        (&["bootstrap", "No_Name"], 1),
+        (&["bootstrap", "taken"], 4),
+    ];
+    for (arguments, code) in rows {
+        let output = server.cli(arguments);
+        assert_eq!(output.status.code(), Some(*code), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "", "{arguments:?}");
+    }
+    assert_eq!(read(&other), "something else");
+    assert_eq!(server.root().send(&Ask::bucket("HEAD", "fresh")).status, 404);
+    assert_eq!(stdout(&server.cli(&["key", "list", "-o", "jsonl"])), "");
+    let users = stdout(&server.cli(&["user", "list", "-o", "jsonl"]));
+    assert!(!users.contains("fresh") && !users.contains("No_Name"), "{users}");
 }
 
 /// The log is for people and machines, never for secrets or query strings.

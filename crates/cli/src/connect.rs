@@ -10,6 +10,7 @@ use crate::output::Format;
 
 /// Flags of every command that talks to an endpoint.
 #[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Connection and output")]
 pub(crate) struct ClientArgs {
     /// URL of the endpoint; wins over `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` and the profile
     #[arg(long, value_name = "URL", global = true)]

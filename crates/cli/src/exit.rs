@@ -16,7 +16,7 @@ Exit status:
   4  access denied
   5  it exists already, is not empty or is in use
   6  the endpoint cannot be reached or is overloaded
-  130  ended by a second signal (serve)";
+  130  interrupted by Ctrl-C; of serve, by a second signal";
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -41,6 +41,22 @@ impl Failure {
         Self { status: 5, message: format!("{what} exists already") }
     }
 
+    /// The user said no.
+    pub(crate) fn declined(what: &str) -> Self {
+        Self { status: 1, message: what.to_owned() }
+    }
+
+    /// Who reads stdout has had enough, as in `tidelock object list BUCKET | head`: the end of the
+    /// command, and no failure.
+    fn reader_gone() -> Self {
+        Self { status: 0, message: String::new() }
+    }
+
+    /// Whether there is anything to tell the user.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.message.is_empty()
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.status)
     }
@@ -54,14 +70,28 @@ impl fmt::Display for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
+        let error = match error {
+            ClientError::Local(error) => return error.into(),
+            error => error,
+        };
         let status = match error.kind() {
+            // A CA bundle is a setting.
+            ErrorKind::Other if matches!(error, ClientError::Trust { .. }) => 2,
             ErrorKind::Other => 1,
             ErrorKind::NotFound => 3,
             ErrorKind::Denied => 4,
             ErrorKind::Conflict => 5,
             ErrorKind::Unavailable => 6,
+            ErrorKind::Interrupted => 130,
         };
         Self { status, message: error.to_string() }
+    }
+}
+
+/// Ends when the user presses Ctrl-C; never where that cannot be found out.
+pub(crate) async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -90,6 +120,9 @@ impl From<ServeError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::other(&error)
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::reader_gone(),
+            _ => Self::other(&error),
+        }
     }
 }

@@ -20,13 +20,20 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(cli.run()),
+        Ok(runtime) => {
+            let result = runtime.block_on(cli.run());
+            // A read from a terminal or a pipe cannot be called back; nothing waits for its end.
+            runtime.shutdown_background();
+            result
+        }
         Err(error) => Err(exit::Failure::other(&error)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("tidelock: {failure}");
+            if !failure.is_silent() {
+                eprintln!("tidelock: {failure}");
+            }
             failure.exit_code()
         }
     }

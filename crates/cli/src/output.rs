@@ -137,11 +137,7 @@ fn yaml(value: &impl Serialize) -> Result<String, Failure> {
 
 fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        // `tidelock object list | head` is no failure.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
+    Ok(stdout.write_all(bytes).and_then(|()| stdout.flush())?)
 }
 
 #[cfg(test)]

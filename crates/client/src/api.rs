@@ -70,9 +70,12 @@ impl Client {
         match self.document(request).await {
             Ok(document) => Ok(document.body == LIVE),
             Err(error @ (ClientError::Transport { .. } | ClientError::Trust { .. })) => Err(error),
-            Err(ClientError::Service(_) | ClientError::Malformed(_) | ClientError::Local(_)) => {
-                Ok(false)
-            }
+            Err(
+                ClientError::Service(_)
+                | ClientError::Malformed(_)
+                | ClientError::Local(_)
+                | ClientError::Interrupted,
+            ) => Ok(false),
         }
     }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::connection::Outgoing;
 use crate::xml::{Element, escape};
-use crate::{Client, ClientError, uri};
+use crate::{Client, ClientError, ErrorKind, uri};
 
 /// `us-east-1` is the one region that a location constraint may not name.
 const REGION_WITHOUT_CONSTRAINT: &str = "us-east-1";
@@ -48,12 +48,19 @@ impl Client {
         }
     }
 
-    /// Whether there is a bucket of this name that the caller may use.
+    /// Whether there is a bucket of this name. Asks for one key of it: HeadBucket needs the same
+    /// permission, but its refusals have no body and so no reason.
     ///
     /// # Errors
     /// See [`ClientError`]; somebody else's bucket is a denial.
-    pub async fn head_bucket(&self, bucket: &str) -> Result<(), ClientError> {
-        self.send(Outgoing::new(Method::HEAD, uri::bucket_path(bucket))).await.map(drop)
+    pub async fn has_bucket(&self, bucket: &str) -> Result<bool, ClientError> {
+        let request = Outgoing::new(Method::GET, uri::bucket_path(bucket))
+            .query(&[("list-type", "2"), ("max-keys", "1")]);
+        match self.document(request).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes a bucket in the region of the settings.

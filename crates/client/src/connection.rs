@@ -144,14 +144,25 @@ impl Client {
     }
 }
 
-/// rustls says this in its own words, and everybody who makes a certificate in a hurry meets it.
+/// What rustls and hyper say in words of their own of the mistakes that everybody makes once.
+const EXPLANATIONS: &[(&str, &str)] = &[
+    (
+        "CaUsedAsEndEntity",
+        "the endpoint presents the certificate of a certificate authority as its own; it needs \
+         one with basicConstraints CA:FALSE",
+    ),
+    (
+        "UnknownIssuer",
+        "the certificate of the endpoint is not trusted here: give the one that signed it with \
+         --ca-bundle or AWS_CA_BUNDLE",
+    ),
+    ("InvalidContentType", "the endpoint does not speak TLS; is it http:// ?"),
+    ("invalid HTTP version parsed", "the endpoint does not speak plain HTTP; is it https:// ?"),
+];
+
 fn explained(reason: String) -> String {
-    if reason.contains("CaUsedAsEndEntity") {
-        return "the endpoint presents the certificate of a certificate authority as its own; it \
-                needs one with basicConstraints CA:FALSE"
-            .to_owned();
-    }
-    reason
+    let known = EXPLANATIONS.iter().find(|(words, _)| reason.contains(words));
+    known.map_or(reason, |(_, explanation)| (*explanation).to_owned())
 }
 
 /// Whether the same request may succeed a moment later.
@@ -165,6 +176,9 @@ fn is_passing(error: &ClientError) -> bool {
                 | StatusCode::SERVICE_UNAVAILABLE
                 | StatusCode::GATEWAY_TIMEOUT
         ),
-        ClientError::Malformed(_) | ClientError::Trust { .. } | ClientError::Local(_) => false,
+        ClientError::Malformed(_)
+        | ClientError::Trust { .. }
+        | ClientError::Local(_)
+        | ClientError::Interrupted => false,
     }
 }

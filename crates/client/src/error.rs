@@ -1,5 +1,7 @@
 //! What can go wrong, by what the caller can do about it.
 
+use std::fmt;
+
 use http::StatusCode;
 
 use crate::xml::Element;
@@ -32,11 +34,13 @@ pub enum ClientError {
     /// The local file or pipe failed.
     #[error(transparent)]
     Local(#[from] std::io::Error),
+    /// The caller gave the operation up.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// An error answer of S3 or of the JSON API.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{code}: {message}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceError {
     /// HTTP status.
     pub status: StatusCode,
@@ -59,6 +63,8 @@ pub enum ErrorKind {
     Conflict,
     /// Nobody answers; trying later may help.
     Unavailable,
+    /// The caller gave it up.
+    Interrupted,
     /// Anything else.
     Other,
 }
@@ -77,6 +83,7 @@ impl ClientError {
                 _ => ErrorKind::Other,
             },
             Self::Transport { .. } => ErrorKind::Unavailable,
+            Self::Interrupted => ErrorKind::Interrupted,
             Self::Malformed(_) | Self::Trust { .. } | Self::Local(_) => ErrorKind::Other,
         }
     }
@@ -85,10 +92,22 @@ impl ClientError {
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Service(error) => Some(&error.code),
-            Self::Transport { .. } | Self::Malformed(_) | Self::Trust { .. } | Self::Local(_) => {
-                None
-            }
+            Self::Transport { .. }
+            | Self::Malformed(_)
+            | Self::Trust { .. }
+            | Self::Local(_)
+            | Self::Interrupted => None,
         }
+    }
+}
+
+impl std::error::Error for ServiceError {}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { code, message, request_id, .. } = self;
+        write!(f, "{code}: {message}")?;
+        request_id.iter().try_for_each(|id| write!(f, " (request {id})"))
     }
 }
 
@@ -100,6 +119,17 @@ impl ServiceError {
             (reason.replace(' ', ""), format!("the endpoint answered {status}"))
         });
         Self { status, code, message, request_id }
+    }
+
+    /// The error that `element` of an answer with status 200 tells, if it is one.
+    pub(crate) fn within(element: &Element) -> Option<Self> {
+        let code = element.text_of("Code")?;
+        let status = match code {
+            "AccessDenied" => StatusCode::FORBIDDEN,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let message = element.text_of("Message").unwrap_or_default();
+        Some(Self { status, code: code.to_owned(), message: message.to_owned(), request_id: None })
     }
 }
 
@@ -148,5 +178,10 @@ mod tests {
             let error = ServiceError::decode(status, None, body.as_bytes());
             assert_eq!((error.code.as_str(), error.message.as_str()), (*code, *message));
         }
+        let named = ServiceError::decode(StatusCode::FORBIDDEN, Some("7Q2M".to_owned()), b"");
+        assert_eq!(
+            named.to_string(),
+            "Forbidden: the endpoint answered 403 Forbidden (request 7Q2M)"
+        );
     }
 }

@@ -18,7 +18,7 @@ mod xml;
 pub use bucket::Bucket;
 pub use connection::{Client, Now};
 pub use error::{ClientError, ErrorKind, ServiceError};
-pub use object::{Object, ObjectPages};
+pub use object::{Object, ObjectIdentifier, ObjectPages};
 pub use settings::{Settings, SettingsError};
 pub use transfer::{PART_SIZE_BYTES, Progress};
 pub use version::{ObjectVersion, VersionPages};

@@ -1,11 +1,15 @@
 //! Operations on single objects, and lists of them.
 
+use bytes::Bytes;
 use http::Method;
 use serde::Serialize;
 
 use crate::connection::Outgoing;
-use crate::xml::Element;
-use crate::{Client, ClientError, uri};
+use crate::xml::{Element, escape};
+use crate::{Client, ClientError, ServiceError, uri};
+
+/// Objects of one DeleteObjects request (Amazon S3 API Reference, DeleteObjects).
+const DELETE_OBJECTS_MAX: usize = 1000;
 
 /// An object as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,6 +22,15 @@ pub struct Object {
     pub last_modified: String,
     /// Entity tag, without its quotes.
     pub etag: String,
+}
+
+/// Names an object, or one version of it, in a DeleteObjects request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectIdentifier {
+    /// Key of the object.
+    pub key: String,
+    /// The version; without one it is the object, as DELETE understands it.
+    pub version_id: Option<String>,
 }
 
 /// A list of objects, page by page, in order of their keys.
@@ -52,12 +65,61 @@ impl Client {
         self.send(request).await.map(drop)
     }
 
-    /// Whether there is such an object.
+    /// Deletes all of `doomed`, many with one request.
     ///
     /// # Errors
-    /// See [`ClientError`]; a missing one is an error of kind not found.
-    pub async fn head_object(&self, bucket: &str, key: &str) -> Result<(), ClientError> {
-        self.send(Outgoing::new(Method::HEAD, uri::object_path(bucket, key))).await.map(drop)
+    /// See [`ClientError`]; the first that could not be deleted, while others were.
+    pub async fn delete_objects(
+        &self,
+        bucket: &str,
+        doomed: &[ObjectIdentifier],
+    ) -> Result<(), ClientError> {
+        let (listed, odd): (Vec<_>, Vec<_>) = doomed.iter().partition(|it| it.fits_in_xml());
+        for chunk in listed.chunks(DELETE_OBJECTS_MAX) {
+            self.delete_chunk(bucket, chunk).await?;
+        }
+        for ObjectIdentifier { key, version_id } in odd {
+            self.delete_object(bucket, key, version_id.as_deref()).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_chunk(
+        &self,
+        bucket: &str,
+        chunk: &[&ObjectIdentifier],
+    ) -> Result<(), ClientError> {
+        let objects: String = chunk.iter().map(|doomed| doomed.element()).collect();
+        let body = format!(
+            "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>{objects}\
+             </Delete>"
+        );
+        let request = Outgoing::new(Method::POST, uri::bucket_path(bucket))
+            .query(&[("delete", "")])
+            .body(Bytes::from(body))
+            .checksummed()
+            .repeatable();
+        let root = Element::parse(&self.document(request).await?.body)?;
+        // Status 200 whatever became of the single ones.
+        let Some(element) = root.child("Error") else { return Ok(()) };
+        let error = ServiceError::within(element)
+            .ok_or_else(|| ClientError::Malformed("an Error has no Code".to_owned()))?;
+        let key = element.text_of("Key").unwrap_or_default();
+        Err(ServiceError { message: format!("{key}: {}", error.message), ..error }.into())
+    }
+}
+
+impl ObjectIdentifier {
+    /// XML 1.0 has no way to write most control characters, and parsers change line ends.
+    fn fits_in_xml(&self) -> bool {
+        !self.key.chars().any(|c| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'))
+    }
+
+    fn element(&self) -> String {
+        let version =
+            self.version_id.iter().map(|id| format!("<VersionId>{}</VersionId>", escape(id)));
+        let version: String = version.collect();
+        format!("<Object><Key>{}</Key>{version}</Object>", escape(&self.key))
     }
 }
 

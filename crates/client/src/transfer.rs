@@ -1,19 +1,26 @@
 //! Bodies up and down, in bounded memory: what is larger than one part travels as many.
 
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{TryStreamExt as _, stream};
 use http::Method;
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use bytes::Bytes;
-
 use crate::connection::Outgoing;
 use crate::xml::{Element, escape};
-use crate::{Client, ClientError, uri};
+use crate::{Client, ClientError, ServiceError, uri};
 
 /// A body up to this size is one PUT; a larger one is a multipart upload of parts of at least it.
 pub const PART_SIZE_BYTES: u64 = 16 << 20;
 /// Parts that an upload may have (Amazon S3 multipart upload limits).
 const PARTS_MAX: u64 = 10_000;
+/// Parts of one upload that travel at once; these and one more are held in memory.
+const PARTS_IN_FLIGHT_MAX: usize = 4;
+/// Time to tell the endpoint that an upload is given up.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Told of every piece that has arrived, in bytes.
 pub type Progress<'a> = &'a mut (dyn FnMut(u64) + Send);
@@ -22,9 +29,10 @@ impl Client {
     /// Stores what `source` gives until its end under `key`.
     ///
     /// `size` is the length where it is known beforehand; it only chooses the size of the parts.
+    /// When `stop` ends first, the upload is given up.
     ///
     /// # Errors
-    /// See [`ClientError`]. A multipart upload that fails is aborted.
+    /// See [`ClientError`]. A multipart upload that fails or is given up is aborted.
     pub async fn put_object(
         &self,
         bucket: &str,
@@ -32,23 +40,26 @@ impl Client {
         source: &mut (dyn AsyncRead + Send + Unpin),
         size: Option<u64>,
         progress: Progress<'_>,
+        stop: impl Future<Output = ()> + Send,
     ) -> Result<(), ClientError> {
+        let mut stop = pin!(stop);
         let part_size = part_size_bytes(size.unwrap_or(0));
-        let first = read_part(source, part_size).await?;
+        let first = unless(stop.as_mut(), read_part(source, part_size)).await?;
         if (first.len() as u64) < part_size {
             let length = first.len() as u64;
             let request = Outgoing::new(Method::PUT, uri::object_path(bucket, key)).body(first);
-            self.send(request).await?;
+            unless(stop, self.send(request)).await?;
             progress(length);
             return Ok(());
         }
-        let upload = self.create_upload(bucket, key).await?;
+        let upload = unless(stop.as_mut(), self.create_upload(bucket, key)).await?;
         let path = uri::object_path(bucket, key);
-        let sent = self.send_parts(&path, &upload, first, source, part_size, progress).await;
+        let parts = self.send_parts(&path, &upload, first, source, part_size, progress);
+        let sent = unless(stop, parts).await;
         if sent.is_err() {
-            // The first error is the one to tell; a leftover upload is swept by the store.
+            // The first error is the one to tell; what is left over costs room, nothing else.
             let abort = Outgoing::new(Method::DELETE, path).query(&[("uploadId", &upload)]);
-            let _unreported = self.send(abort).await;
+            let _unreported = tokio::time::timeout(ABORT_TIMEOUT, self.send(abort)).await;
         }
         sent
     }
@@ -100,26 +111,27 @@ impl Client {
         part_size: u64,
         progress: Progress<'_>,
     ) -> Result<(), ClientError> {
+        let read =
+            stream::try_unfold((1, Some(first), source), |(number, ready, source)| async move {
+                let part = match ready {
+                    Some(part) => part,
+                    None => read_part(source, part_size).await?,
+                };
+                let next = (number + 1, None, source);
+                Ok::<_, ClientError>((!part.is_empty()).then_some(((number, part), next)))
+            });
+        let sent = read
+            .map_ok(|(number, part)| self.send_part(path, upload, number, part))
+            .try_buffered(PARTS_IN_FLIGHT_MAX);
+        let mut sent = pin!(sent);
         let mut parts = String::new();
-        let mut part = first;
-        let mut number: u64 = 1;
-        loop {
-            let length = part.len() as u64;
-            let etag = self.send_part(path, upload, number, part).await?;
-            progress(length);
+        while let Some(part) = sent.try_next().await? {
+            progress(part.length);
             parts.push_str(&format!(
-                "<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag></Part>",
-                escape(&etag)
+                "<Part><PartNumber>{}</PartNumber><ETag>{}</ETag></Part>",
+                part.number,
+                escape(&part.etag)
             ));
-            part = if length < part_size {
-                Bytes::new()
-            } else {
-                read_part(source, part_size).await?
-            };
-            if part.is_empty() {
-                break;
-            }
-            number += 1;
         }
         let body = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
         let request = Outgoing::new(Method::POST, path.to_owned())
@@ -128,16 +140,7 @@ impl Client {
         let answer = self.document(request).await?.body;
         // S3 may find out late and answer 200 with an error in the document.
         let root = Element::parse(&answer)?;
-        match (root.text_of("Code"), root.text_of("ETag")) {
-            (Some(code), None) => Err(crate::ServiceError {
-                status: http::StatusCode::INTERNAL_SERVER_ERROR,
-                code: code.to_owned(),
-                message: root.text_of("Message").unwrap_or_default().to_owned(),
-                request_id: None,
-            }
-            .into()),
-            _ => Ok(()),
-        }
+        ServiceError::within(&root).map_or(Ok(()), |error| Err(error.into()))
     }
 
     async fn send_part(
@@ -146,14 +149,33 @@ impl Client {
         upload: &str,
         number: u64,
         part: Bytes,
-    ) -> Result<String, ClientError> {
-        let number = number.to_string();
+    ) -> Result<SentPart, ClientError> {
+        let length = part.len() as u64;
         let request = Outgoing::new(Method::PUT, path.to_owned())
-            .query(&[("partNumber", &number), ("uploadId", upload)])
+            .query(&[("partNumber", &number.to_string()), ("uploadId", upload)])
             .body(part);
         let answer = self.document(request).await?;
         let etag = answer.headers.get(http::header::ETAG).and_then(|etag| etag.to_str().ok());
-        etag.map(str::to_owned).ok_or_else(|| ClientError::Malformed("a part has no ETag".into()))
+        let etag = etag.ok_or_else(|| ClientError::Malformed("a part has no ETag".into()))?;
+        Ok(SentPart { number, length, etag: etag.to_owned() })
+    }
+}
+
+/// A part that the endpoint has; its length in bytes.
+struct SentPart {
+    number: u64,
+    length: u64,
+    etag: String,
+}
+
+/// What `work` gives, unless `stop` ends first.
+async fn unless<T>(
+    stop: Pin<&mut impl Future<Output = ()>>,
+    work: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
+    tokio::select! {
+        result = work => result,
+        () = stop => Err(ClientError::Interrupted),
     }
 }
 

@@ -1,10 +1,11 @@
 //! `tidelock bootstrap`
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tidelock_client::settings::Credentials;
-use tidelock_client::{Client, ClientError, ErrorKind};
+use tidelock_client::{Client, ClientError};
 use tidelock_server::backend_block::{Backend, BackendKey, EndpointKind, user_name};
 
 use crate::connect::{ChangeArgs, ClientArgs, Session};
@@ -22,7 +23,7 @@ const AWS_SUFFIX: &str = ".amazonaws.com";
 pub(crate) struct Args {
     /// The bucket
     bucket: String,
-    /// Write the backend block to this file instead of printing it
+    /// Write the backend block to this file instead of printing it; never over other content
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
     #[command(flatten)]
@@ -51,12 +52,6 @@ impl Args {
             return Ok(());
         }
         let kind = endpoint_kind(&session.client).await?;
-        let key = if kind == EndpointKind::Tidelock && is_root(&session.client).await? {
-            as_root(&session.client, &self.bucket).await?
-        } else {
-            ensure_bucket(&session.client, &self.bucket).await?;
-            None
-        };
         let settings = session.client.settings();
         let backend = Backend {
             bucket: self.bucket,
@@ -65,10 +60,19 @@ impl Args {
             kind,
         };
         let block = backend.block();
-        if let Some(path) = &self.write {
-            write(path, &block)?;
-        }
-        print(&session, &backend, key.as_ref(), &block, self.write.is_some())
+        // Looked at before anything is made, and written after the secret has been shown.
+        let file = match self.write.as_deref() {
+            Some(path) => Some(BlockFile::look(path, &block)?),
+            None => None,
+        };
+        let key = if kind == EndpointKind::Tidelock && is_root(&session.client).await? {
+            as_root(&session.client, &backend.bucket).await?
+        } else {
+            ensure_bucket(&session.client, &backend.bucket).await?;
+            None
+        };
+        print(&session, &backend, key.as_ref(), &block, file.is_some())?;
+        file.map_or(Ok(()), |file| file.write(&block))
     }
 }
 
@@ -93,6 +97,8 @@ async fn is_root(client: &Client) -> Result<bool, Failure> {
 /// Root makes the user, and the user makes its bucket, so that it owns it. A secret can be shown
 /// only when its key is made: the next time there is none to show.
 async fn as_root(root: &Client, bucket: &str) -> Result<Option<Credentials>, Failure> {
+    // First of all: a name that is none must not leave a user behind.
+    let has_bucket = root.has_bucket(bucket).await?;
     let user = user_name(bucket);
     match root.create_user(&user).await {
         Ok(_) => {}
@@ -100,7 +106,7 @@ async fn as_root(root: &Client, bucket: &str) -> Result<Option<Credentials>, Fai
         Err(error) => return Err(error.into()),
     }
     let has_key = !root.list_keys(Some(&user)).await?.is_empty();
-    if has_key && exists(root, bucket).await? {
+    if has_key && has_bucket {
         configure(root, bucket).await?;
         eprintln!(
             "tidelock: {user} has a key already; `tidelock key create --user {user}` adds one"
@@ -113,21 +119,18 @@ async fn as_root(root: &Client, bucket: &str) -> Result<Option<Credentials>, Fai
         secret_access_key: made.secret_access_key,
         session_token: None,
     };
-    ensure_bucket(&root.with_credentials(credentials.clone()), bucket).await?;
-    Ok(Some(credentials))
-}
-
-async fn exists(client: &Client, bucket: &str) -> Result<bool, Failure> {
-    match client.head_bucket(bucket).await {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error.into()),
+    let owner = root.with_credentials(credentials.clone());
+    if let Err(failure) = ensure_bucket(&owner, bucket).await {
+        // Nobody will see its secret. The first failure is the one to tell.
+        let _unreported = root.delete_key(&credentials.access_key_id).await;
+        return Err(failure);
     }
+    Ok(Some(credentials))
 }
 
 async fn ensure_bucket(client: &Client, bucket: &str) -> Result<(), Failure> {
     // Looked for first: in us-east-1 AWS answers a second CreateBucket with success.
-    if !exists(client, bucket).await? {
+    if !client.has_bucket(bucket).await? {
         match client.create_bucket(bucket).await {
             Ok(()) => {}
             Err(error) if error.code() == Some("BucketAlreadyOwnedByYou") => {}
@@ -144,18 +147,36 @@ async fn configure(client: &Client, bucket: &str) -> Result<(), ClientError> {
     client.block_public_access(bucket).await
 }
 
-/// Never over a file that says something else.
-fn write(path: &Path, block: &str) -> Result<(), Failure> {
-    match std::fs::read_to_string(path) {
-        Ok(found) if found == block => return Ok(()),
-        Ok(_) => {
-            let message = format!("{} exists and has another content", path.display());
-            return Err(Failure::usage(message));
+/// Where the block goes with `--write`: never over a file that says something else.
+struct BlockFile<'a> {
+    path: &'a Path,
+    is_written: bool,
+}
+
+impl<'a> BlockFile<'a> {
+    fn look(path: &'a Path, block: &str) -> Result<Self, Failure> {
+        match std::fs::read(path) {
+            Ok(found) if found == block.as_bytes() => Ok(Self { path, is_written: true }),
+            Ok(_) => Err(Failure::exists(&format!("{}, with other content,", path.display()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Self { path, is_written: false })
+            }
+            Err(error) => Err(named(path, &error)),
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error.into()),
     }
-    Ok(std::fs::write(path, block)?)
+
+    fn write(self, block: &str) -> Result<(), Failure> {
+        if self.is_written {
+            return Ok(());
+        }
+        let created = std::fs::File::create_new(self.path);
+        let written = created.and_then(|mut file| file.write_all(block.as_bytes()));
+        written.map_err(|error| named(self.path, &error))
+    }
+}
+
+fn named(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::other(&format!("{}: {error}", path.display()))
 }
 
 fn print(

@@ -18,12 +18,15 @@ pub(crate) struct Outgoing {
     query: String,
     headers: Vec<(&'static str, String)>,
     body: Bytes,
+    repeatable: bool,
 }
 
 impl Outgoing {
     /// Without query, headers and body; `path` is escaped already.
     pub(crate) fn new(method: Method, path: String) -> Self {
-        Self { method, path, query: String::new(), headers: Vec::new(), body: Bytes::new() }
+        let repeatable = method != Method::POST;
+        let (query, headers, body) = (String::new(), Vec::new(), Bytes::new());
+        Self { method, path, query, headers, body, repeatable }
     }
 
     pub(crate) fn query(mut self, pairs: &[(&str, &str)]) -> Self {
@@ -49,9 +52,14 @@ impl Outgoing {
         self
     }
 
+    /// A POST that may be sent twice.
+    pub(crate) fn repeatable(self) -> Self {
+        Self { repeatable: true, ..self }
+    }
+
     /// Whether sending it twice has the effect of sending it once.
     pub(crate) fn is_repeatable(&self) -> bool {
-        self.method != Method::POST
+        self.repeatable
     }
 
     /// The request on the wire, good for the skew that S3 allows.
@@ -87,6 +95,10 @@ impl Outgoing {
             .uri(self.uri(&settings.endpoint)?)
             .header(header::HOST, &host)
             .header(header::USER_AGENT, concat!("tidelock/", env!("CARGO_PKG_VERSION")));
+        if matches!(self.method, Method::PUT | Method::POST) {
+            // hyper leaves it out of an empty body, and S3 wants it of every upload.
+            request = request.header(header::CONTENT_LENGTH, self.body.len());
+        }
         for (name, value) in self.headers.iter().chain(&signed.headers) {
             let value = HeaderValue::from_str(value)
                 .map_err(|error| ClientError::Malformed(format!("{name}: {error}")))?;

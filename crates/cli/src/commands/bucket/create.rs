@@ -23,11 +23,11 @@ impl Args {
             return Ok(());
         }
         // In us-east-1 S3 answers a second CreateBucket with success; asking first tells the user.
-        match session.client.head_bucket(&self.bucket).await {
-            Ok(()) => return Err(Failure::exists(&format!("bucket {}", self.bucket))),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            // Somebody else's, or not for our eyes: creating it tells more than a HEAD without body.
-            Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::Other) => {}
+        match session.client.has_bucket(&self.bucket).await {
+            Ok(true) => return Err(Failure::exists(&format!("bucket {}", self.bucket))),
+            Ok(false) => {}
+            // Somebody else's, or not for our eyes: creating it tells more.
+            Err(error) if error.kind() == ErrorKind::Denied => {}
             Err(error) => return Err(error.into()),
         }
         session.client.create_bucket(&self.bucket).await?;

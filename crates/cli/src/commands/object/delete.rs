@@ -2,6 +2,8 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 
+use tidelock_client::{Object, ObjectIdentifier, ObjectVersion};
+
 use crate::address::BucketPrefix;
 use crate::connect::{ChangeArgs, Session};
 use crate::exit::Failure;
@@ -24,72 +26,68 @@ pub(crate) struct Args {
     /// What the keys begin with; means --recursive
     #[arg(long)]
     prefix: Option<String>,
-    /// All versions and delete markers, for good
+    /// All versions and delete markers, for good; of the one object without --recursive
     #[arg(long)]
     with_versions: bool,
     #[command(flatten)]
     change: ChangeArgs,
 }
 
-/// One thing to delete.
-struct Doomed {
-    key: String,
-    version: Option<String>,
-}
-
 impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let recursive = self.recursive || self.prefix.is_some();
         let (change, with_versions) = (self.change, self.with_versions);
-        let version = self.version_id;
-        let place = self.place.under(self.prefix.as_deref());
-        if recursive {
-            let deed = format!("delete everything under {}/{}", place.bucket, place.prefix);
-            confirm(change, &deed)?;
-        } else if place.prefix.is_empty() {
+        let BucketPrefix { bucket, prefix } = self.place.under(self.prefix.as_deref());
+        if prefix.is_empty() && !recursive {
             return Err(Failure::usage("takes BUCKET/KEY; --recursive takes a bucket as well"));
         }
         if !recursive && !with_versions {
-            let doomed = Doomed { key: place.prefix, version };
-            return delete(session, change, &place.bucket, doomed).await;
+            let doomed = ObjectIdentifier { key: prefix, version_id: self.version_id };
+            if change.is_real(&deed(&bucket, &doomed)) {
+                let version = doomed.version_id.as_deref();
+                session.client.delete_object(&bucket, &doomed.key, version).await?;
+            }
+            return Ok(());
         }
+        let what = if with_versions { "all versions, for good," } else { "everything" };
+        let under = if recursive { "under" } else { "of" };
+        confirm(change, &format!("delete {what} {under} {bucket}/{prefix}"))?;
         // A list that is deleted from while it is read goes on after the last key it has seen.
         if with_versions {
-            let mut pages = session.client.list_versions(&place.bucket, &place.prefix);
+            let mut pages = session.client.list_versions(&bucket, &prefix);
             while let Some(page) = pages.next().await? {
-                for found in page {
-                    if recursive || found.key == place.prefix {
-                        let doomed = Doomed { key: found.key, version: Some(found.version_id) };
-                        delete(session, change, &place.bucket, doomed).await?;
-                    }
-                }
+                let page = page.into_iter().filter(|found| recursive || found.key == prefix);
+                let doomed = |it: ObjectVersion| ObjectIdentifier {
+                    key: it.key,
+                    version_id: Some(it.version_id),
+                };
+                delete(session, change, &bucket, page.map(doomed).collect()).await?;
             }
         } else {
-            let mut pages = session.client.list_objects(&place.bucket, &place.prefix);
+            let mut pages = session.client.list_objects(&bucket, &prefix);
             while let Some(page) = pages.next().await? {
-                for found in page {
-                    let doomed = Doomed { key: found.key, version: None };
-                    delete(session, change, &place.bucket, doomed).await?;
-                }
+                let doomed = |it: Object| ObjectIdentifier { key: it.key, version_id: None };
+                delete(session, change, &bucket, page.into_iter().map(doomed).collect()).await?;
             }
         }
         Ok(())
     }
 }
 
+/// One page of a list.
 async fn delete(
     session: &Session,
     change: ChangeArgs,
     bucket: &str,
-    doomed: Doomed,
+    mut page: Vec<ObjectIdentifier>,
 ) -> Result<(), Failure> {
-    let Doomed { key, version } = doomed;
-    let version = version.as_deref();
-    let which = version.map(|id| format!(" version {id}")).unwrap_or_default();
-    if change.is_real(&format!("delete {bucket}/{key}{which}")) {
-        session.client.delete_object(bucket, &key, version).await?;
-    }
-    Ok(())
+    page.retain(|doomed| change.is_real(&deed(bucket, doomed)));
+    Ok(session.client.delete_objects(bucket, &page).await?)
+}
+
+fn deed(bucket: &str, doomed: &ObjectIdentifier) -> String {
+    let version = doomed.version_id.iter().map(|id| format!(" version {id}"));
+    format!("delete {bucket}/{}{}", doomed.key, version.collect::<String>())
 }
 
 /// Many objects at once are asked about, unless `--yes` or `--dry-run` has answered.
@@ -106,6 +104,6 @@ fn confirm(change: ChangeArgs, deed: &str) -> Result<(), Failure> {
     stdin.lock().read_line(&mut answer)?;
     match answer.trim() {
         "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Failure::usage("nothing was deleted")),
+        _ => Err(Failure::declined("nothing was deleted")),
     }
 }

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use tidelock_client::ClientError;
+
 use crate::address::ObjectAddress;
 use crate::connect::Session;
-use crate::exit::Failure;
+use crate::exit::{Failure, interrupted};
 use crate::progress;
 
 /// Read an object into a file
@@ -29,16 +31,31 @@ impl Args {
         if file == Path::new("-") {
             return self.write(session, &mut tokio::io::stdout()).await;
         }
-        // Beside its place and renamed at the end: a transfer that breaks off leaves the old file.
+        match tokio::fs::metadata(&file).await {
+            Ok(found) if found.is_dir() => {
+                Err(named(&file)(std::io::ErrorKind::IsADirectory.into()))
+            }
+            // A device or a pipe is written to; putting a file in its place would destroy it.
+            Ok(found) if !found.is_file() => {
+                let opened = tokio::fs::OpenOptions::new().write(true).open(&file).await;
+                self.write(session, &mut opened.map_err(named(&file))?).await
+            }
+            Ok(_) | Err(_) => self.replace(session, &file).await,
+        }
+    }
+
+    /// Beside its place and renamed at the end: a transfer that breaks off leaves the old file.
+    async fn replace(&self, session: &Session, file: &Path) -> Result<(), Failure> {
         let mut name = file.as_os_str().to_owned();
         name.push(".part");
         let part = PathBuf::from(name);
-        let written = match tokio::fs::File::create(&part).await {
-            Ok(mut sink) => self.write(session, &mut sink).await,
-            Err(error) => Err(Failure::other(&format!("{}: {error}", part.display()))),
+        let mut sink = tokio::fs::File::create(&part).await.map_err(named(&part))?;
+        let written = tokio::select! {
+            written = self.write(session, &mut sink) => written,
+            () = interrupted() => Err(ClientError::Interrupted.into()),
         };
         let renamed = match written {
-            Ok(()) => tokio::fs::rename(&part, &file).await.map_err(Failure::from),
+            Ok(()) => tokio::fs::rename(&part, file).await.map_err(named(file)),
             Err(failure) => Err(failure),
         };
         if renamed.is_err() {
@@ -56,7 +73,7 @@ impl Args {
         let bar = progress::bar(&self.object.key, None);
         let started = |length| {
             if let Some(length) = length {
-                bar.set_length(length);
+                progress::lengthen(&bar, length);
             }
         };
         let ObjectAddress { bucket, key } = &self.object;
@@ -76,4 +93,8 @@ impl Args {
         }
         Ok(PathBuf::from(name))
     }
+}
+
+fn named(file: &Path) -> impl Fn(std::io::Error) -> Failure {
+    move |error| Failure::other(&format!("{}: {error}", file.display()))
 }

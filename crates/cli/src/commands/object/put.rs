@@ -6,7 +6,7 @@ use tokio::io::AsyncRead;
 
 use crate::address::ObjectAddress;
 use crate::connect::{ChangeArgs, Session};
-use crate::exit::Failure;
+use crate::exit::{Failure, interrupted};
 use crate::progress;
 
 /// Write a file as an object
@@ -34,13 +34,17 @@ impl Args {
             } else {
                 let named = |error| Failure::other(&format!("{}: {error}", self.file.display()));
                 let file = tokio::fs::File::open(&self.file).await.map_err(named)?;
-                let size = file.metadata().await?.len();
-                (Box::new(file), Some(size))
+                let about = file.metadata().await.map_err(named)?;
+                if about.is_dir() {
+                    return Err(named(std::io::ErrorKind::IsADirectory.into()));
+                }
+                (Box::new(file), about.is_file().then_some(about.len()))
             };
         let bar = progress::bar(key, size);
         let mut moved = |bytes| bar.inc(bytes);
         let client = &session.client;
-        let result = client.put_object(bucket, key, &mut *source, size, &mut moved).await;
+        let source = &mut *source;
+        let result = client.put_object(bucket, key, source, size, &mut moved, interrupted()).await;
         bar.finish_and_clear();
         Ok(result?)
     }
