@@ -1,6 +1,6 @@
 //! ListObjects, ListObjectsV2 and ListObjectVersions: order, delimiters, pages and encodings.
 
-use super::script::{Row, Step, bucket, delete, put, row, versioned};
+use super::script::{Row, Step, bucket, create_upload, delete, object, put, row, versioned};
 
 const KEYS: &[&str] = &["a", "b/1", "b/2", "c/d/3", "e f", "z"];
 
@@ -20,8 +20,12 @@ fn versions() -> Step {
     bucket("GET").query("versions", "")
 }
 
+fn uploads() -> Step {
+    bucket("GET").query("uploads", "")
+}
+
 pub(crate) fn rows() -> Vec<Row> {
-    [second_rows(), first_rows(), version_rows()].concat()
+    [second_rows(), first_rows(), version_rows(), upload_rows()].concat()
 }
 
 fn second_rows() -> Vec<Row> {
@@ -105,10 +109,34 @@ fn second_rows() -> Vec<Row> {
         ),
         row("max-keys that is none", [list().query("max-keys", "x").fails(400, "InvalidArgument")]),
         row(
+            "max-keys below nought",
+            [list()
+                .query("max-keys", "-1")
+                .fails(400, "InvalidArgument")
+                .has("Message", "Argument max-keys must be an integer between 0 and 2147483647")
+                .has("ArgumentName", "max-keys")
+                .has("ArgumentValue", "-1")],
+        ),
+        row("an encoding that is none", unencoded_steps()),
+        row(
             "a token that is none",
             [list().query("continuation-token", "none of ours").fails(400, "InvalidArgument")],
         ),
     ]
+}
+
+fn unencoded_steps() -> Vec<Step> {
+    let refused = |step: Step, value: &str| {
+        step.query("encoding-type", value)
+            .fails(400, "InvalidArgument")
+            .has("Message", "Invalid Encoding Method specified in Request")
+            .has("ArgumentName", "encoding-type")
+            .has("ArgumentValue", value)
+    };
+    [list, list_v1, versions, uploads]
+        .iter()
+        .flat_map(|step| [refused(step(), "value"), refused(step(), "")])
+        .collect()
 }
 
 fn first_rows() -> Vec<Row> {
@@ -128,7 +156,7 @@ fn first_rows() -> Vec<Row> {
                 .has("IsTruncated", "true")
                 .has("NextMarker", "b/")]),
         ),
-        row("the owner", filled([list_v1().gives(200).has("Marker", "")])),
+        row("the owner", filled([list_v1().has("Marker", "").has("DisplayName", "root")])),
     ]
 }
 
@@ -167,6 +195,86 @@ fn version_rows() -> Vec<Row> {
                     .query("version-id-marker", "{v2}")
                     .has("VersionId", "{v1}")
                     .has("IsLatest", "false"),
+            ],
+        ),
+        row(
+            "markers of versions",
+            [
+                versions()
+                    .query("version-id-marker", "x")
+                    .fails(400, "InvalidArgument")
+                    .has("Message", "A version-id marker cannot be specified without a key marker.")
+                    .has("ArgumentName", "version-id-marker"),
+                versions()
+                    .query("key-marker", "k")
+                    .query("version-id-marker", "x")
+                    .fails(400, "InvalidArgument")
+                    .has("Message", "Invalid version id specified")
+                    .has("ArgumentName", "version-id-marker")
+                    .has("ArgumentValue", "x"),
+            ],
+        ),
+    ]
+}
+
+fn upload_rows() -> Vec<Row> {
+    let parts = |marker: &str| {
+        object("GET", "a").query("uploadId", "{u1}").query("part-number-marker", marker)
+    };
+    vec![
+        row(
+            "pages of uploads",
+            [
+                uploads().has("NextKeyMarker", "").has("NextUploadIdMarker", ""),
+                create_upload("a", "u1"),
+                create_upload("b", "u2"),
+                uploads()
+                    .query("max-uploads", "1")
+                    .has("IsTruncated", "true")
+                    .has("NextKeyMarker", "a")
+                    .has("NextUploadIdMarker", "{u1}"),
+                uploads()
+                    .query("key-marker", "a")
+                    .query("upload-id-marker", "{u1}")
+                    .has("UploadId", "{u2}")
+                    .has("IsTruncated", "false")
+                    .has("NextKeyMarker", "b")
+                    .has("NextUploadIdMarker", "{u2}"),
+                uploads().query("key-marker", "a").has("Key", "b"),
+                // AWS shows no marker here, and clients stop.
+                create_upload("c/1", "u3"),
+                uploads()
+                    .query("delimiter", "/")
+                    .query("prefix", "c")
+                    .query("max-uploads", "1")
+                    .has("IsTruncated", "false"),
+                create_upload("c0", "u4"),
+                uploads()
+                    .query("delimiter", "/")
+                    .query("prefix", "c")
+                    .query("max-uploads", "1")
+                    .has("IsTruncated", "true")
+                    .has("NextKeyMarker", "c/")
+                    .has("NextUploadIdMarker", ""),
+                uploads().query("upload-id-marker", "x").has("Key", "a"),
+                uploads()
+                    .query("key-marker", "a")
+                    .query("upload-id-marker", "x")
+                    .fails(400, "InvalidArgument")
+                    .has("ArgumentName", "upload-id-marker"),
+            ],
+        ),
+        row(
+            "pages of parts",
+            [
+                create_upload("a", "u1"),
+                put("a", "one").query("partNumber", "2").query("uploadId", "{u1}"),
+                parts("").has("PartNumberMarker", "0").has("NextPartNumberMarker", "2"),
+                parts("1").has("PartNumberMarker", "1").has("PartNumber", "2"),
+                parts("2").has("NextPartNumberMarker", "0").lacks("PartNumber"),
+                parts("99999").has("PartNumberMarker", "99999").lacks("PartNumber"),
+                parts("-1").fails(400, "InvalidArgument").has("ArgumentName", "part-number-marker"),
+                parts("x").fails(400, "InvalidArgument"),
             ],
         ),
     ]

@@ -180,7 +180,10 @@ fn checksum_rows() -> Vec<Row> {
         row(
             "a wrong checksum",
             [
-                put("k", "one").header("x-amz-checksum-sha256", &wrong).fails(400, "BadDigest"),
+                put("k", "one")
+                    .header("x-amz-checksum-sha256", &wrong)
+                    .fails(400, "BadDigest")
+                    .has("Message", "The SHA256 you specified did not match the calculated checksum."),
                 get("k").gives(404),
             ],
         ),
@@ -203,7 +206,10 @@ fn checksum_rows() -> Vec<Row> {
         ),
         row(
             "a Content-MD5 that is none",
-            [put("k", "one").header("Content-MD5", "x").fails(400, "InvalidDigest")],
+            [put("k", "one")
+                .header("Content-MD5", "x")
+                .fails(400, "InvalidDigest")
+                .has("Content-MD5", "x")],
         ),
         row(
             "part checksums make the object's composite one",

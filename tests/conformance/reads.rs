@@ -188,7 +188,29 @@ pub(crate) fn range_rows() -> Vec<Row> {
             };
             row(range, [put("k", "0123456789"), step])
         })
+        .chain([
+            row(
+                "If-Range is ignored",
+                [
+                    put("k", "0123456789"),
+                    get("k")
+                        .header("Range", "bytes=0-1")
+                        .header("If-Range", "\"none\"")
+                        .gives(206)
+                        .reads("01"),
+                ],
+            ),
+            row(
+                "nothing of an empty object",
+                [put("k", ""), nothing("bytes=0-"), nothing("bytes=-5")],
+            ),
+        ])
         .collect()
+}
+
+fn nothing(range: &str) -> Step {
+    let step = get("k").header("Range", range);
+    step.fails(416, "InvalidRange").has("ActualObjectSize", "0").has("RangeRequested", range)
 }
 
 /// Ranges of UploadPartCopy: only `bytes=first-last` within the source will do.

@@ -2,7 +2,6 @@
 //! delete markers, suspended buckets, tags and bucket settings answer, with their exact messages.
 
 use super::script::{Row, Step, bucket, delete, get, head, object, put, row, suspended, versioned};
-use crate::harness::digest::md5_base64;
 
 const MALFORMED: &str =
     "The XML you provided was not well-formed or did not validate against our published schema";
@@ -97,6 +96,28 @@ pub(crate) fn version_rows() -> Vec<Row> {
                 bucket("DELETE").gives(204),
             ],
         ),
+        versioned(
+            "DeleteObjects makes and takes away delete markers",
+            [
+                saved("v1", put("k", "one")),
+                delete_many("<Delete><Object><Key>k</Key></Object></Delete>")
+                    .has("Key", "k")
+                    .has("DeleteMarker", "true")
+                    .lacks("VersionId")
+                    .save_element("m1", "DeleteMarkerVersionId"),
+                delete_many(
+                    "<Delete><Object><Key>k</Key><VersionId>{m1}</VersionId></Object></Delete>",
+                )
+                .has("VersionId", "{m1}")
+                .has("DeleteMarker", "true")
+                .has("DeleteMarkerVersionId", "{m1}"),
+                delete_many(
+                    "<Delete><Object><Key>k</Key><VersionId>{v1}</VersionId></Object></Delete>",
+                )
+                .has("VersionId", "{v1}")
+                .lacks("DeleteMarker"),
+            ],
+        ),
         row(
             "DeleteObjects by unknown versions",
             [
@@ -123,10 +144,7 @@ fn not_empty() -> Step {
 }
 
 fn delete_many(document: &str) -> Step {
-    bucket("POST")
-        .query("delete", "")
-        .header("Content-MD5", &md5_base64(document.as_bytes()))
-        .body(document)
+    bucket("POST").query("delete", "").header("Content-MD5", "{md5}").body(document)
 }
 
 fn versioning(status: &str) -> Step {
@@ -136,7 +154,15 @@ fn versioning(status: &str) -> Step {
 }
 
 pub(crate) fn setting_rows() -> Vec<Row> {
-    [versioning_rows(), encryption_rows(), tag_rows(), bucket_tag_rows(), access_rows()].concat()
+    [
+        versioning_rows(),
+        encryption_rows(),
+        tag_rows(),
+        bucket_tag_rows(),
+        access_rows(),
+        lock_rows(),
+    ]
+    .concat()
 }
 
 fn versioning_rows() -> Vec<Row> {
@@ -257,7 +283,19 @@ fn tag_rows() -> Vec<Row> {
                 head("k").hides("x-amz-tagging-count"),
             ],
         ),
-        row("duplicate tags in the header", [refused("key1=val1&key1=val2")]),
+        row(
+            "tags in the header that are none",
+            [refused("key1=val1&key1=val2"), refused("key1=val1,key2=val2")],
+        ),
+        row(
+            "a document without a set takes the tags away",
+            [
+                put("k", "one").header("x-amz-tagging", "a=1"),
+                ask("PUT", "k").body("<Tagging></Tagging>").gives(200),
+                ask("GET", "k").gives(200).lacks("Tag"),
+            ],
+        ),
+        versioned("tags of versions and delete markers", version_tag_steps()),
         row(
             "tags of no object",
             [
@@ -280,11 +318,45 @@ fn tag_rows() -> Vec<Row> {
                     .fails(400, "InvalidTag")
                     .has("Message", "Your TagKey cannot be prefixed with aws:"),
                 ask("PUT", "k")
+                    .body(&tag_document(&[("Key1,Key2", "1")]))
+                    .fails(400, "InvalidTag")
+                    .has("Message", "The TagKey you have provided is invalid")
+                    .has("TagKey", "Key1,Key2"),
+                ask("PUT", "k")
                     .body("<Tagging><TagSet><Tag><Value>1</Value></Tag></TagSet></Tagging>")
                     .fails(400, "MalformedXML"),
             ],
         ),
     ]
+}
+
+fn version_tag_steps() -> Vec<Step> {
+    let ask = |method| object(method, "k").query("tagging", "");
+    let of = |method, id: &str| ask(method).query("versionId", id);
+    let refused = |step: Step, method: &str| {
+        step.fails(405, "MethodNotAllowed")
+            .has("Message", "The specified method is not allowed against this resource.")
+            .has("Method", method)
+            .has("ResourceType", "DeleteMarker")
+    };
+    let (first, second) = (tag_document(&[("a", "1")]), tag_document(&[("b", "2")]));
+    let mut steps = vec![
+        put("k", "one").save_header("v1", "x-amz-version-id"),
+        put("k", "two").save_header("v2", "x-amz-version-id"),
+        ask("PUT").body(&second).shows("x-amz-version-id", "{v2}"),
+        of("PUT", "{v1}").body(&first).shows("x-amz-version-id", "{v1}"),
+        ask("GET").has("Key", "b").shows("x-amz-version-id", "{v2}"),
+        of("GET", "{v1}").has("Key", "a").shows("x-amz-version-id", "{v1}"),
+        of("DELETE", "{v1}").gives(204).shows("x-amz-version-id", "{v1}"),
+        of("GET", "{v1}").gives(200).lacks("Tag"),
+        ask("GET").has("Key", "b"),
+        delete("k").save_header("m", "x-amz-version-id"),
+    ];
+    for method in ["GET", "PUT", "DELETE"] {
+        steps.push(refused(ask(method).body(&first), method));
+        steps.push(refused(of(method, "{m}").body(&first), method));
+    }
+    steps
 }
 
 fn bucket_tag_rows() -> Vec<Row> {
@@ -301,6 +373,9 @@ fn bucket_tag_rows() -> Vec<Row> {
                 ask("GET").gives(200).has("Key", "a"),
                 ask("DELETE").gives(204),
                 ask("GET").fails(404, "NoSuchTagSet"),
+                ask("PUT").body(&tag_document(&[("a", "1")])).gives(204),
+                ask("PUT").body("<Tagging></Tagging>").gives(204),
+                ask("GET").fails(404, "NoSuchTagSet"),
             ],
         ),
         row(
@@ -310,6 +385,57 @@ fn bucket_tag_rows() -> Vec<Row> {
                 .fails(400, "InvalidTag")
                 .has("Message", "System tags cannot be added/updated by requester")],
         ),
+        row(
+            "a tag's value that is none",
+            [ask("PUT")
+                .body(&tag_document(&[("Key1", "Val1,Val2")]))
+                .fails(400, "InvalidTag")
+                .has("Message", "The TagValue you have provided is invalid")
+                .has("TagKey", "Key1")
+                .has("TagValue", "Val1,Val2")],
+        ),
+        row("tags that come with the bucket", new_bucket_steps()),
+    ]
+}
+
+/// CreateBucket with tags, in `us-east-1`: made again it succeeds without tags only.
+fn new_bucket_steps() -> Vec<Step> {
+    let make = |pairs: &[(&str, &str)]| {
+        let tags = tag_document(pairs).replace("Tagging>", "CreateBucketConfiguration>");
+        bucket("PUT").body(&tags.replace("TagSet>", "Tags>"))
+    };
+    let read = || bucket("GET").query("tagging", "");
+    let twice = |step: Step| {
+        step.fails(409, "BucketAlreadyOwnedByYou")
+            .has(
+                "Message",
+                "Your previous request to create the named bucket succeeded and you already own it.",
+            )
+            .has("BucketName", "{bucket}")
+    };
+    vec![
+        bucket("DELETE").gives(204),
+        make(&[("aws:test", "v")])
+            .fails(400, "InvalidTag")
+            .has(
+                "Message",
+                "User-defined tag keys can't start with \"aws:\". This prefix is reserved for system \
+                 tags. Remove \"aws:\" from your tag keys and try again.",
+            )
+            .lacks("TagKey"),
+        make(&[("test,test2", "v")]).fails(400, "InvalidTag").has("TagKey", "test,test2"),
+        // AWS was recorded to fail here with 500.
+        make(&[("test", "v"), ("test", "w")]).fails(400, "InvalidTag").has("TagKey", "test"),
+        make(&[("test", "v,w")]).fails(400, "InvalidTag").has("TagValue", "v,w"),
+        make(&[("tag1", "value1")])
+            .shows("location", "/{bucket}")
+            .shows("x-amz-bucket-arn", "arn:aws:s3:::{bucket}"),
+        read().has("Key", "tag1").has("Value", "value1"),
+        twice(make(&[("tag1", "value1")])),
+        twice(make(&[("tag2", "value2")])),
+        make(&[]).gives(200),
+        bucket("PUT").gives(200),
+        read().has("Key", "tag1"),
     ]
 }
 
@@ -332,6 +458,24 @@ fn access_rows() -> Vec<Row> {
             ask("DELETE").gives(204),
         ],
     )]
+}
+
+fn lock_rows() -> Vec<Row> {
+    let steps = || {
+        [bucket("PUT")
+            .query("object-lock", "")
+            .body(
+                "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>\
+                 </ObjectLockConfiguration>",
+            )
+            .fails(409, "InvalidBucketState")
+            .has(
+                "Message",
+                "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
+            )]
+    };
+    let rule = "object lock without versions";
+    vec![row(rule, steps()), suspended(rule, steps())]
 }
 
 /// Sub-resources nobody configured, and the code the Terraform provider takes for "none".

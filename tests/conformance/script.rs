@@ -2,13 +2,15 @@
 //! bucket of its own; a table of rows reports every row that is wrong, not only the first.
 //!
 //! `{name}` in paths, queries, headers, bodies and expectations stands for a value an earlier step
-//! saved. Always known: `{bucket}`, `{now}`, `{past}` and `{future}` (HTTP dates, a day apart).
+//! saved. Always known: `{bucket}`, `{now}`, `{past}` and `{future}` (HTTP dates, a day apart), and in
+//! headers `{md5}` (of the body, in base64).
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::harness::clock::{http_date, now_seconds};
+use crate::harness::digest::md5_base64;
 use crate::harness::server::set_versioning;
 use crate::harness::sigv4::encode;
 use crate::harness::{Ask, Client, Response};
@@ -307,13 +309,16 @@ fn ask(bucket: &str, step: &Step, known: &BTreeMap<&'static str, String>) -> Ask
     for (name, value) in &step.query {
         ask = ask.query(name, &filled(value, known));
     }
+    let body = match String::from_utf8(step.body.clone()) {
+        Ok(text) => filled(&text, known).into_bytes(),
+        Err(_) => step.body.clone(),
+    };
+    let mut known = known.clone();
+    known.insert("md5", md5_base64(&body));
     for (name, value) in &step.headers {
-        ask = ask.header(name, &filled(value, known));
+        ask = ask.header(name, &filled(value, &known));
     }
-    match String::from_utf8(step.body.clone()) {
-        Ok(text) => ask.body(filled(&text, known)),
-        Err(_) => ask.body(step.body.clone()),
-    }
+    ask.body(body)
 }
 
 fn verify(

@@ -46,6 +46,13 @@ pub(crate) fn rows() -> Vec<Row> {
                 put("k", "x").header("x-amz-acl", "bucket-owner-full-control"),
             ],
         ),
+        row(
+            "a storage class that is none",
+            [put("k", "x")
+                .header("x-amz-storage-class", "GOLD")
+                .fails(400, "InvalidStorageClass")
+                .has("StorageClassRequested", "GOLD")],
+        ),
         row("a method no resource has", [object("PATCH", "k").gives_any(&[405, 501])]),
         row("deleting twice", [put("k", "x"), delete("k"), delete("k")]),
     ]

@@ -195,6 +195,18 @@ pub(crate) fn mismatch() -> S3Error {
     )
 }
 
+/// The same, naming the algorithm that the headers of the request name.
+pub(crate) fn mismatch_of(headers: &HeaderMap) -> S3Error {
+    let sent = ALGORITHMS.into_iter().find(|found| headers.contains_key(found.header));
+    let Some(algorithm) = sent.or_else(|| trailer_algorithm(headers).ok().flatten()) else {
+        return mismatch();
+    };
+    S3Error::with_message(
+        ErrorCode::BadDigest,
+        format!("The {} you specified did not match the calculated checksum.", algorithm.name),
+    )
+}
+
 fn several() -> S3Error {
     S3Error::invalid_request(
         "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
@@ -234,7 +246,10 @@ pub(crate) fn content_md5(headers: &HeaderMap) -> S3Result<Option<[u8; MD5_BYTES
     let Some(value) = headers.get(CONTENT_MD5) else { return Ok(None) };
     let digest = STANDARD.decode(value.as_bytes()).ok();
     let md5 = digest.and_then(|digest| <[u8; MD5_BYTES]>::try_from(digest).ok());
-    md5.map(Some).ok_or(S3Error::new(ErrorCode::InvalidDigest))
+    md5.map(Some).ok_or_else(|| {
+        let sent = String::from_utf8_lossy(value.as_bytes());
+        S3Error::new(ErrorCode::InvalidDigest).field("Content-MD5", sent)
+    })
 }
 
 /// The names in `x-amz-trailer`, in lower case.

@@ -55,7 +55,7 @@ pub(crate) async fn read(
             }
         };
         if expected != Some(digest_of(asked.algorithm, &document)) {
-            return Err(checksum::mismatch());
+            return Err(checksum::mismatch_of(&call.headers));
         }
     }
     Ok(document)

@@ -148,7 +148,9 @@ fn check_storage_class(headers: &HeaderMap) -> S3Result<()> {
         class if FOREIGN_STORAGE_CLASSES.contains(&class) => {
             Err(S3Error::header_not_implemented(STORAGE_CLASS))
         }
-        _ => Err(S3Error::new(ErrorCode::InvalidStorageClass)),
+        class => {
+            Err(S3Error::new(ErrorCode::InvalidStorageClass).field("StorageClassRequested", class))
+        }
     }
 }
 

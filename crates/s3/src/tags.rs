@@ -19,6 +19,8 @@ const SYSTEM_PREFIX: &str = "aws:";
 /// What is tagged; the limits and the wording differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tagged {
+    /// A bucket, as it is made.
+    NewBucket,
     Bucket,
     Object,
 }
@@ -26,6 +28,12 @@ pub(crate) enum Tagged {
 /// Checks a set of tags and sorts it.
 pub(crate) fn validate(mut tags: Tags, tagged: Tagged) -> S3Result<Tags> {
     let (tags_max, too_many, system) = match tagged {
+        Tagged::NewBucket => (
+            BUCKET_TAGS_MAX,
+            "Bucket tag count cannot be greater than 50",
+            "User-defined tag keys can't start with \"aws:\". This prefix is reserved for system tags. \
+             Remove \"aws:\" from your tag keys and try again.",
+        ),
         Tagged::Bucket => (
             BUCKET_TAGS_MAX,
             "Bucket tag count cannot be greater than 50",
@@ -42,15 +50,18 @@ pub(crate) fn validate(mut tags: Tags, tagged: Tagged) -> S3Result<Tags> {
     }
     let mut seen = HashSet::new();
     for (key, value) in &tags {
-        if key.is_empty() || !is_legal(key, TAG_KEY_CHARS_MAX) {
+        if !is_legal_key(key) {
             return Err(invalid("The TagKey you have provided is invalid", key));
         }
-        if !is_legal(value, TAG_VALUE_CHARS_MAX) {
+        if !is_legal_value(value) {
             let error = invalid("The TagValue you have provided is invalid", key);
             return Err(error.field("TagValue", value));
         }
         if key.starts_with(SYSTEM_PREFIX) {
-            return Err(invalid(system, key));
+            return Err(match tagged {
+                Tagged::NewBucket => S3Error::with_message(ErrorCode::InvalidTag, system),
+                Tagged::Bucket | Tagged::Object => invalid(system, key),
+            });
         }
         if !seen.insert(key) {
             return Err(invalid("Cannot provide multiple Tags with the same key", key));
@@ -60,7 +71,8 @@ pub(crate) fn validate(mut tags: Tags, tagged: Tagged) -> S3Result<Tags> {
     Ok(tags)
 }
 
-/// Reads the `x-amz-tagging` header: URL query parameters.
+/// Reads the `x-amz-tagging` header: URL query parameters. What is not legal in a tag is here a fault of
+/// the header, in AWS's answers.
 pub(crate) fn parse_header(header: &str) -> S3Result<Tags> {
     let malformed = || {
         S3Error::invalid_argument(
@@ -72,7 +84,8 @@ pub(crate) fn parse_header(header: &str) -> S3Result<Tags> {
     };
     let query = Query::parse(header).map_err(|_| malformed())?;
     let mut seen = HashSet::new();
-    if !query.pairs().all(|(key, _)| seen.insert(key)) {
+    let legal = |(key, value)| is_legal_key(key) && is_legal_value(value) && seen.insert(key);
+    if !query.pairs().all(legal) {
         return Err(malformed());
     }
     let tags = query.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
@@ -81,6 +94,14 @@ pub(crate) fn parse_header(header: &str) -> S3Result<Tags> {
 
 fn invalid(message: &'static str, key: &str) -> S3Error {
     S3Error::with_message(ErrorCode::InvalidTag, message).field("TagKey", key)
+}
+
+fn is_legal_key(key: &str) -> bool {
+    !key.is_empty() && is_legal(key, TAG_KEY_CHARS_MAX)
+}
+
+fn is_legal_value(value: &str) -> bool {
+    is_legal(value, TAG_VALUE_CHARS_MAX)
 }
 
 fn is_legal(text: &str, chars_max: usize) -> bool {
@@ -124,8 +145,10 @@ mod tests {
     fn headers_are_read() {
         let tags = parse_header("foo=b%20r&bar").unwrap();
         assert_eq!(tags, [("bar".into(), String::new()), ("foo".into(), "b r".to_owned())]);
-        let error = parse_header("a=1&a=2").unwrap_err();
-        assert_eq!(error.code(), ErrorCode::InvalidArgument);
+        for header in ["a=1&a=2", "a=1,b=2", "a,b", "=1"] {
+            let error = parse_header(header).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidArgument, "{header}");
+        }
         assert_eq!(parse_header("").unwrap(), []);
     }
 }

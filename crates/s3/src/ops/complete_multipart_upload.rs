@@ -85,6 +85,7 @@ fn refusal(call: &Call<'_>, error: CompleteError) -> S3Error {
             let limit_bytes = call.store().config().part_bytes_min;
             S3Error::from(error).field("MinSizeAllowed", limit_bytes.to_string())
         }
+        CompleteError::BadChecksum => checksum::mismatch_of(&call.headers),
         _ => error.into(),
     }
 }

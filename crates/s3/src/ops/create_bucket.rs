@@ -26,7 +26,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     }
     let body = document::read(call, CONFIGURATION_BYTES_MAX, Integrity::Optional).await?;
     let configuration = BucketConfiguration::parse(&body)?;
-    let tags = tags::validate(configuration.tags, Tagged::Bucket)?;
+    let tags = tags::validate(configuration.tags, Tagged::NewBucket)?;
     let region = configuration.location_constraint.unwrap_or_default();
     let is_plain = region.is_empty() && tags.is_empty();
     let tags = (!tags.is_empty()).then_some(tags);

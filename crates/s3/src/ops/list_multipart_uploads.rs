@@ -59,10 +59,15 @@ fn after<'a>(call: &'a Call<'_>) -> S3Result<Option<(&'a str, Option<UploadId>)>
     Ok(Some((key, upload.transpose()?)))
 }
 
+/// Where the page ends; AWS says so of the last page too.
 fn write_next(xml: &mut XmlWriter, encoding: Encoding, page: &UploadPage) {
-    let Some((key, upload)) = &page.next else { return };
+    let (key, upload) = match (&page.next, page.uploads.last()) {
+        (Some((key, upload)), _) => (key.as_str(), *upload),
+        (None, Some(last)) => (last.key.as_str(), Some(last.upload)),
+        (None, None) => ("", None),
+    };
     encoding.write(xml, "NextKeyMarker", key);
-    let upload = upload.as_ref().map(ToString::to_string).unwrap_or_default();
+    let upload = upload.map(|upload| upload.to_string()).unwrap_or_default();
     xml.text("NextUploadIdMarker", &upload);
 }
 

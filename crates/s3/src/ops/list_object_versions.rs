@@ -1,9 +1,9 @@
 //! ListObjectVersions: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>.
 
-use tidelock_store::{ListVersions, ListedVersion, VersionCursor, VersionPage};
+use tidelock_store::{ListVersions, ListedVersion, VersionCursor, VersionPage, VersionSelector};
 
 use super::listing::{Encoding, limit, write_checksum_kind};
-use crate::call::{Call, parse_version};
+use crate::call::Call;
 use crate::error::{S3Error, S3Result};
 use crate::owner::Owner;
 use crate::response::{self, Response};
@@ -54,10 +54,16 @@ fn cursor<'a>(call: &'a Call<'_>) -> S3Result<Option<VersionCursor<'a>>> {
             version,
         )),
         (Some(key), version) => {
-            let version = version.map(parse_version).transpose()?;
+            let version = version.map(version_marker).transpose()?;
             Ok(Some(VersionCursor { key, version }))
         }
     }
+}
+
+fn version_marker(text: &str) -> S3Result<VersionSelector> {
+    let invalid =
+        || S3Error::invalid_argument("Invalid version id specified", "version-id-marker", text);
+    text.parse().map_err(|_| invalid())
 }
 
 fn write_next(xml: &mut XmlWriter, encoding: Encoding, page: &VersionPage) {

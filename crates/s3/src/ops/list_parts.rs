@@ -2,10 +2,10 @@
 
 use tidelock_store::{ListedPart, PartPage};
 
-use super::listing::{limit, write_checksum_kind};
+use super::listing::{limit, number, write_checksum_kind};
 use super::upload_part::upload_id;
 use crate::call::Call;
-use crate::error::{S3Error, S3Result};
+use crate::error::S3Result;
 use crate::owner::Owner;
 use crate::response::{self, Response};
 use crate::xml::XmlWriter;
@@ -14,7 +14,9 @@ use crate::{checksum, date, etag};
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key) = (call.bucket()?, call.key()?);
     let limit = limit(call, "max-parts")?;
-    let after = part_number_marker(call)?;
+    let marker = number(call, "part-number-marker")?.unwrap_or(0);
+    // A marker beyond the last part there can be is as good as the last.
+    let after = u16::try_from(marker).unwrap_or(u16::MAX);
     let upload = upload_id(call)?;
     let (store, principal) = (call.store(), &call.principal);
     let page = store.list_parts(principal, &bucket, &key, upload, after, limit).await?;
@@ -27,26 +29,13 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
         initiator.write(xml, "Initiator");
         owner.write(xml, "Owner");
         xml.text("StorageClass", "STANDARD");
-        write_page(xml, &page, after, limit);
+        write_page(xml, &page, marker, limit);
     });
     Ok(response::ok_xml(document))
 }
 
-fn part_number_marker(call: &Call<'_>) -> S3Result<u16> {
-    let Some(text) = call.query.filled("part-number-marker") else { return Ok(0) };
-    // A marker beyond the last part there can be is as good as the last.
-    let number = text.parse::<u32>().map(|number| u16::try_from(number).unwrap_or(u16::MAX));
-    number.map_err(|_| {
-        S3Error::invalid_argument(
-            "Provided part-number-marker not an integer or within integer range",
-            "part-number-marker",
-            text,
-        )
-    })
-}
-
-fn write_page(xml: &mut XmlWriter, page: &PartPage, after: u16, limit: usize) {
-    xml.value("PartNumberMarker", after);
+fn write_page(xml: &mut XmlWriter, page: &PartPage, marker: usize, limit: usize) {
+    xml.value("PartNumberMarker", marker);
     xml.value("NextPartNumberMarker", page.parts.last().map_or(0, |part| part.number));
     xml.value("MaxParts", limit);
     xml.value("IsTruncated", page.next_after.is_some());

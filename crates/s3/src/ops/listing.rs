@@ -27,7 +27,7 @@ pub(super) enum Encoding {
 impl Encoding {
     /// `encoding-type`.
     pub(super) fn of(call: &Call<'_>) -> S3Result<Self> {
-        match call.query.filled("encoding-type") {
+        match call.query.value("encoding-type") {
             None => Ok(Self::Plain),
             Some(text) if text.eq_ignore_ascii_case("url") => Ok(Self::Url),
             Some(text) => Err(S3Error::invalid_argument(
@@ -82,9 +82,14 @@ impl Encoding {
 
 /// `max-keys`, `max-uploads` or `max-parts`: 0 to 1,000, larger ones are cut.
 pub(super) fn limit(call: &Call<'_>, name: &'static str) -> S3Result<usize> {
-    let Some(text) = call.query.filled(name) else { return Ok(ENTRIES_MAX) };
+    Ok(number(call, name)?.map_or(ENTRIES_MAX, |limit| limit.min(ENTRIES_MAX)))
+}
+
+/// A parameter that is a number, if it is there.
+pub(super) fn number(call: &Call<'_>, name: &'static str) -> S3Result<Option<usize>> {
+    let Some(text) = call.query.filled(name) else { return Ok(None) };
     match text.parse::<i32>() {
-        Ok(number) => usize::try_from(number).map(|limit| limit.min(ENTRIES_MAX)).map_err(|_| {
+        Ok(number) => usize::try_from(number).map(Some).map_err(|_| {
             S3Error::invalid_argument(
                 format!("Argument {name} must be an integer between 0 and 2147483647"),
                 name,

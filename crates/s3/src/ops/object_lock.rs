@@ -5,6 +5,8 @@
 //! `x-amz-bypass-governance-retention` on a delete is ignored, since there is nothing to bypass; AWS
 //! refuses it, but tools send it with every delete.
 
+use tidelock_store::Versioning;
+
 use crate::call::Call;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::response::Response;
@@ -24,11 +26,14 @@ pub(super) async fn of_object(call: &mut Call<'_>) -> S3Result<Response> {
 
 /// PutObjectLockConfiguration.
 pub(super) async fn put_configuration(call: &mut Call<'_>) -> S3Result<Response> {
-    call.store().bucket(&call.principal, &call.bucket()?).await?;
-    Err(S3Error::with_message(
-        ErrorCode::InvalidBucketState,
-        "Object Lock configuration cannot be enabled on existing buckets",
-    ))
+    let bucket = call.store().bucket(&call.principal, &call.bucket()?).await?;
+    let message = match bucket.row.versioning {
+        Versioning::Unversioned | Versioning::Suspended => {
+            "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration"
+        }
+        Versioning::Enabled => "Object Lock configuration cannot be enabled on existing buckets",
+    };
+    Err(S3Error::with_message(ErrorCode::InvalidBucketState, message))
 }
 
 /// Refuses a write that would lock its object.

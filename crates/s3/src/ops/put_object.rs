@@ -62,7 +62,7 @@ pub(super) fn check_length(call: &Call<'_>) -> S3Result<()> {
 /// Adds to a refusal what only the request knows.
 pub(super) fn refusal(call: &Call<'_>, error: PutObjectError) -> S3Error {
     match error {
-        PutObjectError::BadChecksum => checksum::mismatch(),
+        PutObjectError::BadChecksum => checksum::mismatch_of(&call.headers),
         PutObjectError::TooLarge => too_large(call),
         error => error.into(),
     }

@@ -10,6 +10,8 @@ pub(crate) fn parse_tagging(document: &[u8]) -> S3Result<Tags> {
     let root = parse(document)?;
     root.expect_root("Tagging")?;
     match root.children() {
+        // AWS takes a document without a set for an empty one.
+        [] => Ok(Tags::new()),
         [set] if set.name() == "TagSet" => tags(set),
         _ => Err(S3Error::malformed_xml()),
     }
@@ -54,7 +56,8 @@ mod tests {
         check("<Tagging><TagSet><Tag><Key>a</Key></Tag></TagSet></Tagging>", None);
         check("<Tagging><TagSet><Tag><Value>a</Value></Tag></TagSet></Tagging>", None);
         check("<Tagging><TagSet><Other/></TagSet></Tagging>", None);
-        check("<Tagging/>", None);
+        check("<Tagging/>", Some(&[]));
+        check("<Tagging><TagSet/><TagSet/></Tagging>", None);
         check("<Other><TagSet/></Other>", None);
     }
 }
