@@ -51,6 +51,7 @@ impl InProcess {
             meta,
             blobs: Arc::new(MemoryBlobStore::new()),
             keyring,
+            is_writable: Box::new(|| true),
             close: Box::new(|| {}),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -17,7 +17,8 @@ use tokio::sync::Semaphore;
 use crate::api::{self, Answer, Api};
 use crate::config::Secret;
 use crate::metrics::Metrics;
-use crate::observe::{InWork, ObservedBody};
+use crate::observe::{InWork, ObservedBody, ReceivedBody};
+use crate::pace::Turn;
 use crate::target::Target;
 
 /// The media type that Prometheus asks for.
@@ -35,6 +36,8 @@ pub(crate) struct Dispatch {
     pub(crate) slots: Arc<Semaphore>,
     /// Whether new work is welcome: false until the store is open and from shutdown on.
     pub(crate) ready: AtomicBool,
+    /// Whether the store takes writes; a disk that failed ends that until the next start.
+    pub(crate) is_writable: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// Counts one connection for as long as it lives.
@@ -47,16 +50,18 @@ impl Drop for OpenConnection {
 }
 
 impl Dispatch {
-    /// Answers one request.
+    /// Answers one request; `turn` is its place among those of its connection.
     pub(crate) async fn answer(
         &self,
         request: Request<Incoming>,
         peer: Peer,
+        turn: Option<Turn>,
     ) -> Response<ObservedBody> {
-        let (target, received_bytes) = (self.target(&request), declared_bytes(&request));
+        let target = self.target(&request);
         let own = target.own;
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
-        let mut in_work = InWork::begin(clock, metrics, target, received_bytes);
+        let mut in_work = InWork::begin(clock, metrics, target);
+        let request = request.map(|body| ReceivedBody::new(body, &in_work));
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let answering = async {
             if own {
@@ -72,7 +77,7 @@ impl Dispatch {
         let Answer { response, operation, code } = answer;
         let request_id = response.extensions().get::<RequestId>().map(RequestId::request_id);
         in_work.answered(request_id, operation, code, response.status());
-        response.map(|body| ObservedBody::new(body, in_work))
+        response.map(|body| ObservedBody::new(body, in_work, turn))
     }
 
     /// Counts a connection until the result is dropped.
@@ -91,7 +96,7 @@ impl Dispatch {
 
     async fn answer_s3(
         &self,
-        request: Request<Incoming>,
+        request: Request<ReceivedBody>,
         peer: Peer,
         in_work: &mut InWork,
     ) -> Answer {
@@ -105,7 +110,7 @@ impl Dispatch {
         Answer { operation: operation.unwrap_or("Unknown"), code: code.unwrap_or("OK"), response }
     }
 
-    async fn answer_own(&self, request: Request<Incoming>, in_work: &mut InWork) -> Answer {
+    async fn answer_own(&self, request: Request<ReceivedBody>, in_work: &mut InWork) -> Answer {
         let path = request.uri().path();
         if path.starts_with(api::PREFIX) {
             let Ok(slot) = self.slots.clone().try_acquire_owned() else {
@@ -121,12 +126,7 @@ impl Dispatch {
         }
         match path {
             "/_/health/live" => page("HealthLive", "OK", StatusCode::OK, "live\n"),
-            "/_/health/ready" if self.ready.load(Ordering::SeqCst) => {
-                page("HealthReady", "OK", StatusCode::OK, "ready\n")
-            }
-            "/_/health/ready" => {
-                page("HealthReady", "NotReady", StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
-            }
+            "/_/health/ready" => self.readiness_page(),
             "/_/metrics" => self.metrics_page(&request),
             _ => page("UnknownPage", "NotFound", StatusCode::NOT_FOUND, "nothing is here\n"),
         }
@@ -138,7 +138,18 @@ impl Dispatch {
         Answer { response, operation: "Unknown", code: code.as_str() }
     }
 
-    fn metrics_page(&self, request: &Request<Incoming>) -> Answer {
+    fn readiness_page(&self) -> Answer {
+        let refusal = if !self.ready.load(Ordering::SeqCst) {
+            "not ready\n"
+        } else if !(self.is_writable)() {
+            "the disk failed: reads only, restart when it is repaired\n"
+        } else {
+            return page("HealthReady", "OK", StatusCode::OK, "ready\n");
+        };
+        page("HealthReady", "NotReady", StatusCode::SERVICE_UNAVAILABLE, refusal)
+    }
+
+    fn metrics_page(&self, request: &Request<ReceivedBody>) -> Answer {
         let authorization = request.headers().get(header::AUTHORIZATION);
         let given = authorization.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
         let allowed = match (&self.metrics_token, given) {
@@ -158,10 +169,6 @@ impl Dispatch {
         answer.response.headers_mut().insert(header::CONTENT_TYPE, media_type);
         answer
     }
-}
-
-fn declared_bytes(request: &Request<Incoming>) -> u64 {
-    hyper::body::Body::size_hint(request.body()).exact().unwrap_or(0)
 }
 
 fn page(

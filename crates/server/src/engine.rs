@@ -19,6 +19,8 @@ use crate::private_file;
 const META_DIRECTORY: &str = "meta";
 /// Bodies too large for a commit, in the data directory.
 const BLOB_DIRECTORY: &str = "blobs";
+/// Locked while a server has the data directory.
+const LOCK_FILE: &str = "lock";
 /// Name of the first key of a new keyring.
 const FIRST_KEY: &str = "1";
 
@@ -30,6 +32,8 @@ pub struct Engines {
     pub blobs: Arc<dyn BlobStore>,
     /// Keys that wrap all data keys.
     pub keyring: Keyring,
+    /// Whether commits are taken; readiness tells it.
+    pub is_writable: Box<dyn Fn() -> bool + Send + Sync>,
     /// Run once after the last request: a blocking call that releases what is held.
     pub close: Box<dyn FnOnce() + Send>,
 }
@@ -47,26 +51,36 @@ impl Engines {
         metrics: Arc<Metrics>,
     ) -> Result<Self, ServeError> {
         private_file::create_directory(&config.data).map_err(data)?;
+        // Before the keyring: of two first starts at once, the slower one would replace the keys
+        // that the faster one has already sealed with.
+        let lock = private_file::lock(&config.data.join(LOCK_FILE)).map_err(data)?;
+        let Some(lock) = lock else { return Err(in_use(config)) };
         let meta_path = config.data.join(META_DIRECTORY);
         let keyring = open_keyring(&config.keyring, meta_path.exists(), entropy)?;
         let mut options = LocalOptions::new(clock);
         options.observer = metrics;
         let opening = tokio::task::spawn_blocking(move || LocalStore::open(&meta_path, options));
         let meta = opening.await.map_err(io::Error::other)?.map_err(|error| match error {
-            OpenError::AlreadyOpen => {
-                ServeError::Data(format!("{} is in use by another server", config.data.display()))
-            }
+            OpenError::AlreadyOpen => in_use(config),
             OpenError::FormatTooNew { .. } | OpenError::Corrupt(_) | OpenError::Io(_) => {
                 ServeError::Data(format!("{}: {error}", config.data.display()))
             }
         })?;
         let meta = Arc::new(meta);
-        // After the metadata: its lock keeps a second server from touching the bodies.
         let path = config.data.join(BLOB_DIRECTORY);
         let opening = tokio::task::spawn_blocking(move || FsBlobStore::open(&path));
         let blobs = opening.await.map_err(io::Error::other)?.map_err(data)?;
-        let closing = meta.clone();
-        Ok(Self { meta, blobs: Arc::new(blobs), keyring, close: Box::new(move || closing.close()) })
+        let (asked, closing) = (meta.clone(), meta.clone());
+        Ok(Self {
+            meta,
+            blobs: Arc::new(blobs),
+            keyring,
+            is_writable: Box::new(move || asked.is_writable()),
+            close: Box::new(move || {
+                closing.close();
+                drop(lock);
+            }),
+        })
     }
 }
 
@@ -98,6 +112,10 @@ fn open_keyring(
     Keyring::parse(&text).map_err(|error| refused(error.to_string()))
 }
 
+fn in_use(config: &Config) -> ServeError {
+    ServeError::Data(format!("{} is in use by another server", config.data.display()))
+}
+
 fn data(error: io::Error) -> ServeError {
     ServeError::Data(error.to_string())
 }
@@ -105,6 +123,29 @@ fn data(error: io::Error) -> ServeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn two_first_starts_at_once_make_one_keyring() {
+        let directory = tempfile::tempdir().unwrap();
+        let args = crate::args::ServeArgs {
+            data: Some(directory.path().to_owned()),
+            ..crate::args::ServeArgs::default()
+        };
+        let config = Config::resolve(args, &|_| None).unwrap();
+        let entropy = tidelock_store::SystemEntropy::new();
+        let open = || async {
+            let clock = Arc::new(tidelock_meta::SystemClock::new());
+            Engines::open(&config, clock, &entropy, Arc::new(Metrics::new())).await
+        };
+        // The other one has come as far as the lock.
+        let other = private_file::lock(&directory.path().join(LOCK_FILE)).unwrap().unwrap();
+        let refused = open().await.err().unwrap();
+        assert!(refused.to_string().contains("in use by another server"), "{refused}");
+        assert!(!config.keyring.exists());
+        drop(other);
+        (open().await.unwrap().close)();
+        assert!(config.keyring.exists());
+    }
 
     #[test]
     fn a_lost_keyring_is_never_replaced() {

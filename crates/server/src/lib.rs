@@ -16,6 +16,7 @@ mod error;
 mod listener;
 mod metrics;
 mod observe;
+mod pace;
 mod private_file;
 mod serve;
 mod server;

@@ -2,6 +2,7 @@
 //!
 //! It knows connections and their limits; what a request is answered with is not its business.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::ListenerLimits;
 use crate::dispatch::Dispatch;
+use crate::pace::{Overdue, Pace};
 use crate::stall::StallGuard;
 
 /// Headers of one request, HTTP/1.1: S3's own limit is 8 KiB, presigned URLs and proxies add.
@@ -30,6 +32,8 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 /// A silent HTTP/2 connection is asked for a sign of life this often, and closed without one.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Pause between looks at how the requests of an HTTP/2 connection get on.
+const PACE_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause after the system refused a connection (usually for lack of descriptors).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How HTTP/2 without TLS begins (RFC 9113, section 3.4).
@@ -166,45 +170,77 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     peer: Peer,
     listening: Listening,
 ) -> Result<(), BoxError> {
-    let dispatch = listening.dispatch;
+    match protocol {
+        Protocol::Http1 => serve_http1(stream, peer, listening).await,
+        Protocol::Http2 => serve_http2(stream, peer, listening).await,
+    }
+}
+
+async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    peer: Peer,
+    listening: Listening,
+) -> Result<(), BoxError> {
+    let Listening { dispatch, limits, mut draining, .. } = listening;
     let service = service_fn(move |request| {
         let dispatch = dispatch.clone();
-        async move { Ok::<_, std::convert::Infallible>(dispatch.answer(request, peer).await) }
+        async move { Ok::<_, Infallible>(dispatch.answer(request, peer, None).await) }
     });
-    let mut draining = listening.draining;
-    let io = TokioIo::new(stream);
-    match protocol {
-        Protocol::Http1 => {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(listening.limits.header_timeout)
-                .max_buf_size(HEADERS_BYTES_MAX)
-                .serve_connection(io, service);
-            let mut connection = std::pin::pin!(connection);
-            tokio::select! {
-                served = connection.as_mut() => return Ok(served?),
-                _ = draining.wait_for(|draining| *draining) => {}
-            }
-            connection.as_mut().graceful_shutdown();
-            Ok(connection.await?)
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(HEADERS_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        served = connection.as_mut() => return Ok(served?),
+        _ = draining.wait_for(|draining| *draining) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    Ok(connection.await?)
+}
+
+async fn serve_http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    peer: Peer,
+    listening: Listening,
+) -> Result<(), BoxError> {
+    let Listening { dispatch, limits, mut draining, .. } = listening;
+    let pace = Pace::new(dispatch.clock.clone());
+    let watched = pace.clone();
+    let service = service_fn(move |request| {
+        let (dispatch, turn) = (dispatch.clone(), watched.begin());
+        async move { Ok::<_, Infallible>(dispatch.answer(request, peer, Some(turn)).await) }
+    });
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADERS_BYTES_MAX as u32)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let mut looks = tokio::time::interval(PACE_INTERVAL);
+    let overdue = loop {
+        tokio::select! {
+            served = connection.as_mut() => return Ok(served?),
+            _ = draining.wait_for(|draining| *draining) => break None,
+            _ = looks.tick() => {}
         }
-        Protocol::Http2 => {
-            let connection = http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .max_concurrent_streams(STREAMS_MAX)
-                .max_header_list_size(HEADERS_BYTES_MAX as u32)
-                .initial_stream_window_size(STREAM_WINDOW_BYTES)
-                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-                .keep_alive_interval(PING_INTERVAL)
-                .keep_alive_timeout(PING_TIMEOUT)
-                .serve_connection(io, service);
-            let mut connection = std::pin::pin!(connection);
-            tokio::select! {
-                served = connection.as_mut() => return Ok(served?),
-                _ = draining.wait_for(|draining| *draining) => {}
-            }
-            connection.as_mut().graceful_shutdown();
-            Ok(connection.await?)
+        let overdue = pace.overdue(limits.header_timeout, limits.body_timeout);
+        if overdue.is_some() {
+            break overdue;
         }
+    };
+    if overdue == Some(Overdue::Stalled) {
+        return Err("the peer takes no answer".into());
+    }
+    connection.as_mut().graceful_shutdown();
+    match overdue {
+        // What was already handed to the connection may still be on its way.
+        Some(_) => Ok(tokio::time::timeout(limits.body_timeout, connection).await??),
+        None => Ok(connection.await?),
     }
 }

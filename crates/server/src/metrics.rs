@@ -128,7 +128,7 @@ impl Metrics {
         registry.register("connections", "Connections open", self.connections.clone());
         registry.register_with_unit(
             "received",
-            "Body bytes declared by requests",
+            "Body bytes read of requests",
             Unit::Bytes,
             self.received_bytes.clone(),
         );
@@ -186,7 +186,7 @@ pub struct Finished<'a> {
     pub code: &'a str,
     /// From the arrival of the headers to the last byte sent.
     pub duration: Duration,
-    /// Body bytes of the request.
+    /// Body bytes read of the request.
     pub received_bytes: u64,
     /// Body bytes of the answer.
     pub sent_bytes: u64,

@@ -5,17 +5,20 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 use tidelock_meta::Clock;
 use tidelock_s3::{ResponseBody, StreamError};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::metrics::{Finished, Metrics};
+use crate::pace::Turn;
 use crate::target::Target;
 
 /// Code of a request whose client went away before its answer began.
@@ -31,7 +34,7 @@ pub(crate) struct InWork {
     metrics: Arc<Metrics>,
     started: Duration,
     target: Target,
-    received_bytes: u64,
+    received_bytes: Arc<AtomicU64>,
     request_id: Option<String>,
     operation: &'static str,
     code: &'static str,
@@ -43,19 +46,14 @@ pub(crate) struct InWork {
 
 impl InWork {
     /// A request whose headers have just arrived.
-    pub(crate) fn begin(
-        clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
-        target: Target,
-        received_bytes: u64,
-    ) -> Self {
+    pub(crate) fn begin(clock: Arc<dyn Clock>, metrics: Arc<Metrics>, target: Target) -> Self {
         metrics.requests_in_flight.inc();
         Self {
             started: clock.monotonic(),
             clock,
             metrics,
             target,
-            received_bytes,
+            received_bytes: Arc::default(),
             request_id: None,
             operation: "Unknown",
             code: CODE_GONE,
@@ -104,7 +102,7 @@ impl InWork {
                     status = self.status,
                     code = self.code,
                     duration_ms,
-                    bytes.received = self.received_bytes,
+                    bytes.received = self.received_bytes.load(Ordering::Relaxed),
                     bytes.sent = self.sent_bytes,
                     "request"
                 )
@@ -128,10 +126,47 @@ impl Drop for InWork {
             operation: self.operation,
             code: self.code,
             duration,
-            received_bytes: self.received_bytes,
+            received_bytes: self.received_bytes.load(Ordering::Relaxed),
             sent_bytes: self.sent_bytes,
         });
         self.log(duration);
+    }
+}
+
+/// A request's body that counts what was read of it: what a header announces may be anything.
+pub(crate) struct ReceivedBody {
+    body: Incoming,
+    received_bytes: Arc<AtomicU64>,
+}
+
+impl ReceivedBody {
+    pub(crate) fn new(body: Incoming, request: &InWork) -> Self {
+        Self { body, received_bytes: request.received_bytes.clone() }
+    }
+}
+
+impl Body for ReceivedBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Ok(frame)) = &polled {
+            let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+            self.received_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -139,11 +174,13 @@ impl Drop for InWork {
 pub(crate) struct ObservedBody {
     body: ResponseBody,
     request: InWork,
+    turn: Option<Turn>,
 }
 
 impl ObservedBody {
-    pub(crate) fn new(body: ResponseBody, request: InWork) -> Self {
-        Self { body, request }
+    pub(crate) fn new(body: ResponseBody, request: InWork, turn: Option<Turn>) -> Self {
+        turn.iter().for_each(Turn::to_client);
+        Self { body, request, turn }
     }
 }
 
@@ -155,7 +192,9 @@ impl Body for ObservedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
+        self.turn.iter().for_each(Turn::to_server);
         let polled = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        self.turn.iter().for_each(Turn::to_client);
         match &polled {
             Some(Ok(frame)) => {
                 self.request.sent_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;

@@ -1,7 +1,7 @@
 //! Files for the owner's eyes only: written whole or not at all, and refused when others can read
 //! them.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -38,19 +38,44 @@ pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     let temporary = path.with_extension("new");
     write_in_place(&temporary, text).map_err(|error| at(&temporary, &error))?;
     fs::rename(&temporary, path).map_err(|error| at(path, &error))?;
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
+    sync_name(path)
 }
 
-/// Makes the directory at `path` and what is above it, if they are missing.
+/// Makes the directory at `path` and what is above it, if they are missing, durably: what is synced
+/// in a directory is lost with the directory's own name.
 ///
 /// # Errors
 /// It cannot be made.
 pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+        .collect();
     let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(DIRECTORY_MODE).create(path).map_err(|error| at(path, &error))
+    builder.recursive(true).mode(DIRECTORY_MODE).create(path).map_err(|error| at(path, &error))?;
+    missing.into_iter().try_for_each(|made| sync_name(made).map_err(|error| at(made, &error)))
+}
+
+/// The file at `path`, made if it is missing, locked until it is dropped; `None` when another
+/// process, or this one, has it.
+///
+/// # Errors
+/// It cannot be made or locked.
+pub(crate) fn lock(path: &Path) -> io::Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(FILE_MODE);
+    let file = options.open(path).map_err(|error| at(path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(at(path, &error)),
+    }
+}
+
+/// Syncs the directory that `path` is an entry of.
+fn sync_name(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn write_in_place(path: &Path, text: &str) -> io::Result<()> {
@@ -70,6 +95,20 @@ fn at(path: &Path, error: &io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn directories_are_made_as_deep_as_needed_and_files_locked_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/b/c");
+        for _ in 0..2 {
+            create_directory(&path).unwrap();
+        }
+        let file = path.join("lock");
+        let held = lock(&file).unwrap().unwrap();
+        assert!(lock(&file).unwrap().is_none());
+        drop(held);
+        assert!(lock(&file).unwrap().is_some());
+    }
 
     #[test]
     fn what_is_written_is_private_and_what_is_open_is_refused() {

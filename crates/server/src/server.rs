@@ -90,7 +90,7 @@ impl Server {
         let certificate = config.tls.clone().map(Certificate::load).transpose()?;
         let store =
             Arc::new(open_store(&root, &around, engines.meta, engines.blobs, engines.keyring));
-        let dispatch = Arc::new(open_dispatch(&config, &store, &around));
+        let dispatch = Arc::new(open_dispatch(&config, &store, &around, engines.is_writable));
         let address = config.listen;
         let listen = |source| ServeError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -206,7 +206,12 @@ fn open_store(
         .with_root(&root.credentials.access_key, secret)
 }
 
-fn open_dispatch(config: &Config, store: &Arc<Store>, around: &Surroundings) -> Dispatch {
+fn open_dispatch(
+    config: &Config,
+    store: &Arc<Store>,
+    around: &Surroundings,
+    is_writable: Box<dyn Fn() -> bool + Send + Sync>,
+) -> Dispatch {
     let s3_config = S3Config {
         region: config.region.clone(),
         domains: config.domains.clone(),
@@ -215,7 +220,7 @@ fn open_dispatch(config: &Config, store: &Arc<Store>, around: &Surroundings) -> 
     };
     let s3 = S3Service::new(store.clone(), around.clock.clone(), s3_config);
     Dispatch {
-        api: Api::new(store.clone(), s3.authenticator()),
+        api: Api::new(store.clone(), s3.authenticator(), config.limits.body_timeout),
         s3,
         clock: around.clock.clone(),
         metrics: around.metrics.clone(),
@@ -223,6 +228,7 @@ fn open_dispatch(config: &Config, store: &Arc<Store>, around: &Surroundings) -> 
         domains: config.domains.clone(),
         slots: Arc::new(Semaphore::new(config.limits.requests_max)),
         ready: AtomicBool::new(false),
+        is_writable,
     }
 }
 

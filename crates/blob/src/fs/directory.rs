@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::Reserve;
 use crate::BlobId;
 
 /// Directories that blobs are spread over, by the first byte of their id: a million blobs make
@@ -17,15 +18,16 @@ const UNFINISHED_NAME: &str = "tmp";
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
+    reserve: Reserve,
     /// Locked until dropped: two stores in one directory would remove each other's unfinished files.
     _lock: File,
 }
 
 impl Directory {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, reserve: Reserve) -> io::Result<Self> {
         make(path)?;
         let lock = lock(&path.join(LOCK_NAME))?;
-        let directory = Self { path: path.to_owned(), _lock: lock };
+        let directory = Self { path: path.to_owned(), reserve, _lock: lock };
         make(&directory.path.join(UNFINISHED_NAME))?;
         directory.remove_unfinished()?;
         // All at once, so that finishing a blob never makes a directory whose name is not synced.
@@ -41,14 +43,29 @@ impl Directory {
 
     /// A new file for a blob to be written to; at most one for each id at a time.
     pub(super) fn create_unfinished(&self, id: BlobId) -> io::Result<File> {
+        self.ensure_room()?;
         let unfinished = self.unfinished(id);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
         // Only now: while the unfinished file is ours, nobody else can finish this id.
-        if self.finished(id).try_exists()? {
-            fs::remove_file(&unfinished)?;
-            return Err(io::ErrorKind::AlreadyExists.into());
+        let taken = match self.finished(id).try_exists() {
+            Ok(false) => return Ok(file),
+            Ok(true) => io::ErrorKind::AlreadyExists.into(),
+            Err(error) => error,
+        };
+        fs::remove_file(&unfinished)?;
+        Err(taken)
+    }
+
+    /// Fails with [`io::ErrorKind::StorageFull`] before the disk is full.
+    pub(super) fn ensure_room(&self) -> io::Result<()> {
+        let found = rustix::fs::statvfs(&self.path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        let reserve_bytes =
+            self.reserve.bytes.min(bytes(found.f_blocks) / self.reserve.part_of_disk);
+        if bytes(found.f_bavail) < reserve_bytes {
+            return Err(io::ErrorKind::StorageFull.into());
         }
-        Ok(file)
+        Ok(())
     }
 
     /// Gives a synced file its final name, durably.

@@ -24,6 +24,18 @@ use directory::Directory;
 use reader::FsBlobReader;
 use writer::FsBlobWriter;
 
+/// Below this, no more bytes are taken: what is left is for the rows that share the disk, without
+/// which nothing could be deleted.
+const RESERVE: Reserve = Reserve { bytes: 128 << 20, part_of_disk: 8 };
+
+/// Room that is left alone: so many bytes, but on a small disk at most this part of it, since the disk
+/// is there to be used.
+#[derive(Clone, Copy, Debug)]
+struct Reserve {
+    bytes: u64,
+    part_of_disk: u64,
+}
+
 /// A [`BlobStore`] in one directory of a local file system.
 #[derive(Clone, Debug)]
 pub struct FsBlobStore {
@@ -39,7 +51,12 @@ impl FsBlobStore {
     /// What the file system answers; [`io::ErrorKind::WouldBlock`] when another process, or this
     /// one, has the store open.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        Ok(Self { directory: Arc::new(Directory::open(directory)?) })
+        Self::open_reserving(directory, RESERVE)
+    }
+
+    /// The same, but refuses writes with [`BlobError::NoSpace`] below another reserve.
+    fn open_reserving(directory: &Path, reserve: Reserve) -> io::Result<Self> {
+        Ok(Self { directory: Arc::new(Directory::open(directory, reserve)?) })
     }
 }
 
@@ -125,6 +142,26 @@ mod tests {
         assert_eq!(second.unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(store);
         FsBlobStore::open(directory.path()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_runs_full_takes_no_more_and_keeps_nothing_unfinished() {
+        let directory = TempDir::new().unwrap();
+        let store = FsBlobStore::open(directory.path()).unwrap();
+        let mut writer = store.create(ID).await.unwrap();
+        writer.write(Bytes::from_static(b"body")).await.unwrap();
+        writer.finish().await.unwrap();
+        drop(store);
+        let full = FsBlobStore::open_reserving(
+            directory.path(),
+            Reserve { bytes: u64::MAX, part_of_disk: 1 },
+        )
+        .unwrap();
+        let refused = full.create(BlobId([0xCD; 16])).await.map(|_| ());
+        assert!(matches!(refused, Err(BlobError::NoSpace)), "{refused:?}");
+        assert_eq!(std::fs::read_dir(directory.path().join("tmp")).unwrap().count(), 0);
+        assert_eq!(full.open(ID).await.unwrap().read_at(0, 10).await.unwrap(), "body");
+        full.delete(ID).await.unwrap();
     }
 
     #[tokio::test]

@@ -41,7 +41,9 @@ impl FsBlobWriter {
     async fn flush(&mut self) -> Result<(), BlobError> {
         let (mut file, spare) = self.idle().await?;
         let full = std::mem::replace(&mut self.buffer, spare);
+        let directory = Arc::clone(&self.unfinished.directory);
         self.state = State::Writing(tokio::task::spawn_blocking(move || {
+            directory.ensure_room()?;
             file.write_all(&full)?;
             Ok((file, full))
         }));

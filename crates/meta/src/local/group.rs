@@ -101,6 +101,11 @@ impl Queue {
         Ok(receiver)
     }
 
+    /// Whether batches are taken.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(locked(&self.state).life, Life::Open)
+    }
+
     /// The next group, in the order of arrival; none once the queue is closed and empty, or failed.
     pub(super) fn take_group(&self, gather: Gather) -> Option<Vec<Batch>> {
         let mut state = locked(&self.state);

@@ -7,7 +7,7 @@
 //!                "last_commit" -> number of the last commit
 //! ```
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::ops::Bound;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -30,6 +30,13 @@ use crate::{
 /// Name of the index inside the store's directory.
 const FILE_NAME: &str = "meta.redb";
 
+/// Name of an index that is being made. redb refuses a file that it has not finished making, so
+/// the index gets its own name only after that.
+const UNFINISHED_NAME: &str = "meta.redb.new";
+
+/// Locked while the store is open: nobody else may make, remove or rename what is in the directory.
+const LOCK_NAME: &str = "lock";
+
 /// The newest format this version writes and reads.
 const FORMAT: u64 = 1;
 
@@ -37,6 +44,9 @@ const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
 const STORE: TableDefinition<'_, &str, u64> = TableDefinition::new("store");
 const FORMAT_KEY: &str = "format";
 const LAST_COMMIT_KEY: &str = "last_commit";
+
+/// Memory for pages of an index that is being made, which has next to none.
+const CACHE_BYTES_MAKING: usize = 1 << 20;
 
 /// Length of the version in front of a value.
 const VERSION_BYTES: usize = 8;
@@ -53,6 +63,7 @@ impl From<redb::Error> for MetaError {
 /// The ordered rows of a store.
 pub(super) struct Index {
     database: Database,
+    _lock: File,
 }
 
 impl Index {
@@ -62,15 +73,34 @@ impl Index {
         disk: Arc<Disk>,
         cache_bytes: usize,
     ) -> Result<Self, OpenError> {
-        let file = open_file(path)?;
-        let file = FileBackend::new(file).map_err(open_error)?;
-        let mut builder = Builder::new();
-        builder.set_cache_size(cache_bytes);
-        let backend = CountingBackend::new(file, disk);
-        let database = builder.create_with_backend(backend).map_err(open_error)?;
-        let index = Self { database };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let lock = lock(path)?;
+        let file = path.join(FILE_NAME);
+        if !file.try_exists()? {
+            Self::make(path, Arc::clone(&disk), lock.try_clone()?)?;
+        }
+        // A commit is not durable in a file that has no name, nor in a directory that has none. At
+        // every start: the one that made them may have been cut off before it came here.
+        File::open(path)?.sync_all()?;
+        if let Some(parent) = path.canonicalize()?.parent() {
+            File::open(parent)?.sync_all()?;
+        }
+        let index = Self { database: database(&file, disk, cache_bytes)?, _lock: lock };
         index.open_format()?;
         Ok(index)
+    }
+
+    /// Makes an empty index in one step: a crash leaves a whole one or none.
+    fn make(directory: &Path, disk: Arc<Disk>, lock: File) -> Result<(), OpenError> {
+        let unfinished = directory.join(UNFINISHED_NAME);
+        if unfinished.try_exists()? {
+            fs::remove_file(&unfinished)?;
+        }
+        let index =
+            Self { database: database(&unfinished, disk, CACHE_BYTES_MAKING)?, _lock: lock };
+        index.write_format().map_err(format_error)?;
+        drop(index);
+        Ok(fs::rename(&unfinished, directory.join(FILE_NAME))?)
     }
 
     /// The rows under `keys`, in their order, from one snapshot.
@@ -243,18 +273,25 @@ fn decode_version(stored: &[u8]) -> Result<Version, redb::Error> {
     }
 }
 
-/// The index file, made if it is missing together with its directory. The names are synced: a commit
-/// is not durable in a file that has no name.
-fn open_file(directory: &Path) -> io::Result<File> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+/// The database in the file at `path`, which is made if it is missing.
+fn database(path: &Path, disk: Arc<Disk>, cache_bytes: usize) -> Result<Database, OpenError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let file = options.open(directory.join(FILE_NAME))?;
-    File::open(directory)?.sync_all()?;
-    if let Some(parent) = directory.canonicalize()?.parent() {
-        File::open(parent)?.sync_all()?;
+    let file = FileBackend::new(options.open(path)?).map_err(open_error)?;
+    let mut builder = Builder::new();
+    builder.set_cache_size(cache_bytes);
+    builder.create_with_backend(CountingBackend::new(file, disk)).map_err(open_error)
+}
+
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let lock = options.open(directory.join(LOCK_NAME))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::AlreadyOpen),
+        Err(TryLockError::Error(error)) => Err(OpenError::Io(error)),
     }
-    Ok(file)
 }
 
 fn open_error(error: DatabaseError) -> OpenError {

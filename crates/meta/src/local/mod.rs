@@ -6,6 +6,7 @@
 //!             index.rs    rows in redb: reads, and the transaction that decides a group's checks
 //!             backend.rs  the file below redb: counts syncs, stops the engine when the disk fails
 //!             gate.rs     lets a test hold or fail a sync
+//!             space.rs    refuses commits before the disk is full
 //! ```
 //!
 //! Durability is the writer's last step, apart from deciding and from reading: a commit log can take
@@ -17,6 +18,7 @@ mod group;
 mod index;
 mod lock;
 mod options;
+mod space;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -37,6 +39,8 @@ pub use gate::SyncGate;
 use group::Queue;
 use index::Index;
 pub use options::{CommitObserver, LocalOptions, OpenError, Unobserved};
+use space::Room;
+pub use space::{DiskSpace, FreeSpace, Space};
 
 /// Longest scan that runs on the caller's thread; a longer one goes to the blocking pool.
 const INLINE_SCAN_ROWS_MAX: usize = 256;
@@ -49,6 +53,7 @@ const INLINE_SCAN_ROWS_MAX: usize = 256;
 pub struct LocalStore {
     queue: Arc<Queue>,
     disk: Arc<Disk>,
+    room: Room,
     /// None once closed.
     index: RwLock<Option<Arc<Index>>>,
     /// None once joined.
@@ -74,8 +79,15 @@ impl LocalStore {
             options.clock,
             options.observer,
         )?;
+        let room = Room { directory: path.to_owned(), space: options.space };
         let index = RwLock::new(Some(index));
-        Ok(Self { queue, disk, index, writer: Mutex::new(Some(writer)) })
+        Ok(Self { queue, disk, room, index, writer: Mutex::new(Some(writer)) })
+    }
+
+    /// Whether commits are taken: false from [`LocalStore::close`] on, and once the disk has failed.
+    /// A full disk or queue, which passes, does not count.
+    pub fn is_writable(&self) -> bool {
+        self.queue.is_open()
     }
 
     /// Commits what is queued, stops the writer thread and releases the directory. Blocks until then.
@@ -140,6 +152,7 @@ impl MetaStore for LocalStore {
     /// The batch is committed even if the caller stops waiting once it is queued.
     async fn commit(&self, batch: Batch) -> Result<Outcome, MetaError> {
         contract::check(&batch, &self.limits())?;
+        self.room.admit(&batch)?;
         let reply = self.queue.push(batch)?;
         reply.await.unwrap_or(Err(MetaError::Unknown))
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::SyncGate;
+use super::{DiskSpace, FreeSpace, SyncGate};
 use crate::Clock;
 
 /// Memory for pages of the index.
@@ -25,18 +25,22 @@ pub struct LocalOptions {
     /// Most batches that wait for the writer; one more is answered
     /// [`MetaError::Overloaded`](crate::MetaError::Overloaded).
     pub queue_batches_max: usize,
+    /// Tells how much room the disk has; commits are refused before there is none.
+    pub space: Arc<dyn FreeSpace>,
     /// Holds or fails syncs; for tests.
     pub gate: Option<Arc<SyncGate>>,
 }
 
 impl LocalOptions {
-    /// The defaults: 256 MiB of cache, 4,096 waiting batches, nobody observes, no gate.
+    /// The defaults: 256 MiB of cache, 4,096 waiting batches, nobody observes, the disk
+    /// itself is asked for its room, no gate.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
             observer: Arc::new(Unobserved),
             cache_bytes: CACHE_BYTES_DEFAULT,
             queue_batches_max: QUEUE_BATCHES_MAX_DEFAULT,
+            space: Arc::new(DiskSpace),
             gate: None,
         }
     }

@@ -4,15 +4,15 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::{CommitObserver, LocalOptions, LocalStore, OpenError, SyncGate};
+use super::{CommitObserver, FreeSpace, LocalOptions, LocalStore, OpenError, Space, SyncGate};
 use crate::clock::ManualClock;
 use crate::conformance::{self, CheckThenAct};
 use crate::{
@@ -164,6 +164,7 @@ async fn check_failed_disk(break_disk: Break) {
         committed(&*held.store, put(format!("{row:03}"), vec![b'v'; 8192])).await;
     }
     let before = all(&*held.store).await;
+    assert!(held.store.is_writable());
     held.gate.hold();
     let in_flight = held.submit(put("in flight", ""));
     held.sync_waits().await;
@@ -177,6 +178,7 @@ async fn check_failed_disk(break_disk: Break) {
     assert!(matches!(queued.await.unwrap(), Err(MetaError::Unavailable(_))));
     let later = held.store.commit(put("later", "")).await;
     assert!(matches!(later, Err(MetaError::Unavailable(_))), "{later:?}");
+    assert!(!held.store.is_writable());
     for _ in 0..3 {
         assert_eq!(all(&*held.store).await, before, "reads go on");
     }
@@ -226,6 +228,58 @@ async fn a_second_open_is_refused() {
     let _store = open(directory.path());
     let second = LocalStore::open(directory.path(), options()).map(|_| ());
     assert!(matches!(second, Err(OpenError::AlreadyOpen)), "{second:?}");
+}
+
+#[tokio::test]
+async fn a_first_start_that_was_cut_off_is_begun_again() {
+    let directory = TempDir::new().unwrap();
+    // What redb leaves when it is killed between making its file and finishing it.
+    let unfinished = directory.path().join("meta.redb.new");
+    std::fs::write(&unfinished, vec![0; 10_000]).unwrap();
+    let store = open(directory.path());
+    assert!(!unfinished.exists());
+    committed(&store, put("key", "")).await;
+    drop(store);
+    assert_eq!(all(&open(directory.path())).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_disk_that_runs_full_refuses_large_batches_first_and_takes_them_again() {
+    const MIB: u64 = 1 << 20;
+    struct Disk(Mutex<Space>);
+    impl FreeSpace for Disk {
+        fn space(&self, _directory: &Path) -> io::Result<Space> {
+            Ok(*self.0.lock().unwrap())
+        }
+    }
+    let empty = Space { free_bytes: 0, total_bytes: 0 };
+    let (disk, directory) = (Arc::new(Disk(Mutex::new(empty))), TempDir::new().unwrap());
+    let mut options = options();
+    options.space = disk.clone();
+    let store = LocalStore::open(directory.path(), options).unwrap();
+    for (total_mib, free_mib, takes_small, takes_large) in [
+        (100_000, 1024, true, true),
+        (100_000, 100, true, false),
+        (100_000, 10, false, false),
+        (100_000, 0, false, false),
+        (64, 60, true, true),
+        (64, 7, true, false),
+        (64, 3, false, false),
+        (100_000, 1024, true, true),
+    ] {
+        let (free_bytes, total_bytes) = (free_mib * MIB, total_mib * MIB);
+        *disk.0.lock().unwrap() = Space { free_bytes, total_bytes };
+        for (takes, value_bytes) in [(takes_small, 1 << 10), (takes_large, 60 << 10)] {
+            let answer = store.commit(put("key", vec![0; value_bytes])).await;
+            let is_right = if takes {
+                matches!(answer, Ok(Outcome::Committed(_)))
+            } else {
+                matches!(answer, Err(MetaError::Unavailable(_)))
+            };
+            assert!(is_right, "{free_bytes} bytes free, {value_bytes} bytes: {answer:?}");
+        }
+        assert!(store.is_writable());
+    }
 }
 
 #[tokio::test]

@@ -48,6 +48,11 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLarge", "the document is too large")
     }
 
+    pub(super) fn timeout() -> Self {
+        let message = "the document did not arrive in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", message)
+    }
+
     /// What the caller sees and the log counts.
     pub(super) fn answer(self, operation: &'static str) -> Answer {
         let code = self.code;

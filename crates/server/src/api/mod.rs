@@ -9,6 +9,7 @@ mod keys;
 mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
@@ -33,6 +34,8 @@ const SERVICES: &[&str] = &["s3"];
 pub(crate) struct Api {
     store: Arc<Store>,
     authenticator: Arc<Authenticator>,
+    /// Time for a request's document to arrive: anybody may send one, and it holds a place.
+    body_timeout: Duration,
 }
 
 /// An answer and what to log and count it as.
@@ -53,8 +56,12 @@ enum Operation {
 }
 
 impl Api {
-    pub(crate) fn new(store: Arc<Store>, authenticator: Arc<Authenticator>) -> Self {
-        Self { store, authenticator }
+    pub(crate) fn new(
+        store: Arc<Store>,
+        authenticator: Arc<Authenticator>,
+        body_timeout: Duration,
+    ) -> Self {
+        Self { store, authenticator, body_timeout }
     }
 
     /// Answers a request whose path begins with [`PREFIX`].
@@ -85,7 +92,8 @@ impl Api {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let body = read(body).await?;
+        let reading = tokio::time::timeout(self.body_timeout, read(body));
+        let body = reading.await.map_err(|_elapsed| ApiError::timeout())??;
         let actor = self.authenticate(parts, &body).await?;
         match operation {
             Operation::ListUsers => users::list(&self.store, &actor).await,

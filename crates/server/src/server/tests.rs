@@ -3,6 +3,15 @@
 
 use std::path::Path;
 
+use async_trait::async_trait;
+use tidelock_auth::identity::{AccessKeyId, SecretAccessKey};
+use tidelock_auth::sigv4::{RequestHead, Signer, payload_hash};
+use tidelock_blob::memory::MemoryBlobStore;
+use tidelock_meta::memory::MemoryStore;
+use tidelock_meta::{
+    Batch, Direction, Key, KeyRange, Limits, MetaError, MetaStore, Outcome, ReadLevel, Versioned,
+};
+use tidelock_store::Keyring;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -31,7 +40,27 @@ fn config(data: &Path, more: impl FnOnce(&mut ServeArgs)) -> Config {
 }
 
 async fn start(config: Config) -> Running {
-    let server = Server::bind(config).await.unwrap();
+    run(Server::bind(config).await.unwrap())
+}
+
+/// The same over an engine of the test's choice.
+async fn start_over(
+    config: Config,
+    meta: impl MetaStore + 'static,
+    is_writable: impl Fn() -> bool + Send + Sync + 'static,
+) -> Running {
+    let around = Surroundings::of_machine();
+    let engines = Engines {
+        meta: Arc::new(meta),
+        blobs: Arc::new(MemoryBlobStore::new()),
+        keyring: Keyring::parse(&Keyring::generate("1", &*around.entropy)).unwrap(),
+        is_writable: Box::new(is_writable),
+        close: Box::new(|| {}),
+    };
+    run(Server::bind_over(config, around, engines).await.unwrap())
+}
+
+fn run(server: Server) -> Running {
     let address = server.local_addr();
     let (stop, stopped) = oneshot::channel();
     let shutdown = async { drop(stopped.await) };
@@ -46,14 +75,40 @@ impl Running {
 
     /// Status and body of one request on a connection of its own.
     async fn ask(&self, head: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
         let request = format!("{head}\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut stream = self.send(request.as_bytes()).await;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
         (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
     }
+
+    /// A connection that has sent `bytes`.
+    async fn send(&self, bytes: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        stream
+    }
+
+    /// Waits until another request than the one that looks is in work. Takes no place itself.
+    async fn until_busy(&self) {
+        let busy = "tidelock_requests_in_flight 2";
+        let asking = async { while !self.ask("GET /_/metrics HTTP/1.1").await.1.contains(busy) {} };
+        tokio::time::timeout(SOON, asking).await.unwrap();
+    }
+
+    /// Asks until the answer is `status`.
+    async fn until(&self, head: &str, status: u16) {
+        let asking = async { while self.ask(head).await.0 != status {} };
+        tokio::time::timeout(SOON, asking).await.unwrap();
+    }
+}
+
+/// Waits until the server ends a connection; what it says until then is of no interest.
+async fn must_be_ended(mut stream: TcpStream, what: &str) {
+    let mut said = Vec::new();
+    let ended = tokio::time::timeout(SOON, stream.read_to_end(&mut said)).await;
+    assert!(ended.is_ok(), "{what} is still connected");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,4 +181,203 @@ async fn bootstrap_twice_is_bootstrap_once() {
     assert!(made.iter().all(|pair| *pair == made[0]));
     let server = Server::bind(config(data.path(), |_| {})).await.unwrap();
     server.bootstrap("Not A Bucket").await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_takes_no_writes_is_not_ready_but_answers() {
+    let data = tempfile::tempdir().unwrap();
+    let writable = Arc::new(AtomicBool::new(true));
+    let told = writable.clone();
+    let is_writable = move || told.load(Ordering::SeqCst);
+    let server = start_over(config(data.path(), |_| {}), MemoryStore::new(), is_writable).await;
+    for (is_writable, ready) in [(true, 200), (false, 503), (true, 200)] {
+        writable.store(is_writable, Ordering::SeqCst);
+        assert_eq!(server.ask("GET /_/health/ready HTTP/1.1").await.0, ready);
+        assert_eq!(server.ask("GET /_/health/live HTTP/1.1").await.0, 200);
+        assert_eq!(server.ask("GET /bucket/key HTTP/1.1").await.0, 403);
+    }
+    server.stop().await;
+}
+
+/// A request without the document it announces.
+const UNFINISHED: &[u8] =
+    b"POST /_/api/v1/users HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_over_the_limit_are_told_to_slow_down_and_probes_are_not() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(config(data.path(), |args| args.requests_max = Some(1))).await;
+    let held = server.send(UNFINISHED).await;
+    server.until_busy().await;
+    let rows: &[(&str, u16, &str)] = &[
+        ("GET /bucket/key HTTP/1.1", 503, "<Code>SlowDown</Code>"),
+        ("GET /_/api/v1/users HTTP/1.1", 503, "<Code>SlowDown</Code>"),
+        ("GET /_/health/live HTTP/1.1", 200, "live"),
+        ("GET /_/health/ready HTTP/1.1", 200, "ready"),
+        ("GET /_/metrics HTTP/1.1", 200, "code=\"SlowDown\""),
+    ];
+    for (head, status, part) in rows {
+        let (found, body) = server.ask(head).await;
+        assert_eq!(found, *status, "{head}: {body}");
+        assert!(body.contains(part), "{head}: {body}");
+    }
+    drop(held);
+    server.until("GET /bucket/key HTTP/1.1", 403).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_does_not_come_gives_its_place_back() {
+    let data = tempfile::tempdir().unwrap();
+    let limits = |args: &mut ServeArgs| {
+        (args.requests_max, args.body_timeout_s) = (Some(1), Some(1));
+    };
+    let server = start(config(data.path(), limits)).await;
+    let mut held = server.send(UNFINISHED).await;
+    let mut first = [0; 12];
+    tokio::time::timeout(SOON, held.read_exact(&mut first)).await.unwrap().unwrap();
+    assert_eq!(&first, b"HTTP/1.1 408");
+    server.until("GET /bucket/key HTTP/1.1", 403).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_say_nothing_are_cut_off() {
+    let data = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (data.path().join("cert.pem"), data.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let plain = data.path().join("plain");
+    let plain = start(config(&plain, |args| {
+        // A farewell that HTTP/2 wants acknowledged takes the other one.
+        (args.header_timeout_s, args.body_timeout_s) = (Some(1), Some(1));
+    }))
+    .await;
+    let tls = data.path().join("tls");
+    let tls = start(config(&tls, |args| {
+        args.header_timeout_s = Some(1);
+        (args.tls_cert, args.tls_key) = (Some(cert), Some(key));
+    }))
+    .await;
+    let rows: &[(&str, &Running, &[u8])] = &[
+        ("a silent client", &plain, b""),
+        ("half a head", &plain, b"GET / HTTP/1.1\r\nhost:"),
+        ("an idle client", &plain, b"GET /_/health/live HTTP/1.1\r\nhost: x\r\n\r\n"),
+        ("half a preface", &plain, &PREFACE[..10]),
+        ("an idle HTTP/2 client", &plain, &PREFACE),
+        ("a silent TLS client", &tls, b""),
+        ("half a handshake", &tls, b"\x16\x03\x01\x02\x00\x01"),
+    ];
+    let clients = rows.iter().map(async |(what, server, bytes)| {
+        must_be_ended(server.send(bytes).await, what).await;
+    });
+    futures_util::future::join_all(clients).await;
+    plain.stop().await;
+    tls.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_over_the_limit_waits_for_one_to_end() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(config(data.path(), |args| args.connections_max = Some(1))).await;
+    let mut first = server.send(b"GET /_/health/live HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let mut answer = [0; 12];
+    first.read_exact(&mut answer).await.unwrap();
+    let second = server.ask("GET /_/health/live HTTP/1.1");
+    let mut second = Box::pin(second);
+    let early = tokio::time::timeout(Duration::from_millis(200), second.as_mut()).await;
+    assert!(early.is_err(), "two connections where one is allowed");
+    drop(first);
+    assert_eq!(tokio::time::timeout(SOON, second.as_mut()).await.unwrap().0, 200);
+    drop(second);
+    server.stop().await;
+}
+
+/// How HTTP/2 begins (RFC 9113, section 3.4), with a client that lets no answer in: SETTINGS with
+/// `SETTINGS_INITIAL_WINDOW_SIZE` 0.
+const PREFACE: [u8; 39] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
+    \x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x04\x00\x00\x00\x00";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http2_client_that_takes_no_answer_loses_its_place() {
+    let data = tempfile::tempdir().unwrap();
+    let limits = |args: &mut ServeArgs| {
+        (args.requests_max, args.body_timeout_s) = (Some(1), Some(1));
+    };
+    let server = start(config(data.path(), limits)).await;
+    // HEADERS, END_STREAM and END_HEADERS: GET, http, "/bucket/key" and an authority (RFC 7541).
+    let block = b"\x82\x86\x04\x0b/bucket/key\x01\x01x";
+    let head = [0, 0, block.len() as u8, 1, 5, 0, 0, 0, 1];
+    let client = server.send(&[&PREFACE[..], &head, block].concat()).await;
+    server.until_busy().await;
+    assert_eq!(server.ask("GET /bucket/key HTTP/1.1").await.0, 503);
+    must_be_ended(client, "a client that takes nothing").await;
+    server.until("GET /bucket/key HTTP/1.1", 403).await;
+    server.stop().await;
+}
+
+/// An engine whose reads panic.
+struct Panics(MemoryStore);
+
+#[async_trait]
+impl MetaStore for Panics {
+    fn limits(&self) -> Limits {
+        self.0.limits()
+    }
+
+    async fn get(
+        &self,
+        _keys: &[Key],
+        _level: ReadLevel,
+    ) -> Result<Vec<Option<Versioned>>, MetaError> {
+        panic!("on purpose");
+    }
+
+    async fn scan(
+        &self,
+        range: KeyRange,
+        limit: usize,
+        direction: Direction,
+        level: ReadLevel,
+    ) -> Result<Vec<(Key, Versioned)>, MetaError> {
+        self.0.scan(range, limit, direction, level).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Outcome, MetaError> {
+        self.0.commit(batch).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_costs_one_request() {
+    let data = tempfile::tempdir().unwrap();
+    let limits = |args: &mut ServeArgs| args.requests_max = Some(1);
+    let server = start_over(config(data.path(), limits), Panics(MemoryStore::new()), || true).await;
+    let id = AccessKeyId::parse("AKIAIOSFODNN7EXAMPLE").unwrap();
+    let secret = SecretAccessKey::new("secret");
+    let signer = Signer {
+        access_key_id: &id,
+        secret: &secret,
+        session_token: None,
+        region: "us-east-1",
+        service: "s3",
+    };
+    let headers: &[(&str, &[u8])] = &[("host", b"localhost")];
+    for path in ["/bucket/key", "/_/api/v1/users", "/bucket/key"] {
+        let head = RequestHead { method: "GET", path, query: "", authority: None, headers };
+        let now = SystemClock::new().now();
+        let now = jiff::Timestamp::from_millisecond(now).unwrap();
+        let signed = signer.sign(&head, &payload_hash(b""), now);
+        let lines: String =
+            signed.headers.iter().map(|(name, value)| format!("\r\n{name}: {value}")).collect();
+        let (status, body) = server.ask(&format!("GET {path} HTTP/1.1{lines}")).await;
+        assert_eq!(status, 500, "{body}");
+        assert!(body.contains("<Code>InternalError</Code>"), "{body}");
+    }
+    assert_eq!(server.ask("GET /bucket/key HTTP/1.1").await.0, 403);
+    let (_, page) = server.ask("GET /_/metrics HTTP/1.1").await;
+    assert!(page.contains("code=\"InternalError\"} 3"), "{page}");
+    assert!(page.contains("tidelock_requests_in_flight 1"), "{page}");
+    server.stop().await;
 }
