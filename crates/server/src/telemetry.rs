@@ -5,6 +5,7 @@
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::LogFormat;
 
@@ -13,8 +14,7 @@ use crate::args::LogFormat;
 /// # Errors
 /// The filter is malformed, or the process has a subscriber already.
 pub(crate) fn install(format: LogFormat, level: &str) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(level)
-        .map_err(|error| TelemetryError::Filter { reason: error.to_string() })?;
+    let filter = filter(level)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let installed = match format {
         LogFormat::Text => {
@@ -24,6 +24,15 @@ pub(crate) fn install(format: LogFormat, level: &str) -> Result<(), TelemetryErr
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
     };
     installed.map_err(|error| TelemetryError::Installed { reason: error.to_string() })
+}
+
+/// A word without `=` would pass for the name of a module whose every line is wanted.
+fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
+    let refused = |reason: String| TelemetryError::Filter { reason };
+    if level.parse::<LevelFilter>().is_err() && !level.contains('=') {
+        return Err(refused(format!("'{level}' is none of off, error, warn, info, debug, trace")));
+    }
+    EnvFilter::try_new(level).map_err(|error| refused(error.to_string()))
 }
 
 /// Why there are no logs.
@@ -46,4 +55,22 @@ pub enum TelemetryError {
 /// <https://no-color.org>: set to anything but the empty string means no colour.
 fn no_color_is_unset() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels() {
+        for (level, is_legal) in [
+            ("info", true),
+            ("OFF", true),
+            ("tidelock_s3=debug,info", true),
+            ("loud", false),
+            ("info=loud", false),
+        ] {
+            assert_eq!(filter(level).is_ok(), is_legal, "{level}");
+        }
+    }
 }

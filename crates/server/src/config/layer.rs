@@ -27,24 +27,26 @@ pub(super) fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<ServeArgs
 }
 
 /// The settings of a TOML document: a flat table with the names of the flags, `_` for `-`.
-pub(super) fn from_toml(text: &str) -> Result<ServeArgs, ConfigError> {
-    let table: toml::Table =
-        text.parse().map_err(|error: toml::de::Error| file(error.to_string()))?;
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn from_toml(text: &str) -> Result<ServeArgs, String> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
     let known = flag_names();
     let mut flags = Vec::new();
     for (key, value) in &table {
         let flag = key.replace('_', "-");
         if !known.contains(&flag) || flag == "config" {
-            return Err(file(format!("unknown key '{key}'")));
+            return Err(format!("unknown key '{key}'"));
         }
         for value in scalars(key, value)? {
             flags.push(format!("--{flag}={value}"));
         }
     }
-    parse(&flags).map_err(file)
+    parse(&flags)
 }
 
-fn scalars(key: &str, value: &toml::Value) -> Result<Vec<String>, ConfigError> {
+fn scalars(key: &str, value: &toml::Value) -> Result<Vec<String>, String> {
     match value {
         toml::Value::String(text) => Ok(vec![text.clone()]),
         toml::Value::Integer(number) => Ok(vec![number.to_string()]),
@@ -53,16 +55,12 @@ fn scalars(key: &str, value: &toml::Value) -> Result<Vec<String>, ConfigError> {
             .iter()
             .map(|value| value.as_str().map(str::to_owned))
             .collect::<Option<_>>()
-            .ok_or_else(|| file("'domain' takes an array of strings".to_owned())),
+            .ok_or_else(|| "'domain' takes an array of strings".to_owned()),
         toml::Value::Float(_)
         | toml::Value::Datetime(_)
         | toml::Value::Array(_)
-        | toml::Value::Table(_) => Err(file(format!("'{key}' takes one plain value"))),
+        | toml::Value::Table(_) => Err(format!("'{key}' takes one plain value")),
     }
-}
-
-fn file(reason: String) -> ConfigError {
-    ConfigError::File { reason }
 }
 
 fn command() -> clap::Command {

@@ -109,8 +109,10 @@ pub enum ConfigError {
         reason: String,
     },
     /// The TOML file is malformed or has an unknown key.
-    #[error("configuration file: {reason}")]
+    #[error("configuration file {}: {reason}", path.display())]
     File {
+        /// Where it is.
+        path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
@@ -176,7 +178,8 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let above_file = args.or(layer::from_env(env)?);
         let file = match &above_file.config {
-            Some(path) => layer::from_toml(&read_text(path)?)?,
+            Some(path) => layer::from_toml(&read_text(path)?)
+                .map_err(|reason| ConfigError::File { path: path.clone(), reason })?,
             None => ServeArgs::default(),
         };
         Self::from_args(above_file.or(file))

@@ -19,7 +19,7 @@ fn resolve(given: &Given<'_>) -> Result<Config, ConfigError> {
     let command = ServeArgs::augment_args(clap::Command::new("serve").no_binary_name(true));
     let matches = command.try_get_matches_from(given.flags).unwrap();
     let mut args = ServeArgs::from_arg_matches(&matches).unwrap();
-    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
     file.write_all(given.file.as_bytes()).unwrap();
     args.config = Some(file.path().to_owned());
     Config::resolve(args, &|name| {
@@ -110,6 +110,7 @@ fn nonsense_is_refused_with_what_to_do() {
         (Given { file: "nope = 1", ..Given::default() }, "unknown key 'nope'"),
         (Given { file: "config = \"x\"", ..Given::default() }, "unknown key 'config'"),
         (Given { file: "listen = [1]", ..Given::default() }, "one plain value"),
+        (Given { file: "nonsense = 1", ..Given::default() }, ".toml: unknown key 'nonsense'"),
         (Given { flags: &["--root-access-key", "root"], ..Given::default() }, "root-secret-key"),
         (
             Given {
@@ -134,7 +135,7 @@ fn nonsense_is_refused_with_what_to_do() {
 
 #[test]
 fn a_secret_comes_from_its_file_without_the_line_end_and_is_never_printed() {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
     file.write_all(b"correct horse battery\n").unwrap();
     let path = file.path().to_str().unwrap();
     let env = [("TIDELOCK_ROOT_ACCESS_KEY", "root"), ("TIDELOCK_ROOT_SECRET_KEY_FILE", path)];
