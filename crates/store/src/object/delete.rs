@@ -2,9 +2,9 @@
 
 use tidelock_meta::record::bucket::Versioning;
 use tidelock_meta::record::version::{self, ObjectVersion, VersionKind};
-use tidelock_meta::{Batch, Key, OpId, Versioned};
+use tidelock_meta::{Batch, Key, OpId};
 
-use super::install::{OpenHead, Target, writes_null};
+use super::install::{Noncurrent, OpenHead, Target, noncurrent, writes_null};
 use super::put::op_id;
 use crate::Store;
 use crate::bucket::OpenBucket;
@@ -150,15 +150,14 @@ impl Store {
         selector: VersionSelector,
         view: &View,
     ) -> Result<Plan<DeletedObject>, DeleteObjectError> {
-        let sequence = match selector {
-            VersionSelector::Null => head.row.null_sequence,
-            VersionSelector::Id(id) => Some(id.sequence),
+        let (key, old) = match noncurrent((bucket, target.key), &head, selector, view)? {
+            Noncurrent::Needs(row) => return Ok(Plan::Read(vec![row])),
+            Noncurrent::Absent => {
+                let absent = DeletedObject { version: None, is_delete_marker: false };
+                return Ok(Plan::Answer(absent));
+            }
+            Noncurrent::Found(row, version) => (row, version),
         };
-        let absent = DeletedObject { version: None, is_delete_marker: false };
-        let Some(sequence) = sequence else { return Ok(Plan::Answer(absent)) };
-        let key = version::key(bucket.row.id, target.key.as_str(), sequence);
-        let Some(seen) = view.read(&key) else { return Ok(Plan::Read(vec![key])) };
-        let Some(old) = decode_matching(seen, selector)? else { return Ok(Plan::Answer(absent)) };
         let mut batch = Batch::new(OpId(self.random()));
         // The deleted row is the first write: it alone tells whether a lost commit landed, since the
         // head is rewritten only to be the lock it is.
@@ -174,15 +173,6 @@ impl Store {
         bucket.guard(&mut batch);
         Ok(Plan::Commit(batch, deleted_version(&old)))
     }
-}
-
-fn decode_matching(
-    seen: Option<&Versioned>,
-    selector: VersionSelector,
-) -> Result<Option<ObjectVersion>, StorageError> {
-    let Some(seen) = seen else { return Ok(None) };
-    let version = ObjectVersion::decode(&seen.value)?;
-    Ok(selector.matches(&version).then_some(version))
 }
 
 fn deleted_version(version: &ObjectVersion) -> DeletedObject {

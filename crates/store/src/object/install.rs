@@ -11,6 +11,7 @@ use crate::bucket::OpenBucket;
 use crate::commit::View;
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
+use crate::version::VersionSelector;
 
 /// Who does something to which key.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +129,37 @@ impl Store {
         place.extend_from_slice(key.as_str().as_bytes());
         place
     }
+}
+
+/// Where a plan stands in its look for a noncurrent version.
+pub(crate) enum Noncurrent {
+    /// This row must be read first.
+    Needs(Key),
+    /// There is no such version.
+    Absent,
+    /// The row's key, and the version in it.
+    Found(Key, ObjectVersion),
+}
+
+/// The noncurrent version that `selector` names, from what a plan has seen.
+pub(crate) fn noncurrent(
+    place: (&OpenBucket, &ObjectKey),
+    head: &OpenHead,
+    selector: VersionSelector,
+    view: &View,
+) -> Result<Noncurrent, DecodeError> {
+    let (bucket, key) = place;
+    let sequence = match selector {
+        VersionSelector::Null => head.row.null_sequence,
+        VersionSelector::Id(id) => Some(id.sequence),
+    };
+    let Some(sequence) = sequence else { return Ok(Noncurrent::Absent) };
+    let row = version::key(bucket.row.id, key.as_str(), sequence);
+    let Some(seen) = view.read(&row) else { return Ok(Noncurrent::Needs(row)) };
+    let Some(seen) = seen else { return Ok(Noncurrent::Absent) };
+    let version = ObjectVersion::decode(&seen.value)?;
+    let is_named = selector.matches(&version);
+    Ok(if is_named { Noncurrent::Found(row, version) } else { Noncurrent::Absent })
 }
 
 /// Whether a write to a bucket makes the `null` version.

@@ -1,14 +1,14 @@
 //! Object tags: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html>.
 
-use tidelock_meta::record::version::{self, ObjectVersion, VersionKind};
+use tidelock_meta::record::version::{ObjectVersion, VersionKind};
 use tidelock_meta::{Batch, OpId};
 
 use super::ObjectInfo;
-use super::install::{OpenHead, Target};
+use super::install::{Noncurrent, OpenHead, Target, noncurrent};
 use crate::Store;
 use crate::bucket::OpenBucket;
-use crate::commit::{Plan, View};
-use crate::error::{GetObjectError, StorageError};
+use crate::commit::Plan;
+use crate::error::GetObjectError;
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
 use crate::version::{DisplayVersion, VersionSelector};
@@ -41,13 +41,12 @@ impl Store {
                 }
                 (None, None) => Err(GetObjectError::NoSuchKey { delete_marker: None }),
                 (_, Some(selector)) => {
-                    let old = find_noncurrent(target, &bucket, &head, selector, view)?;
-                    let old = match old {
-                        Ok(old) => old,
-                        Err(needed) => return Ok(needed),
+                    let (row, old) = match noncurrent((&bucket, key), &head, selector, view)? {
+                        Noncurrent::Needs(row) => return Ok(Plan::Read(vec![row])),
+                        Noncurrent::Absent => return Err(GetObjectError::NoSuchVersion),
+                        Noncurrent::Found(row, version) => (row, version),
                     };
                     let (tagged, info) = tag(&old, tags, &bucket)?;
-                    let row = version::key(bucket.row.id, key.as_str(), old.id.sequence);
                     batch.put(row, tagged.encode());
                     batch.expect(head.key.clone(), head.seen.as_ref());
                     batch.put(head.key.clone(), head.row.encode());
@@ -78,27 +77,6 @@ impl Store {
         bucket.guard(&mut batch);
         Ok(Plan::Commit(batch, info))
     }
-}
-
-type Needed = Plan<ObjectInfo>;
-
-fn find_noncurrent(
-    target: Target<'_>,
-    bucket: &OpenBucket,
-    head: &OpenHead,
-    selector: VersionSelector,
-    view: &View,
-) -> Result<Result<ObjectVersion, Needed>, GetObjectError> {
-    let sequence = match selector {
-        VersionSelector::Null => head.row.null_sequence,
-        VersionSelector::Id(id) => Some(id.sequence),
-    };
-    let sequence = sequence.ok_or(GetObjectError::NoSuchVersion)?;
-    let row = version::key(bucket.row.id, target.key.as_str(), sequence);
-    let Some(seen) = view.read(&row) else { return Ok(Err(Plan::Read(vec![row]))) };
-    let seen = seen.ok_or(GetObjectError::NoSuchVersion)?;
-    let version = ObjectVersion::decode(&seen.value).map_err(StorageError::from)?;
-    if selector.matches(&version) { Ok(Ok(version)) } else { Err(GetObjectError::NoSuchVersion) }
 }
 
 fn tag(
