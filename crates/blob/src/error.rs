@@ -14,8 +14,11 @@ pub enum BlobError {
     /// The disk, or the quota on it, is full: refuse writes until there is room.
     #[error("there is no space left for blobs")]
     NoSpace,
-    /// The disk or the system failed.
-    #[error("the disk failed: {0}")]
+    /// Busy: the same may succeed a moment later.
+    #[error("the blob store is overloaded: {0}")]
+    Overloaded(String),
+    /// The disk, the system or the service behind the store failed, or did not answer.
+    #[error("the blob store failed: {0}")]
     Io(#[source] io::Error),
 }
 

@@ -9,6 +9,7 @@ mod error;
 pub mod fs;
 mod id;
 pub mod memory;
+pub mod object_store;
 
 pub use error::BlobError;
 pub use id::{BlobId, ParseBlobIdError};
@@ -22,10 +23,13 @@ use bytes::Bytes;
 ///
 /// 1. A blob exists from the moment its [`BlobWriter::finish`] answers; before that no `open` finds
 ///    it and no `list` names it. Then it is whole and durable: no crash and no power loss takes it.
-/// 2. A blob never changes. An id that exists, or is being written, is refused.
+/// 2. A blob never changes. An id that exists, or is being written by this process, is refused; that
+///    two processes never write one id is for the caller, whose ids are random.
 /// 3. What is not finished leaves nothing behind: not an aborted writer, not a dropped one, and not
-///    one that a crash interrupted, once the store is opened again.
-/// 4. A reader that is open goes on reading after the blob is deleted, where the system allows it.
+///    one that a crash interrupted, once the store is opened again or, where many processes share a
+///    store, once [`BlobStore::delete`] was asked for its id.
+/// 4. A reader that is open goes on reading after the blob is deleted, where the system allows it;
+///    elsewhere it answers an error, never other bytes.
 ///
 /// The public suite in [`conformance`] holds every store to this.
 #[async_trait]
@@ -35,22 +39,23 @@ pub trait BlobStore: Send + Sync {
     /// # Errors
     ///
     /// [`BlobError::AlreadyExists`] when the id exists or is being written; [`BlobError::NoSpace`];
-    /// [`BlobError::Io`].
+    /// [`BlobError::Overloaded`]; [`BlobError::Io`].
     async fn create(&self, id: BlobId) -> Result<Box<dyn BlobWriter>, BlobError>;
 
     /// Opens a blob for reading.
     ///
     /// # Errors
     ///
-    /// [`BlobError::NotFound`]; [`BlobError::Io`].
+    /// [`BlobError::NotFound`]; [`BlobError::Overloaded`]; [`BlobError::Io`].
     async fn open(&self, id: BlobId) -> Result<Box<dyn BlobReader>, BlobError>;
 
     /// Deletes a blob; fine when there is none. Not durable by itself: a crash may bring the blob
-    /// back, and the sweeper then finds an orphan.
+    /// back, and the sweeper then finds an orphan. Where many processes share a store, also removes what
+    /// a writer that crashed has left under the id.
     ///
     /// # Errors
     ///
-    /// [`BlobError::Io`].
+    /// [`BlobError::Overloaded`]; [`BlobError::Io`].
     async fn delete(&self, id: BlobId) -> Result<(), BlobError>;
 
     /// The first `limit` ids after `after`, ascending; fewer only at the end. Blobs that come or go
@@ -58,7 +63,7 @@ pub trait BlobStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`BlobError::Io`].
+    /// [`BlobError::Overloaded`]; [`BlobError::Io`].
     async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<BlobId>, BlobError>;
 }
 
@@ -69,15 +74,16 @@ pub trait BlobWriter: Send {
     ///
     /// # Errors
     ///
-    /// [`BlobError::NoSpace`]; [`BlobError::Io`]. May be about bytes of an earlier call.
+    /// [`BlobError::NoSpace`]; [`BlobError::Overloaded`]; [`BlobError::Io`]. May be about bytes of an
+    /// earlier call.
     async fn write(&mut self, bytes: Bytes) -> Result<(), BlobError>;
 
     /// Makes the blob exist, whole and durable, and answers its length in bytes.
     ///
     /// # Errors
     ///
-    /// [`BlobError::NoSpace`]; [`BlobError::Io`]. There is no blob then; at most, when the disk
-    /// failed in the last step, an orphan.
+    /// [`BlobError::NoSpace`]; [`BlobError::Overloaded`]; [`BlobError::Io`]. There is no blob then; at
+    /// most, when the disk failed or an answer was lost in the last step, an orphan.
     async fn finish(self: Box<Self>) -> Result<u64, BlobError>;
 
     /// Forgets the blob.
@@ -99,6 +105,7 @@ pub trait BlobReader: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`BlobError::Io`], also when the blob has become shorter than it was.
+    /// [`BlobError::Io`], also when the blob has become shorter than it was; [`BlobError::NotFound`] when
+    /// it was deleted after it was opened, and the store cannot read on; [`BlobError::Overloaded`].
     async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, BlobError>;
 }

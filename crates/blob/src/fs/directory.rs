@@ -15,21 +15,33 @@ const FAN_OUT: std::ops::RangeInclusive<u8> = 0..=u8::MAX;
 const LOCK_NAME: &str = "lock";
 const UNFINISHED_NAME: &str = "tmp";
 
+/// Who else may have the directory open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// Nobody: what is unfinished when it opens was left by a crash.
+    Exclusive,
+    /// Any number of processes, on this machine or another: what is unfinished may be theirs.
+    Shared,
+}
+
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
     reserve: Reserve,
-    /// Locked until dropped: two stores in one directory would remove each other's unfinished files.
+    sharing: Sharing,
+    /// Locked until dropped: an exclusive store would remove the unfinished files of every other.
     _lock: File,
 }
 
 impl Directory {
-    pub(super) fn open(path: &Path, reserve: Reserve) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, reserve: Reserve, sharing: Sharing) -> io::Result<Self> {
         make(path)?;
-        let lock = lock(&path.join(LOCK_NAME))?;
-        let directory = Self { path: path.to_owned(), reserve, _lock: lock };
+        let lock = lock(&path.join(LOCK_NAME), sharing)?;
+        let directory = Self { path: path.to_owned(), reserve, sharing, _lock: lock };
         make(&directory.path.join(UNFINISHED_NAME))?;
-        directory.remove_unfinished()?;
+        if sharing == Sharing::Exclusive {
+            directory.remove_unfinished()?;
+        }
         // All at once, so that finishing a blob never makes a directory whose name is not synced.
         for first in FAN_OUT {
             make(&directory.fan_out(first))?;
@@ -83,6 +95,10 @@ impl Directory {
     }
 
     pub(super) fn delete(&self, id: BlobId) -> io::Result<()> {
+        // In this order: a writer that finishes in between gets its name, and loses it below.
+        if self.sharing == Sharing::Shared {
+            remove_if_present(&self.unfinished(id))?;
+        }
         remove_if_present(&self.finished(id))
     }
 
@@ -137,15 +153,22 @@ fn make(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-fn lock(path: &Path) -> io::Result<File> {
+fn lock(path: &Path, sharing: Sharing) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    let lock = options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    match lock.try_lock() {
+    let lock =
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let locked = match sharing {
+        Sharing::Exclusive => lock.try_lock(),
+        Sharing::Shared => lock.try_lock_shared(),
+    };
+    match locked {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => {
             let what = "the blob directory is already open, in this or another process";
             Err(io::Error::new(io::ErrorKind::WouldBlock, what))
         }
+        // Not every network file system has locks; a store that removes nothing can do without.
+        Err(TryLockError::Error(_)) if sharing == Sharing::Shared => Ok(lock),
         Err(TryLockError::Error(error)) => Err(error),
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! <directory>/lock                                    held while the store is open
-//! <directory>/tmp/<32 hex digits>                     being written; removed when the store opens
+//! <directory>/tmp/<32 hex digits>                     being written; see below
 //! <directory>/00 .. ff/<the other 30 hex digits>      finished: whole, synced, never written again
 //! ```
 //!
 //! A blob gets its final name by a rename after its bytes are synced, and the directory is synced
 //! after that: what has a final name is whole. All file work happens on tokio's blocking pool.
+//!
+//! What a crash left unfinished is removed when the directory is opened by the one process that owns
+//! it; in a directory that many processes share, when the blob of its id is deleted.
 
 mod directory;
 mod reader;
@@ -20,7 +23,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter};
-use directory::Directory;
+use directory::{Directory, Sharing};
 use reader::FsBlobReader;
 use writer::FsBlobWriter;
 
@@ -54,9 +57,22 @@ impl FsBlobStore {
         Self::open_reserving(directory, RESERVE)
     }
 
+    /// Opens the store in a directory that any number of processes share, on one machine or on a
+    /// network file system whose rename and exclusive create are atomic (NFS, CephFS). They run under one
+    /// user, as the files are theirs alone. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// What the file system answers; [`io::ErrorKind::WouldBlock`] when a process has it for itself.
+    pub fn open_shared(directory: &Path) -> io::Result<Self> {
+        let directory = Directory::open(directory, RESERVE, Sharing::Shared)?;
+        Ok(Self { directory: Arc::new(directory) })
+    }
+
     /// The same, but refuses writes with [`BlobError::NoSpace`] below another reserve.
     fn open_reserving(directory: &Path, reserve: Reserve) -> io::Result<Self> {
-        Ok(Self { directory: Arc::new(Directory::open(directory, reserve)?) })
+        let directory = Directory::open(directory, reserve, Sharing::Exclusive)?;
+        Ok(Self { directory: Arc::new(directory) })
     }
 }
 
@@ -112,6 +128,49 @@ mod tests {
         conformance::run(&FsBlobStore::open(directory.path()).unwrap()).await.unwrap();
         let left = std::fs::read_dir(directory.path().join("tmp")).unwrap().count();
         assert_eq!(left, 0, "unfinished files are left");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn conforms_when_it_is_shared() {
+        let directory = TempDir::new().unwrap();
+        let open = || FsBlobStore::open_shared(directory.path()).unwrap();
+        let (store, _other) = (open(), open());
+        conformance::run(&store).await.unwrap();
+        let left = std::fs::read_dir(directory.path().join("tmp")).unwrap().count();
+        assert_eq!(left, 0, "unfinished files are left");
+    }
+
+    #[tokio::test]
+    async fn a_shared_store_takes_ids_once_and_forgets_a_crashed_writer_by_its_id() {
+        let directory = TempDir::new().unwrap();
+        let open = || FsBlobStore::open_shared(directory.path()).unwrap();
+        let one = open();
+        let mut writer = one.create(ID).await.unwrap();
+        writer.write(Bytes::from_static(b"body")).await.unwrap();
+
+        let other = open();
+        let refused = other.create(ID).await.map(|_| ());
+        assert!(matches!(refused, Err(BlobError::AlreadyExists)), "{refused:?}");
+        writer.finish().await.unwrap();
+        assert_eq!(other.open(ID).await.unwrap().read_at(0, 10).await.unwrap(), "body");
+        let local = FsBlobStore::open(directory.path()).map(|_| ());
+        assert_eq!(local.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+
+        let leftover = directory.path().join("tmp").join("cd".repeat(16));
+        std::fs::write(&leftover, "half a bo").unwrap();
+        other.delete(BlobId([0xCD; 16])).await.unwrap();
+        assert!(!leftover.exists());
+    }
+
+    #[tokio::test]
+    async fn a_writer_whose_blob_is_deleted_cannot_finish() {
+        let directory = TempDir::new().unwrap();
+        let store = FsBlobStore::open_shared(directory.path()).unwrap();
+        let mut writer = store.create(ID).await.unwrap();
+        writer.write(Bytes::from_static(b"body")).await.unwrap();
+        store.delete(ID).await.unwrap();
+        writer.finish().await.unwrap_err();
+        assert_eq!(store.list(None, 10).await.unwrap(), []);
     }
 
     #[tokio::test]
