@@ -11,13 +11,14 @@ mod contract;
 mod grouped;
 pub mod local;
 pub mod memory;
+pub mod postgres;
 pub mod record;
 mod types;
 
 pub use clock::{Clock, SystemClock, UnixMillis};
 pub use types::{
-    Batch, Direction, Expect, Group, Key, KeyRange, Limits, MetaError, OpId, Outcome, ReadLevel,
-    Version, Versioned, Write, successor_of_key, successor_of_prefix,
+    Batch, Direction, Epoch, Expect, Group, Health, Key, KeyRange, Limits, MetaError, OpId,
+    Outcome, ReadLevel, Version, Versioned, Write, successor_of_key, successor_of_prefix,
 };
 
 use async_trait::async_trait;
@@ -59,6 +60,27 @@ pub trait MetaStore: Send + Sync {
 
     /// Applies the batch if all its checks hold, durably, and answers after that.
     async fn commit(&self, batch: Batch) -> Result<Outcome, MetaError>;
+
+    /// Which incarnation of the engine answers now; does no I/O. To be taken before the first read
+    /// that [`MetaStore::confirm`] is to confirm.
+    ///
+    /// The default is for engines that nobody can replace without their noticing.
+    fn epoch(&self) -> Epoch {
+        Epoch::default()
+    }
+
+    /// Answers once all that was read at [`ReadLevel::Unconfirmed`] after `since` was taken, and has
+    /// been answered, is known to have been the latest when it was read, and to be as durable as an
+    /// acknowledged commit. [`MetaError::Unavailable`] when that cannot be known: another incarnation
+    /// may have answered, or the engine fails. Then read again.
+    async fn confirm(&self, _since: Epoch) -> Result<(), MetaError> {
+        Ok(())
+    }
+
+    /// What the engine can do now; does no I/O.
+    fn health(&self) -> Health {
+        Health::Serving
+    }
 
     /// The rows of `range` grouped by the part of their key up to and including `delimiter`, looked
     /// for after the first `skip` bytes of the key; at most `limit` groups. A row without the

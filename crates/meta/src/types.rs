@@ -5,8 +5,9 @@ use bytes::Bytes;
 /// A row's key: at most [`Limits::key_bytes_max`] bytes, ordered bytewise.
 pub type Key = Bytes;
 
-/// When a row was last written: the number of the commit that wrote it. Grows with every commit of
-/// the store; a row that is deleted and written again never gets an old version back.
+/// When a row was last written: the number of the commit that wrote it. A commit that begins after
+/// another was acknowledged has a larger one; a row that is deleted and written again never gets an
+/// old version back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u64);
 
@@ -148,9 +149,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What every engine can meet: keys of 8 KiB, values of 64 KiB, batches of 512 KiB and 100 operations.
+    /// What every engine can meet: keys of 2.5 KiB (an entry of a PostgreSQL B-tree has at most 2,704
+    /// bytes), values of 64 KiB, batches of 512 KiB and 100 operations.
     pub const COMMON: Self = Self {
-        key_bytes_max: 8 << 10,
+        key_bytes_max: 2560,
         value_bytes_max: 64 << 10,
         batch_bytes_max: 512 << 10,
         batch_operations_max: 100,
@@ -162,8 +164,28 @@ impl Limits {
 pub enum ReadLevel {
     /// Linearizable: sees every commit acknowledged before the read began.
     Latest,
+    /// As [`ReadLevel::Latest`], unless the engine was replaced by another and has not noticed: for
+    /// reads that are confirmed before anybody is answered, by the checks of a commit or by
+    /// [`MetaStore::confirm`](crate::MetaStore::confirm).
+    Unconfirmed,
     /// May miss the last moments; for background work that looks again later.
     Recent,
+}
+
+/// Which incarnation of an engine answers, numbered by this process: it grows when the engine begins to
+/// read from another server than before. Never stored, and never compared with one of another engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+/// What an engine can do at this moment, as far as it knows without asking anybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Reads and commits.
+    Serving,
+    /// Reads only; says why.
+    ReadOnly(String),
+    /// Nothing; says why.
+    Unavailable(String),
 }
 
 /// Which end of a range a scan starts at.

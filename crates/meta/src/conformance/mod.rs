@@ -7,6 +7,7 @@
 
 mod batches;
 mod broken;
+mod conflicts;
 mod grouping;
 mod limits;
 mod races;
@@ -22,6 +23,9 @@ use bytes::Bytes;
 use crate::{Batch, Key, MetaError, MetaStore, OpId, Outcome, ReadLevel, Version, Versioned};
 pub use batches::{batches_apply_whole_or_not_at_all, versions_only_grow};
 pub use broken::CheckThenAct;
+pub use conflicts::{
+    batches_of_every_shape_commit, conflicts_name_the_first_check, keys_are_any_bytes,
+};
 pub use grouping::groups_by_delimiter;
 pub use limits::limits_are_kept;
 pub use races::{
@@ -58,6 +62,9 @@ pub async fn run(store: Arc<dyn MetaStore>) -> Result<(), Violation> {
     let named = |part: &'static str| move |Violation(what)| Violation(format!("{part}: {what}"));
     batches_apply_whole_or_not_at_all(Arc::clone(&store)).await.map_err(named("batches"))?;
     versions_only_grow(Arc::clone(&store)).await.map_err(named("versions"))?;
+    conflicts_name_the_first_check(Arc::clone(&store)).await.map_err(named("conflicts"))?;
+    batches_of_every_shape_commit(Arc::clone(&store)).await.map_err(named("shapes"))?;
+    keys_are_any_bytes(Arc::clone(&store)).await.map_err(named("keys"))?;
     limits_are_kept(Arc::clone(&store)).await.map_err(named("limits"))?;
     scans_take_ranges_and_limits(Arc::clone(&store)).await.map_err(named("ranges"))?;
     groups_by_delimiter(Arc::clone(&store)).await.map_err(named("groups"))?;

@@ -31,8 +31,8 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 
 use crate::{
-    Batch, Direction, Key, KeyRange, Limits, MetaError, MetaStore, Outcome, ReadLevel, Versioned,
-    contract,
+    Batch, Direction, Health, Key, KeyRange, Limits, MetaError, MetaStore, Outcome, ReadLevel,
+    Versioned, contract,
 };
 use backend::Disk;
 pub use gate::SyncGate;
@@ -122,7 +122,15 @@ impl MetaStore for LocalStore {
         Limits::COMMON
     }
 
-    // Both read levels are the same here: redb shows a group to readers once it is durable, and it
+    fn health(&self) -> Health {
+        if self.is_writable() {
+            Health::Serving
+        } else {
+            Health::ReadOnly("the disk failed: restart when it is repaired".into())
+        }
+    }
+
+    // All read levels are the same here: redb shows a group to readers once it is durable, and it
     // is answered after that.
     async fn get(
         &self,

@@ -15,14 +15,24 @@
 //! | 07 | [`reclaim`] | due time, id |
 //! | 08 | [`user`] | name |
 //! | 09 | [`access_key`] | access key id |
+//! | 0A | [`store`] | nothing: there is one |
+//! | 0B | [`root`] | nothing: there is one |
+//! | 0C | [`lease`] | name |
+//! | 0D | [`blob`] | blob id |
+//! | 0E | [`blob_chunk`] | blob id, chunk number |
 
 pub mod access_key;
+pub mod blob;
+pub mod blob_chunk;
 pub mod body;
 pub mod bucket;
 pub mod codec;
 pub mod head;
+pub mod lease;
 pub mod part;
 pub mod reclaim;
+pub mod root;
+pub mod store;
 pub mod upload;
 pub mod user;
 pub mod version;
@@ -46,4 +56,9 @@ pub(crate) enum Tag {
     Reclaim = 0x07,
     User = 0x08,
     AccessKey = 0x09,
+    Store = 0x0A,
+    Root = 0x0B,
+    Lease = 0x0C,
+    Blob = 0x0D,
+    BlobChunk = 0x0E,
 }
