@@ -1,9 +1,15 @@
 //! The one loop that changes the store: read, plan, commit, and again if somebody was faster.
+//!
+//! The loop reads without a confirmation ([`tidelock_meta::ReadLevel::Unconfirmed`]): what it read is
+//! checked by the commit it leads to, so a write that lands costs none. Whatever it answers instead, a
+//! refusal or that nothing is to be done, is confirmed once before it is given ([`reading`]). What
+//! became of a commit whose reply was lost is read at `Latest`, always.
 
-use bytes::Bytes;
-use tidelock_meta::{
-    Batch, Direction, Key, KeyRange, MetaError, Outcome, ReadLevel, Versioned, Write,
-};
+mod reading;
+
+use tidelock_meta::{Batch, Key, KeyRange, MetaError, Outcome, Versioned, Write};
+
+pub(crate) use reading::{Reading, Rows};
 
 use crate::Store;
 use crate::error::StorageError;
@@ -41,7 +47,8 @@ impl View {
 pub(crate) enum Plan<T> {
     /// Nothing is to be written.
     Answer(T),
-    /// Write this, and if it lands, answer that.
+    /// Write this, and if it lands, answer that. A check on a row that the plan did not read (the intent
+    /// of a body) can only fail for good.
     Commit(Batch, T),
     /// These rows are needed too; the plan is asked again.
     Read(Vec<Key>),
@@ -50,80 +57,135 @@ pub(crate) enum Plan<T> {
     Scan(KeyRange, usize),
 }
 
+/// Where an answer comes from.
+enum Settled<T> {
+    /// The commit that it was planned with has landed.
+    Landed(T),
+    /// What was read.
+    Read(T),
+}
+
+/// How a commit ended.
+enum Landing {
+    Landed,
+    /// The check with this index did not hold.
+    Conflict {
+        first: usize,
+    },
+}
+
+enum Attempt<T> {
+    Settled(Settled<T>),
+    /// Somebody was faster.
+    Lost,
+}
+
 impl Store {
     /// Reads `keys`, asks `plan`, commits what it says, and begins again when a check does not hold.
     ///
     /// # Errors
     ///
-    /// What `plan` answers; otherwise overload after [`COMMIT_ATTEMPTS_MAX`] lost tries, and
-    /// unavailability when the outcome of a commit cannot be found out.
-    pub(crate) async fn update<T, E, P>(&self, keys: &[Key], mut plan: P) -> Result<T, E>
+    /// What `plan` answers; otherwise overload after [`COMMIT_ATTEMPTS_MAX`] lost tries or when a row
+    /// that the plan brought along is no longer what it was, and unavailability when the outcome of a
+    /// commit cannot be found out.
+    pub(crate) async fn update<T, E, P>(&self, keys: &[Key], plan: P) -> Result<T, E>
+    where
+        E: From<StorageError>,
+        P: FnMut(&View) -> Result<Plan<T>, E> + Send,
+        T: Send,
+    {
+        let reading = self.rows.begin();
+        match self.settle(&reading, keys, plan).await {
+            Ok(Settled::Landed(answer)) => Ok(answer),
+            Ok(Settled::Read(answer)) => reading.confirm(Ok(answer)).await,
+            Err(error) => reading.confirm(Err(error)).await,
+        }
+    }
+
+    async fn settle<T, E, P>(
+        &self,
+        reading: &Reading,
+        keys: &[Key],
+        mut plan: P,
+    ) -> Result<Settled<T>, E>
     where
         E: From<StorageError>,
         P: FnMut(&View) -> Result<Plan<T>, E> + Send,
         T: Send,
     {
         for attempt in 0..COMMIT_ATTEMPTS_MAX {
-            let rows = self.meta.get(keys, ReadLevel::Latest).await.map_err(StorageError::from)?;
-            let mut view = View { rows, more: Vec::new(), scans: Vec::new() };
-            let planned = loop {
-                match plan(&view)? {
-                    Plan::Answer(answer) => return Ok(answer),
-                    Plan::Commit(batch, answer) => break Some((batch, answer)),
-                    Plan::Read(wanted) => {
-                        if !self.read_more(keys, &mut view, wanted).await? {
-                            break None;
-                        }
-                    }
-                    Plan::Scan(range, limit) => self.scan_more(&mut view, range, limit).await?,
-                }
-            };
-            if let Some((batch, answer)) = planned
-                && self.try_commit(batch).await?
-            {
-                return Ok(answer);
+            match self.attempt(reading, keys, &mut plan).await? {
+                Attempt::Settled(settled) => return Ok(settled),
+                Attempt::Lost => self.back_off(attempt).await,
             }
-            self.back_off(attempt).await;
         }
         Err(StorageError::Overloaded("too many writers of the same key".to_owned()).into())
     }
 
-    /// False if what was seen before is outdated: an answer from both would be true at no moment.
-    async fn read_more(
+    async fn attempt<T, E, P>(
         &self,
-        seen: &[Key],
-        view: &mut View,
-        wanted: Vec<Key>,
-    ) -> Result<bool, StorageError> {
-        let keys = [seen, &wanted].concat();
-        let mut rows = self.meta.get(&keys, ReadLevel::Latest).await?;
-        let more = rows.split_off(seen.len());
-        let version = |row: &Option<Versioned>| row.as_ref().map(|row| row.version);
-        if !rows.iter().map(version).eq(view.rows.iter().map(version)) {
-            return Ok(false);
+        reading: &Reading,
+        keys: &[Key],
+        plan: &mut P,
+    ) -> Result<Attempt<T>, E>
+    where
+        E: From<StorageError>,
+        P: FnMut(&View) -> Result<Plan<T>, E> + Send,
+        T: Send,
+    {
+        reading.begin_anew();
+        let mut view = View { rows: reading.get(keys).await?, more: Vec::new(), scans: Vec::new() };
+        loop {
+            match plan(&view)? {
+                Plan::Answer(answer) => return Ok(Attempt::Settled(Settled::Read(answer))),
+                Plan::Read(wanted) => {
+                    if !read_more(reading, keys, &mut view, wanted).await? {
+                        return Ok(Attempt::Lost);
+                    }
+                }
+                Plan::Scan(range, limit) => {
+                    let rows = reading.scan(range.clone(), limit).await?;
+                    view.scans.push((range, rows));
+                }
+                Plan::Commit(batch, answer) => {
+                    let committed = self.commit_planned(keys, &view, batch).await;
+                    return Ok(match committed.inspect_err(|_| reading.failed())? {
+                        true => Attempt::Settled(Settled::Landed(answer)),
+                        false => Attempt::Lost,
+                    });
+                }
+            }
         }
-        view.more.extend(wanted.into_iter().zip(more));
-        Ok(true)
     }
 
-    async fn scan_more(
+    /// Whether the batch landed; false when it may land once the plan has read again.
+    async fn commit_planned(
         &self,
-        view: &mut View,
-        range: KeyRange,
-        limit: usize,
-    ) -> Result<(), StorageError> {
-        let rows =
-            self.meta.scan(range.clone(), limit, Direction::Forward, ReadLevel::Latest).await?;
-        view.scans.push((range, rows));
-        Ok(())
+        keys: &[Key],
+        view: &View,
+        batch: Batch,
+    ) -> Result<bool, StorageError> {
+        let is_read = |key: &Key| keys.contains(key) || view.read(key).is_some();
+        let brought = batch.checks.iter().position(|(key, _)| !is_read(key));
+        match self.commit_once(batch).await? {
+            Landing::Landed => Ok(true),
+            Landing::Conflict { first } if Some(first) == brought => Err(StorageError::Overloaded(
+                "the body took too long to arrive and was given up".to_owned(),
+            )),
+            Landing::Conflict { .. } => Ok(false),
+        }
     }
 
     /// Whether the batch landed; false when a check did not hold.
     pub(crate) async fn try_commit(&self, batch: Batch) -> Result<bool, StorageError> {
+        Ok(matches!(self.commit_once(batch).await?, Landing::Landed))
+    }
+
+    async fn commit_once(&self, batch: Batch) -> Result<Landing, StorageError> {
         let witness = batch.writes.first().cloned();
-        match self.meta.commit(batch).await {
-            Ok(Outcome::Committed(_)) => Ok(true),
-            Ok(Outcome::Conflict { .. }) => Ok(false),
+        match self.rows.commit(batch).await {
+            Ok(Outcome::Committed(_)) => Ok(Landing::Landed),
+            Ok(Outcome::Conflict { first }) => Ok(Landing::Conflict { first }),
             Err(MetaError::Unknown) => self.resolve(witness).await,
             Err(error) => Err(error.into()),
         }
@@ -131,18 +193,17 @@ impl Store {
 
     /// Finds out whether a commit landed whose reply was lost: every batch writes first a row that
     /// carries an id of its own, so that the row tells.
-    async fn resolve(&self, witness: Option<Write>) -> Result<bool, StorageError> {
+    async fn resolve(&self, witness: Option<Write>) -> Result<Landing, StorageError> {
         let Some(witness) = witness else { return Err(MetaError::Unknown.into()) };
         let key = witness.key().clone();
         // Whatever keeps the row from being read, the commit's outcome stays unknown.
-        let rows =
-            self.meta.get(&[key], ReadLevel::Latest).await.map_err(|_| MetaError::Unknown)?;
-        let written = match (&witness, rows.into_iter().next().flatten()) {
+        let row = self.rows.latest().row(key).await.map_err(|_| MetaError::Unknown)?;
+        let written = match (&witness, row) {
             (Write::Put(_, value), Some(row)) => row.value == *value,
             (Write::Delete(_), None) => true,
             (Write::Put(..), None) | (Write::Delete(_), Some(_)) => false,
         };
-        if written { Ok(true) } else { Err(MetaError::Unknown.into()) }
+        if written { Ok(Landing::Landed) } else { Err(MetaError::Unknown.into()) }
     }
 
     /// Lets others go first, for a random and growing moment.
@@ -154,14 +215,22 @@ impl Store {
         let milliseconds = u64::from(random) * u64::from(attempt.min(20)) / 256;
         tokio::time::sleep(std::time::Duration::from_millis(milliseconds)).await;
     }
+}
 
-    /// One row, as it is now.
-    pub(crate) async fn read_row(&self, key: Key) -> Result<Option<Versioned>, StorageError> {
-        Ok(self.meta.get(&[key], ReadLevel::Latest).await?.pop().flatten())
+/// False if what was seen before is outdated: an answer from both would be true at no moment.
+async fn read_more(
+    reading: &Reading,
+    seen: &[Key],
+    view: &mut View,
+    wanted: Vec<Key>,
+) -> Result<bool, StorageError> {
+    let keys = [seen, &wanted].concat();
+    let mut rows = reading.get(&keys).await?;
+    let more = rows.split_off(seen.len());
+    let version = |row: &Option<Versioned>| row.as_ref().map(|row| row.version);
+    if !rows.iter().map(version).eq(view.rows.iter().map(version)) {
+        return Ok(false);
     }
-
-    /// The value of one row, as it is now.
-    pub(crate) async fn read_value(&self, key: Key) -> Result<Option<Bytes>, StorageError> {
-        Ok(self.read_row(key).await?.map(|row| row.value))
-    }
+    view.more.extend(wanted.into_iter().zip(more));
+    Ok(true)
 }

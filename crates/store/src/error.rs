@@ -42,8 +42,16 @@ impl From<DecodeError> for StorageError {
 }
 
 impl From<BlobError> for StorageError {
+    /// A blob is opened and read only where a row names it: one that is not there is lost, and asking
+    /// again will not bring it back.
     fn from(error: BlobError) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            BlobError::NotFound => Self::Corrupt(error.to_string()),
+            BlobError::Overloaded(_) => Self::Overloaded(error.to_string()),
+            BlobError::AlreadyExists | BlobError::NoSpace | BlobError::Io(_) => {
+                Self::Unavailable(error.to_string())
+            }
+        }
     }
 }
 

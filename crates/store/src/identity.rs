@@ -1,15 +1,15 @@
 //! Who there is: users, their access keys, and root.
 
-use bytes::Bytes;
 use ring::digest;
+use tidelock_meta::record::DecodeError;
 use tidelock_meta::record::access_key::{self, AccessKeyRow};
 use tidelock_meta::record::bucket;
 use tidelock_meta::record::user::{self, UserRow};
-use tidelock_meta::{Batch, Direction, KeyRange, OpId, ReadLevel};
+use tidelock_meta::{Batch, Key, OpId, Versioned};
 use zeroize::Zeroizing;
 
 use crate::Store;
-use crate::commit::Plan;
+use crate::commit::{Plan, Reading};
 use crate::error::{IdentityError, StorageError};
 
 /// The account that everything belongs to; AWS's form is 12 digits.
@@ -18,8 +18,6 @@ pub const ACCOUNT_ID: &str = "000000000000";
 pub const ROOT_ARN: &str = "arn:aws:iam::000000000000:root";
 
 const USER_NAME_BYTES_MAX: usize = 64;
-/// Rows of one step of a scan over users or keys.
-const IDENTITY_SCAN_ROWS: usize = 500;
 /// What access key ids begin with, as AWS's long-term keys do.
 const ACCESS_KEY_PREFIX: &str = "AKIA";
 
@@ -84,6 +82,24 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+/// Why nothing proves who somebody is.
+enum Unproven {
+    NoSuchKey,
+    Storage(StorageError),
+}
+
+impl From<StorageError> for Unproven {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl From<DecodeError> for Unproven {
+    fn from(error: DecodeError) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
 impl Principal {
     /// Root.
     pub fn root() -> Self {
@@ -119,6 +135,9 @@ impl Store {
     }
 
     /// What verifies a signature made with `access_key_id`; none if there is no such key.
+    ///
+    /// Only that there is none is confirmed: whatever is answered to somebody who is known, the
+    /// operation they ask for confirms.
     pub async fn credentials(
         &self,
         access_key_id: &str,
@@ -131,13 +150,19 @@ impl Store {
                 principal: Principal::root(),
             }));
         }
-        let Some(value) = self.read_value(access_key::key(access_key_id)).await? else {
-            return Ok(None);
+        let looked = self.rows.look(|reading| async move {
+            let row = reading.value(access_key::key(access_key_id)).await?;
+            let row = AccessKeyRow::decode(&row.ok_or(Unproven::NoSuchKey)?)?;
+            let user = reading.value(user::key(&row.user)).await?;
+            let user = UserRow::decode(&user.ok_or(Unproven::NoSuchKey)?)?;
+            Ok((Principal::user(&row.user, &user), row.sealed_secret))
+        });
+        let (principal, sealed_secret) = match looked.await {
+            Ok(known) => known,
+            Err(Unproven::NoSuchKey) => return Ok(None),
+            Err(Unproven::Storage(error)) => return Err(error),
         };
-        let row = AccessKeyRow::decode(&value)?;
-        let Some(value) = self.read_value(user::key(&row.user)).await? else { return Ok(None) };
-        let principal = Principal::user(&row.user, &UserRow::decode(&value)?);
-        let secret_access_key = self.unseal_secret(access_key_id, &row.sealed_secret)?;
+        let secret_access_key = self.unseal_secret(access_key_id, &sealed_secret)?;
         Ok(Some(Credentials { secret_access_key, principal }))
     }
 
@@ -181,7 +206,8 @@ impl Store {
     pub async fn list_users(&self, actor: &Principal) -> Result<Vec<User>, IdentityError> {
         require_root(actor)?;
         let mut users = Vec::new();
-        for (key, value) in self.scan_all(user::range()).await? {
+        let read = self.rows.answer(|reading| async move { reading.all(user::range()).await });
+        for (key, value) in read.await? {
             users.push(listed_user(&user::decode_key(&key)?, &UserRow::decode(&value)?));
         }
         Ok(users)
@@ -195,18 +221,11 @@ impl Store {
     pub async fn delete_user(&self, actor: &Principal, name: &str) -> Result<(), IdentityError> {
         require_root(actor)?;
         let key = user::key(name);
-        let Some(seen) = self.read_row(key.clone()).await? else {
-            return Err(IdentityError::NoSuchUser);
-        };
-        let canonical_id = UserRow::decode(&seen.value)?.canonical_id;
-        if self.list_access_keys(actor, Some(name)).await?.iter().any(|key| key.user == name) {
-            return Err(IdentityError::InUse("access keys"));
-        }
-        for (_, value) in self.scan_all(bucket::range("")).await? {
-            if bucket::BucketRow::decode(&value)?.owner == canonical_id {
-                return Err(IdentityError::InUse("buckets"));
-            }
-        }
+        // Confirmed: nothing that the commit checks tells that the user has no buckets.
+        let looked = self
+            .rows
+            .answer(|reading| async move { unused_user(&reading, user::key(name), name).await });
+        let seen = looked.await?;
         let mut batch = Batch::new(OpId(self.random()));
         batch.expect(key.clone(), Some(&seen));
         batch.delete(key);
@@ -252,15 +271,7 @@ impl Store {
         of_user: Option<&str>,
     ) -> Result<Vec<AccessKey>, IdentityError> {
         require_root(actor)?;
-        let mut keys = Vec::new();
-        for (key, value) in self.scan_all(access_key::range()).await? {
-            let row = AccessKeyRow::decode(&value)?;
-            if of_user.is_none_or(|name| name == row.user) {
-                let access_key_id = access_key::decode_key(&key)?;
-                keys.push(AccessKey { access_key_id, user: row.user, created_ms: row.created_ms });
-            }
-        }
-        Ok(keys)
+        self.rows.answer(|reading| async move { read_access_keys(&reading, of_user).await }).await
     }
 
     /// Deletes an access key. Root only.
@@ -282,35 +293,42 @@ impl Store {
         .await
     }
 
-    /// Every row of a range that is known to be small.
-    pub(crate) async fn scan_all(
-        &self,
-        range: KeyRange,
-    ) -> Result<Vec<(Bytes, Bytes)>, StorageError> {
-        let mut all = Vec::new();
-        let mut rest = range;
-        loop {
-            let rows = self
-                .meta
-                .scan(rest.clone(), IDENTITY_SCAN_ROWS, Direction::Forward, ReadLevel::Latest)
-                .await?;
-            let complete = rows.len() < IDENTITY_SCAN_ROWS;
-            if let Some((last, _)) = rows.last() {
-                rest = rest.starting_at(tidelock_meta::successor_of_key(last));
-            }
-            all.extend(rows.into_iter().map(|(key, row)| (key, row.value)));
-            if complete {
-                return Ok(all);
-            }
-        }
-    }
-
     fn random_text(&self, length: usize, alphabet: &[u8]) -> String {
         let mut bytes = vec![0; length];
         self.entropy.fill(&mut bytes);
         // Both alphabets have a power of two of letters: no letter is likelier than another.
         bytes.iter().map(|byte| char::from(alphabet[usize::from(*byte) % alphabet.len()])).collect()
     }
+}
+
+/// The row of a user who has neither access keys nor buckets.
+async fn unused_user(reading: &Reading, key: Key, name: &str) -> Result<Versioned, IdentityError> {
+    let Some(seen) = reading.row(key).await? else { return Err(IdentityError::NoSuchUser) };
+    let canonical_id = UserRow::decode(&seen.value)?.canonical_id;
+    if !read_access_keys(reading, Some(name)).await?.is_empty() {
+        return Err(IdentityError::InUse("access keys"));
+    }
+    for (_, value) in reading.all(bucket::range("")).await? {
+        if bucket::BucketRow::decode(&value)?.owner == canonical_id {
+            return Err(IdentityError::InUse("buckets"));
+        }
+    }
+    Ok(seen)
+}
+
+async fn read_access_keys(
+    reading: &Reading,
+    of_user: Option<&str>,
+) -> Result<Vec<AccessKey>, IdentityError> {
+    let mut keys = Vec::new();
+    for (key, value) in reading.all(access_key::range()).await? {
+        let row = AccessKeyRow::decode(&value)?;
+        if of_user.is_none_or(|name| name == row.user) {
+            let access_key_id = access_key::decode_key(&key)?;
+            keys.push(AccessKey { access_key_id, user: row.user, created_ms: row.created_ms });
+        }
+    }
+    Ok(keys)
 }
 
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";

@@ -10,6 +10,8 @@ use std::fmt;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
+use tidelock_meta::record::store::Fingerprint;
 use zeroize::Zeroizing;
 
 use crate::entropy::{self, Entropy};
@@ -18,6 +20,8 @@ const LAYOUT: u8 = 1;
 const KEY_BYTES: usize = 32;
 /// Longest name of a key.
 const NAME_BYTES_MAX: usize = 64;
+/// What a key signs to show its fingerprint; the key wraps under AES-256-GCM and signs nothing else.
+const FINGERPRINT_LABEL: &[u8] = b"tidelock keyring fingerprint 1";
 
 /// What is wrong with a keyring or with what it should unwrap.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +45,13 @@ pub enum KeyringError {
 
 /// Keys that wrap keys.
 pub struct Keyring {
-    keys: Vec<(String, LessSafeKey)>,
+    keys: Vec<RingKey>,
+}
+
+struct RingKey {
+    name: String,
+    key: LessSafeKey,
+    fingerprint: Fingerprint,
 }
 
 impl Keyring {
@@ -51,17 +61,17 @@ impl Keyring {
     ///
     /// When a line is not a key, or there is none.
     pub fn parse(text: &str) -> Result<Self, KeyringError> {
-        let mut keys: Vec<(String, LessSafeKey)> = Vec::new();
+        let mut keys: Vec<RingKey> = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let (name, key) = parse_line(line).ok_or(KeyringError::BadLine(index + 1))?;
-            if keys.iter().any(|(other, _)| other == name) {
+            let key = parse_line(line).ok_or(KeyringError::BadLine(index + 1))?;
+            if keys.iter().any(|other| other.name == key.name) {
                 return Err(KeyringError::Duplicate(index + 1));
             }
-            keys.push((name.to_owned(), key));
+            keys.push(key);
         }
         if keys.is_empty() { Err(KeyringError::Empty) } else { Ok(Self { keys }) }
     }
@@ -76,9 +86,19 @@ impl Keyring {
         ))
     }
 
+    /// The name of the key that wraps: the first one.
+    pub fn active(&self) -> &str {
+        &self.keys[0].name
+    }
+
+    /// What tells the key `name` apart from others of that name; none if there is no such key.
+    pub fn fingerprint(&self, name: &str) -> Option<Fingerprint> {
+        self.keys.iter().find(|key| key.name == name).map(|key| key.fingerprint)
+    }
+
     /// Seals `secret`; only the same `place` opens it.
     pub(crate) fn wrap(&self, secret: &[u8], place: &[u8], entropy: &dyn Entropy) -> Vec<u8> {
-        let (name, key) = &self.keys[0];
+        let RingKey { name, key, .. } = &self.keys[0];
         let nonce = entropy::array::<NONCE_LEN>(entropy);
         let mut wrapped = vec![LAYOUT, name.len() as u8];
         wrapped.extend_from_slice(name.as_bytes());
@@ -96,17 +116,16 @@ impl Keyring {
         place: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
         let (name, nonce, sealed) = split(wrapped).ok_or(KeyringError::DoesNotOpen)?;
-        let (_, key) =
-            self.keys.iter().find(|(known, _)| known.as_bytes() == name).ok_or_else(|| {
-                KeyringError::NoSuchKey(String::from_utf8_lossy(name).into_owned())
-            })?;
-        open(key, nonce, place, sealed).ok_or(KeyringError::DoesNotOpen)
+        let known = self.keys.iter().find(|known| known.name.as_bytes() == name);
+        let known = known
+            .ok_or_else(|| KeyringError::NoSuchKey(String::from_utf8_lossy(name).into_owned()))?;
+        open(&known.key, nonce, place, sealed).ok_or(KeyringError::DoesNotOpen)
     }
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.keys.iter().map(|(name, _)| name).collect();
+        let names: Vec<_> = self.keys.iter().map(|key| &key.name).collect();
         f.debug_struct("Keyring").field("names", &names).finish_non_exhaustive()
     }
 }
@@ -136,7 +155,7 @@ fn open(
     Some(bytes)
 }
 
-fn parse_line(line: &str) -> Option<(&str, LessSafeKey)> {
+fn parse_line(line: &str) -> Option<RingKey> {
     let (name, encoded) = line.split_once(':')?;
     let name_is_legal = (1..=NAME_BYTES_MAX).contains(&name.len())
         && name
@@ -146,7 +165,15 @@ fn parse_line(line: &str) -> Option<(&str, LessSafeKey)> {
         return None;
     }
     let bytes = Zeroizing::new(BASE64_STANDARD.decode(encoded.trim()).ok()?);
-    Some((name, aead_key(&bytes)?))
+    let key = aead_key(&bytes)?;
+    Some(RingKey { name: name.to_owned(), key, fingerprint: fingerprint(&bytes) })
+}
+
+fn fingerprint(key: &[u8]) -> Fingerprint {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), FINGERPRINT_LABEL);
+    let mut fingerprint = Fingerprint::default();
+    fingerprint.copy_from_slice(&tag.as_ref()[..size_of::<Fingerprint>()]);
+    fingerprint
 }
 
 fn split(wrapped: &[u8]) -> Option<(&[u8], [u8; NONCE_LEN], &[u8])> {
@@ -190,6 +217,18 @@ mod tests {
             keyring("new").unwrap(&wrapped, b""),
             Err(KeyringError::NoSuchKey("old".to_owned()))
         );
+    }
+
+    #[test]
+    fn a_fingerprint_names_a_key_and_not_its_name() {
+        let entropy = SystemEntropy::new();
+        let one = Keyring::generate("a", &entropy);
+        let two = Keyring::generate("a", &entropy);
+        let fingerprint = |text: &str| Keyring::parse(text).unwrap().fingerprint("a");
+        assert_eq!(fingerprint(&one), fingerprint(&one.replace("\na:", "\n  a: ")));
+        assert_ne!(fingerprint(&one), fingerprint(&two));
+        assert_eq!(Keyring::parse(&one).unwrap().fingerprint("b"), None);
+        assert_eq!(Keyring::parse(&one).unwrap().active(), "a");
     }
 
     #[test]

@@ -17,16 +17,20 @@ mod entropy;
 mod error;
 mod identity;
 mod keyring;
+mod lease;
 mod listing;
 mod lock;
 mod multipart;
 mod name;
 mod object;
+mod row_blob;
+mod sealing;
 mod sweep;
 mod version;
 
 use std::sync::Arc;
 
+use commit::Rows;
 use tidelock_blob::BlobStore;
 use tidelock_meta::MetaStore;
 pub use tidelock_meta::record::bucket::{DefaultEncryption, PublicAccessBlock, Versioning};
@@ -47,6 +51,10 @@ pub use error::{
 };
 pub use identity::{ACCOUNT_ID, AccessKey, Credentials, NewAccessKey, Principal, ROOT_ARN, User};
 pub use keyring::{Keyring, KeyringError};
+pub use lease::{
+    ANNOUNCEMENT_INTERVAL, ANNOUNCEMENT_TERM, AnnouncedServer, Announcements, CLOCK_SKEW_MAX,
+    LEASE_TERM_MAX, LeaseTerm, SILENCE, Watched, announced_servers, watch_servers,
+};
 pub use listing::{
     ListObjects, ListUploads, ListVersions, ListedFacts, ListedObject, ListedUpload, ListedVersion,
     ObjectPage, UploadPage, VersionCursor, VersionPage,
@@ -61,12 +69,18 @@ pub use object::{
     ByteRange, CopyObject, CopySource, DeletedObject, GetObject, ObjectInfo, ObjectReader,
     ObjectSettings, PutObject, StoredObject,
 };
-pub use sweep::SweepReport;
+pub use row_blob::RowBlobStore;
+pub use sealing::{
+    SealingError, StoreSealing, check_keyring, mark_copy, open_sealing, read_sealing,
+    root_credentials,
+};
+pub use sweep::{ServesAlone, SweepReport};
+pub use tidelock_meta::record::store::StoreState;
 pub use version::{DisplayVersion, InvalidVersionId, VersionSelector};
 
 /// The store: all operations of the domain, over a [`MetaStore`] and a [`BlobStore`].
 pub struct Store {
-    meta: Arc<dyn MetaStore>,
+    rows: Rows,
     blobs: Arc<dyn BlobStore>,
     keyring: Keyring,
     clock: Arc<dyn Clock>,
@@ -88,7 +102,8 @@ impl Store {
         config: StoreConfig,
     ) -> Self {
         let owner = entropy::array(&*entropy);
-        Self { meta, blobs, keyring, clock, entropy, config, root: None, owner }
+        let rows = Rows::new(meta);
+        Self { rows, blobs, keyring, clock, entropy, config, root: None, owner }
     }
 
     /// What the store was made with.

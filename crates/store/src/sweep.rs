@@ -1,15 +1,15 @@
 //! The sweeper: removes what no object needs. Safe with many servers and at any moment: it claims a
 //! row before it removes what the row names, and a writer that wanted to keep it loses its commit.
 
+use std::time::Duration;
+
 use tidelock_blob::BlobId;
 use tidelock_meta::record::part::{self, PartRow};
 use tidelock_meta::record::reclaim::{self, ReclaimRow, Reclaimed};
 use tidelock_meta::record::upload::{self, UploadId, UploadRow, UploadState};
 use tidelock_meta::record::version::Body;
 use tidelock_meta::record::{BucketId, body, head};
-use tidelock_meta::{
-    Batch, Direction, Key, KeyRange, OpId, ReadLevel, Versioned, Write, successor_of_key,
-};
+use tidelock_meta::{Batch, Key, KeyRange, OpId, Versioned, Write, successor_of_key};
 
 use crate::Store;
 use crate::error::StorageError;
@@ -18,6 +18,15 @@ use crate::error::StorageError;
 const SWEEP_SCAN_ROWS: usize = 200;
 /// Deletes that one commit of the sweeper carries.
 const SWEEP_DELETES_MAX: usize = 80;
+
+/// The lease under which one of many servers sweeps.
+const SWEEP_LEASE: &str = "sweep";
+/// Longer than the pause between two sweeps, so that the server that has swept goes on to.
+const SWEEP_LEASE_TERM: Duration = Duration::from_secs(2 * 3600);
+
+/// Says that no other process can have the store open: its engine belongs to one process at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServesAlone;
 
 /// What a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,12 +50,40 @@ impl Store {
         let mut report = SweepReport::default();
         let due = self.sweep_rows(reclaim::range_due(self.now()), |_| true, &mut report).await;
         self.sweep_completed(&mut report).await?;
+        self.sweep_announcements().await?;
         due.map(|()| report)
     }
 
-    /// The sweep of a server that starts and is the only one on its store: intents of others are of
+    /// Removes what is due, if no other server has taken that on; none if one has.
+    ///
+    /// Two servers that sweep at once do no harm, so a sweep that outlasts its lease goes on.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Store::sweep`].
+    pub async fn sweep_leased(&self) -> Result<Option<SweepReport>, StorageError> {
+        match self.lease(SWEEP_LEASE, SWEEP_LEASE_TERM).await? {
+            Some(_) => self.sweep().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Lets another server sweep before the lease of this one ends: for a server that stops.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails; then the lease ends by itself.
+    pub async fn leave_sweeping(&self) -> Result<(), StorageError> {
+        self.release(SWEEP_LEASE).await
+    }
+
+    /// The first sweep of a server that is the only one on its store: intents of others are of
     /// processes that no longer run.
-    pub async fn sweep_at_start(&self) -> Result<SweepReport, StorageError> {
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Store::sweep`].
+    pub async fn sweep_at_start(&self, _: ServesAlone) -> Result<SweepReport, StorageError> {
         let mut dead = SweepReport::default();
         let is_dead = |row: &ReclaimRow| row.what == Reclaimed::Intent && row.owner != self.owner;
         let swept = self.sweep_rows(reclaim::range_of_all(), is_dead, &mut dead).await;
@@ -91,9 +128,7 @@ impl Store {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let step =
-            self.meta.scan(range.clone(), SWEEP_SCAN_ROWS, Direction::Forward, ReadLevel::Latest);
-        Ok(step.await?)
+        self.rows.latest().scan(range.clone(), SWEEP_SCAN_ROWS).await
     }
 
     /// Makes sure that no writer makes an object of it any more; false if one just has.
@@ -142,7 +177,7 @@ impl Store {
         kept: &[(u16, u16)],
     ) -> Result<(), StorageError> {
         let mut deletes = Vec::new();
-        for (key, value) in self.scan_all(part::range(upload)).await? {
+        for (key, value) in self.rows.latest().all(part::range(upload)).await? {
             let number = part::decode_key(&key)?;
             if kept.iter().any(|(first, last)| (*first..=*last).contains(&number)) {
                 continue;
@@ -163,13 +198,19 @@ impl Store {
     }
 
     async fn remove_bucket(&self, id: BucketId) -> Result<(), StorageError> {
-        for (key, _) in self.scan_all(upload::range(id, "")).await? {
+        for (key, _) in self.rows.latest().all(upload::range(id, "")).await? {
             let (_, _, upload) = upload::decode_key(&key)?;
             self.remove_parts(upload, &[]).await?;
             self.commit_deletes(vec![key]).await?;
         }
-        let heads: Vec<Key> =
-            self.scan_all(head::range(id, "")).await?.into_iter().map(|(key, _)| key).collect();
+        let heads: Vec<Key> = self
+            .rows
+            .latest()
+            .all(head::range(id, ""))
+            .await?
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect();
         for some in heads.chunks(SWEEP_DELETES_MAX) {
             self.commit_deletes(some.to_vec()).await?;
         }
@@ -205,7 +246,7 @@ impl Store {
         }
         let mut batch = Batch::new(OpId(self.random()));
         batch.writes = keys.into_iter().map(Write::Delete).collect();
-        self.meta.commit(batch).await?;
+        self.rows.commit(batch).await?;
         Ok(())
     }
 }

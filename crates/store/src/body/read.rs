@@ -7,7 +7,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tidelock_blob::{BlobError, BlobId, BlobReader};
-use tidelock_meta::ReadLevel;
 use tidelock_meta::record::{body, version::Body};
 
 use super::seal::{
@@ -92,7 +91,7 @@ impl Store {
             .filter_map(|chunk| u32::try_from(chunk).ok())
             .map(|chunk| body::key(id, chunk))
             .collect();
-        let rows = self.meta.get(&keys, ReadLevel::Latest).await.map_err(StorageError::from)?;
+        let rows = self.rows.immutable().get(&keys).await?;
         rows.into_iter().map(|row| row.map(|row| row.value).ok_or(OpenError::Gone)).collect()
     }
 }

@@ -108,7 +108,7 @@ impl Store {
         batch.checks.push((key.clone(), Expect::At(version)));
         batch.delete(key);
         if self.blobs.delete(BlobId(id)).await.is_ok() {
-            let _ = self.meta.commit(batch).await;
+            let _ = self.rows.commit(batch).await;
         }
     }
 }
@@ -218,7 +218,7 @@ impl Store {
         let row = ReclaimRow { what: Reclaimed::Intent, owner: self.owner, claimed: false };
         let mut batch = Batch::new(OpId(id));
         batch.put(key.clone(), row.encode());
-        match self.meta.commit(batch).await? {
+        match self.rows.commit(batch).await? {
             Outcome::Committed(version) => Ok((key, version)),
             Outcome::Conflict { .. } => {
                 Err(StorageError::Corrupt("a commit without checks conflicted".to_owned()))

@@ -6,7 +6,7 @@ use tidelock_meta::{Batch, OpId};
 
 use super::Bucket;
 use crate::Store;
-use crate::commit::Plan;
+use crate::commit::{Plan, Reading};
 use crate::error::CreateBucketError;
 use crate::identity::Principal;
 use crate::name::BucketName;
@@ -24,7 +24,10 @@ impl Store {
         region: &str,
         tags: Option<Vec<(String, String)>>,
     ) -> Result<Bucket, CreateBucketError> {
-        let owned = self.count_buckets(principal).await?;
+        let owned = self
+            .rows
+            .look(|reading| async move { count_buckets(&reading, principal).await })
+            .await?;
         let row = BucketRow {
             id: BucketId(self.random()),
             owner: principal.canonical_id.clone(),
@@ -59,14 +62,17 @@ impl Store {
         .await?;
         Ok(Bucket { name: name.as_str().to_owned(), row })
     }
+}
 
-    async fn count_buckets(&self, principal: &Principal) -> Result<usize, CreateBucketError> {
-        let mut owned = 0;
-        for (_, value) in self.scan_all(bucket::range("")).await? {
-            if BucketRow::decode(&value)?.owner == principal.canonical_id {
-                owned += 1;
-            }
+async fn count_buckets(
+    reading: &Reading,
+    principal: &Principal,
+) -> Result<usize, CreateBucketError> {
+    let mut owned = 0;
+    for (_, value) in reading.all(bucket::range("")).await? {
+        if BucketRow::decode(&value)?.owner == principal.canonical_id {
+            owned += 1;
         }
-        Ok(owned)
     }
+    Ok(owned)
 }

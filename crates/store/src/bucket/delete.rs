@@ -8,11 +8,11 @@ use tidelock_meta::record::bucket::{self, BucketRow};
 use tidelock_meta::record::head::{self, HeadRow};
 use tidelock_meta::record::reclaim::Reclaimed;
 use tidelock_meta::record::{BucketId, version};
-use tidelock_meta::{Batch, Direction, OpId, ReadLevel, successor_of_key};
+use tidelock_meta::{Batch, OpId, successor_of_key};
 
 use super::OpenBucket;
 use crate::Store;
-use crate::commit::Plan;
+use crate::commit::{Plan, Reading};
 use crate::error::{BucketError, DeleteBucketError, StorageError};
 use crate::identity::Principal;
 use crate::name::BucketName;
@@ -36,12 +36,17 @@ impl Store {
     ) -> Result<(), DeleteBucketError> {
         for _ in 0..DELETE_ATTEMPTS_MAX {
             let id = self.mark_deleting(principal, name, true).await?;
-            let seen = self.read_row(bucket::key(name.as_str())).await?;
-            let open = OpenBucket::of(name, seen.as_ref(), principal)?;
+            // Confirmed: nothing that the commit checks tells that the bucket is empty.
+            let looked = self.rows.answer(|reading| async move {
+                let open = OpenBucket::read(&reading, name, principal).await?;
+                let is_empty = is_empty(&reading, id).await?;
+                Ok::<_, BucketError>((open, is_empty))
+            });
+            let (open, is_empty) = looked.await?;
             if !open.row.deleting || open.row.id != id {
                 continue;
             }
-            if !self.is_empty(id).await? {
+            if !is_empty {
                 self.mark_deleting(principal, name, false).await?;
                 return Err(DeleteBucketError::NotEmpty);
             }
@@ -74,36 +79,32 @@ impl Store {
         .await
     }
 
-    async fn is_empty(&self, id: BucketId) -> Result<bool, StorageError> {
-        let versions = version::range_of_bucket(id, "");
-        if !self.meta.scan(versions, 1, Direction::Forward, ReadLevel::Latest).await?.is_empty() {
-            return Ok(false);
-        }
-        let mut rest = head::range(id, "");
-        loop {
-            let rows = self
-                .meta
-                .scan(rest.clone(), HEAD_SCAN_ROWS, Direction::Forward, ReadLevel::Latest)
-                .await?;
-            for (_, row) in &rows {
-                if HeadRow::decode(&row.value)?.current.is_some() {
-                    return Ok(false);
-                }
-            }
-            match rows.last() {
-                Some((last, _)) if rows.len() == HEAD_SCAN_ROWS => {
-                    rest = rest.starting_at(successor_of_key(last));
-                }
-                Some(_) | None => return Ok(true),
-            }
-        }
-    }
-
     async fn delete_marked(&self, open: &OpenBucket) -> Result<Marked, StorageError> {
         let mut batch = Batch::new(OpId(self.random()));
         batch.expect(open.key.clone(), Some(&open.seen));
         batch.delete(open.key.clone());
         self.reclaim(&mut batch, open.row.id.0, Reclaimed::Bucket);
         Ok(if self.try_commit(batch).await? { Marked::Deleted } else { Marked::Disturbed })
+    }
+}
+
+async fn is_empty(reading: &Reading, id: BucketId) -> Result<bool, StorageError> {
+    if !reading.scan(version::range_of_bucket(id, ""), 1).await?.is_empty() {
+        return Ok(false);
+    }
+    let mut rest = head::range(id, "");
+    loop {
+        let rows = reading.scan(rest.clone(), HEAD_SCAN_ROWS).await?;
+        for (_, row) in &rows {
+            if HeadRow::decode(&row.value)?.current.is_some() {
+                return Ok(false);
+            }
+        }
+        match rows.last() {
+            Some((last, _)) if rows.len() == HEAD_SCAN_ROWS => {
+                rest = rest.starting_at(successor_of_key(last));
+            }
+            Some(_) | None => return Ok(true),
+        }
     }
 }

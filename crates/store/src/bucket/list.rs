@@ -1,10 +1,11 @@
 //! ListBuckets and HeadBucket: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html>.
 
 use tidelock_meta::record::bucket::{self, BucketRow};
-use tidelock_meta::{Direction, ReadLevel, successor_of_key};
+use tidelock_meta::successor_of_key;
 
 use super::{Bucket, OpenBucket};
 use crate::Store;
+use crate::commit::Reading;
 use crate::error::{BucketError, StorageError};
 use crate::identity::Principal;
 use crate::name::BucketName;
@@ -28,17 +29,18 @@ impl Store {
         principal: &Principal,
         name: &BucketName,
     ) -> Result<Bucket, BucketError> {
-        let seen = self.read_row(bucket::key(name.as_str())).await?;
-        let open = OpenBucket::of(name, seen.as_ref(), principal)?;
-        Ok(Bucket { name: name.as_str().to_owned(), row: open.row })
+        let read = self
+            .rows
+            .answer(|reading| async move { OpenBucket::read(&reading, name, principal).await });
+        Ok(Bucket { name: name.as_str().to_owned(), row: read.await?.row })
     }
 
     /// The region a bucket was made in, whoever asks; none if there is no such bucket. AWS tells it
     /// to everybody (`x-amz-bucket-region` on 403 too).
     pub async fn bucket_region(&self, name: &BucketName) -> Result<Option<String>, StorageError> {
-        let Some(value) = self.read_value(bucket::key(name.as_str())).await? else {
-            return Ok(None);
-        };
+        let key = bucket::key(name.as_str());
+        let read = self.rows.answer(|reading| async move { reading.value(key).await });
+        let Some(value) = read.await? else { return Ok(None) };
         Ok(Some(BucketRow::decode(&value)?.region))
     }
 
@@ -51,34 +53,45 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<BucketPage, StorageError> {
-        let mut rest = bucket::range(prefix);
-        if let Some(after) = after {
-            rest = rest.starting_at(successor_of_key(&bucket::key(after)));
+        self.rows
+            .answer(|reading| async move {
+                list_buckets(&reading, principal, prefix, after, limit).await
+            })
+            .await
+    }
+}
+
+async fn list_buckets(
+    reading: &Reading,
+    principal: &Principal,
+    prefix: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<BucketPage, StorageError> {
+    let mut rest = bucket::range(prefix);
+    if let Some(after) = after {
+        rest = rest.starting_at(successor_of_key(&bucket::key(after)));
+    }
+    let mut buckets: Vec<Bucket> = Vec::new();
+    loop {
+        let rows = reading.scan(rest.clone(), BUCKET_SCAN_ROWS).await?;
+        let complete = rows.len() < BUCKET_SCAN_ROWS;
+        if let Some((last, _)) = rows.last() {
+            rest = rest.starting_at(successor_of_key(last));
         }
-        let mut buckets: Vec<Bucket> = Vec::new();
-        loop {
-            let rows = self
-                .meta
-                .scan(rest.clone(), BUCKET_SCAN_ROWS, Direction::Forward, ReadLevel::Latest)
-                .await?;
-            let complete = rows.len() < BUCKET_SCAN_ROWS;
-            if let Some((last, _)) = rows.last() {
-                rest = rest.starting_at(successor_of_key(last));
+        for (key, row) in rows {
+            let row = BucketRow::decode(&row.value)?;
+            if !principal.is_root && row.owner != principal.canonical_id {
+                continue;
             }
-            for (key, row) in rows {
-                let row = BucketRow::decode(&row.value)?;
-                if !principal.is_root && row.owner != principal.canonical_id {
-                    continue;
-                }
-                if buckets.len() == limit {
-                    let next_after = buckets.last().map(|bucket| bucket.name.clone());
-                    return Ok(BucketPage { buckets, next_after });
-                }
-                buckets.push(Bucket { name: bucket::decode_key(&key)?, row });
+            if buckets.len() == limit {
+                let next_after = buckets.last().map(|bucket| bucket.name.clone());
+                return Ok(BucketPage { buckets, next_after });
             }
-            if complete {
-                return Ok(BucketPage { buckets, next_after: None });
-            }
+            buckets.push(Bucket { name: bucket::decode_key(&key)?, row });
+        }
+        if complete {
+            return Ok(BucketPage { buckets, next_after: None });
         }
     }
 }

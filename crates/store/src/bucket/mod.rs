@@ -12,6 +12,7 @@ use tidelock_meta::{Batch, Key, Versioned};
 pub use change::BucketChange;
 pub use list::BucketPage;
 
+use crate::commit::Reading;
 use crate::error::BucketError;
 use crate::identity::Principal;
 use crate::name::BucketName;
@@ -47,6 +48,16 @@ impl OpenBucket {
             return Err(BucketError::AccessDenied);
         }
         Ok(Self { key: bucket::key(name.as_str()), seen: seen.clone(), row })
+    }
+
+    /// The bucket `name`, read now.
+    pub(crate) async fn read(
+        reading: &Reading,
+        name: &BucketName,
+        principal: &Principal,
+    ) -> Result<Self, BucketError> {
+        let seen = reading.row(bucket::key(name.as_str())).await?;
+        Self::of(name, seen.as_ref(), principal)
     }
 
     /// The bucket `id`, read once more. One that was made anew under the name since is another: there

@@ -2,13 +2,12 @@
 
 use tidelock_meta::record::head::{self, HeadRow};
 use tidelock_meta::record::version::{ChecksumAlgorithm, ChecksumType, ETag};
-use tidelock_meta::{
-    Direction, Key, KeyRange, ReadLevel, Versioned, successor_of_key, successor_of_prefix,
-};
+use tidelock_meta::{Key, KeyRange, Versioned, successor_of_key, successor_of_prefix};
 
 use super::LIST_SCAN_ROWS;
 use crate::Store;
 use crate::bucket::OpenBucket;
+use crate::commit::Reading;
 use crate::error::{BucketError, StorageError};
 use crate::identity::Principal;
 use crate::name::BucketName;
@@ -75,17 +74,23 @@ impl Entry {
 impl Store {
     /// Lists current objects.
     pub async fn list_objects(&self, request: &ListObjects<'_>) -> Result<ObjectPage, BucketError> {
-        let bucket = self.open_bucket(request.principal, request.bucket).await?;
+        self.rows.answer(|reading| async move { request.list(&reading).await }).await
+    }
+}
+
+impl ListObjects<'_> {
+    async fn list(&self, reading: &Reading) -> Result<ObjectPage, BucketError> {
+        let bucket = OpenBucket::read(reading, self.bucket, self.principal).await?;
         let mut page = ObjectPage { owner: bucket.row.owner.clone(), ..ObjectPage::default() };
-        if request.limit == 0 {
+        if self.limit == 0 {
             return Ok(page);
         }
-        let mut entries = match request.delimiter {
-            None => self.list_flat(&bucket, request).await?,
-            Some(delimiter) => self.list_grouped(&bucket, request, delimiter).await?,
+        let mut entries = match self.delimiter {
+            None => self.list_flat(reading, &bucket).await?,
+            Some(delimiter) => self.list_grouped(reading, &bucket, delimiter).await?,
         };
-        if entries.len() > request.limit {
-            entries.truncate(request.limit);
+        if entries.len() > self.limit {
+            entries.truncate(self.limit);
             page.next_after = entries.last().map(|entry| entry.name().to_owned());
         }
         for entry in entries {
@@ -100,15 +105,14 @@ impl Store {
     /// At least one entry more than the limit, if there are so many: it tells that there are more.
     async fn list_flat(
         &self,
+        reading: &Reading,
         bucket: &OpenBucket,
-        request: &ListObjects<'_>,
     ) -> Result<Vec<Entry>, StorageError> {
         let mut entries = Vec::new();
-        let mut rest = start(bucket, request);
-        let mut wanted = LIST_SCAN_ROWS.min(request.limit.saturating_add(1));
-        while entries.len() <= request.limit && !rest.is_empty() {
-            let rows =
-                self.meta.scan(rest.clone(), wanted, Direction::Forward, ReadLevel::Latest).await?;
+        let mut rest = start(bucket, self);
+        let mut wanted = LIST_SCAN_ROWS.min(self.limit.saturating_add(1));
+        while entries.len() <= self.limit && !rest.is_empty() {
+            let rows = reading.scan(rest.clone(), wanted).await?;
             let Some((last, _)) = rows.last() else { break };
             rest = rest.starting_at(successor_of_key(last));
             let complete = rows.len() < wanted;
@@ -126,19 +130,17 @@ impl Store {
 
     async fn list_grouped(
         &self,
+        reading: &Reading,
         bucket: &OpenBucket,
-        request: &ListObjects<'_>,
         delimiter: &str,
     ) -> Result<Vec<Entry>, StorageError> {
-        let skip = head::KEY_PREFIX_BYTES + request.prefix.len();
+        let skip = head::KEY_PREFIX_BYTES + self.prefix.len();
         let mut entries = Vec::new();
-        let mut rest = start(bucket, request);
-        let mut wanted = LIST_SCAN_ROWS.min(request.limit.saturating_add(1));
-        while entries.len() <= request.limit && !rest.is_empty() {
-            let groups = self
-                .meta
-                .scan_grouped(rest.clone(), skip, delimiter.as_bytes(), wanted, ReadLevel::Latest)
-                .await?;
+        let mut rest = start(bucket, self);
+        let mut wanted = LIST_SCAN_ROWS.min(self.limit.saturating_add(1));
+        while entries.len() <= self.limit && !rest.is_empty() {
+            let groups =
+                reading.scan_grouped(rest.clone(), skip, delimiter.as_bytes(), wanted).await?;
             let Some(last) = groups.last() else { break };
             let next = match last.is_common_prefix {
                 true => successor_of_prefix(&last.prefix),
@@ -146,7 +148,7 @@ impl Store {
             };
             let complete = groups.len() < wanted;
             for group in groups {
-                if entries.len() > request.limit {
+                if entries.len() > self.limit {
                     break;
                 }
                 let (key, row) = &group.first;
@@ -156,8 +158,9 @@ impl Store {
                 }
                 let prefix = head::decode_key(&group.prefix)?;
                 // A page that ended inside a group has shown its prefix already.
-                let shown = request.after.is_some_and(|after| after >= prefix.as_str());
-                if !shown && (listed(key, row)?.is_some() || self.has_object(&group.prefix).await?)
+                let shown = self.after.is_some_and(|after| after >= prefix.as_str());
+                if !shown
+                    && (listed(key, row)?.is_some() || has_object(reading, &group.prefix).await?)
                 {
                     entries.push(Entry::CommonPrefix(prefix));
                 }
@@ -170,26 +173,23 @@ impl Store {
         }
         Ok(entries)
     }
+}
 
-    /// Whether any key under a common prefix has a current object.
-    async fn has_object(&self, prefix: &[u8]) -> Result<bool, StorageError> {
-        let mut rest = KeyRange::prefix(prefix);
-        loop {
-            let rows = self
-                .meta
-                .scan(rest.clone(), LIST_SCAN_ROWS, Direction::Forward, ReadLevel::Latest)
-                .await?;
-            for (key, row) in &rows {
-                if listed(key, row)?.is_some() {
-                    return Ok(true);
-                }
+/// Whether any key under a common prefix has a current object.
+async fn has_object(reading: &Reading, prefix: &[u8]) -> Result<bool, StorageError> {
+    let mut rest = KeyRange::prefix(prefix);
+    loop {
+        let rows = reading.scan(rest.clone(), LIST_SCAN_ROWS).await?;
+        for (key, row) in &rows {
+            if listed(key, row)?.is_some() {
+                return Ok(true);
             }
-            match rows.last() {
-                Some((last, _)) if rows.len() == LIST_SCAN_ROWS => {
-                    rest = rest.starting_at(successor_of_key(last));
-                }
-                Some(_) | None => return Ok(false),
+        }
+        match rows.last() {
+            Some((last, _)) if rows.len() == LIST_SCAN_ROWS => {
+                rest = rest.starting_at(successor_of_key(last));
             }
+            Some(_) | None => return Ok(false),
         }
     }
 }

@@ -2,10 +2,12 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html>.
 
 use tidelock_meta::record::upload::{self, UploadId, UploadRow, UploadState};
-use tidelock_meta::{Direction, ReadLevel, successor_of_key};
+use tidelock_meta::successor_of_key;
 
 use super::{LIST_SCAN_ROWS, common_prefix};
 use crate::Store;
+use crate::bucket::OpenBucket;
+use crate::commit::Reading;
 use crate::error::BucketError;
 use crate::identity::Principal;
 use crate::multipart::UploadChecksum;
@@ -59,21 +61,24 @@ pub struct UploadPage {
 impl Store {
     /// Lists uploads that are under way.
     pub async fn list_uploads(&self, request: &ListUploads<'_>) -> Result<UploadPage, BucketError> {
-        let bucket = self.open_bucket(request.principal, request.bucket).await?;
+        self.rows.answer(|reading| async move { request.list(&reading).await }).await
+    }
+}
+
+impl ListUploads<'_> {
+    async fn list(&self, reading: &Reading) -> Result<UploadPage, BucketError> {
+        let bucket = OpenBucket::read(reading, self.bucket, self.principal).await?;
         let mut page = UploadPage { owner: bucket.row.owner.clone(), ..UploadPage::default() };
-        let mut rest = upload::range(bucket.row.id, request.prefix);
-        if let Some((after, _)) = request.after {
+        let mut rest = upload::range(bucket.row.id, self.prefix);
+        if let Some((after, _)) = self.after {
             rest = rest.starting_at(upload::range(bucket.row.id, after).start);
         }
         let mut last = None;
-        if request.limit == 0 {
+        if self.limit == 0 {
             return Ok(page);
         }
         loop {
-            let rows = self
-                .meta
-                .scan(rest.clone(), LIST_SCAN_ROWS, Direction::Forward, ReadLevel::Latest)
-                .await?;
+            let rows = reading.scan(rest.clone(), LIST_SCAN_ROWS).await?;
             let complete = rows.len() < LIST_SCAN_ROWS;
             if let Some((key, _)) = rows.last() {
                 rest = rest.starting_at(successor_of_key(key));
@@ -81,8 +86,8 @@ impl Store {
             for (key, row) in rows {
                 let (_, key, id) = upload::decode_key(&key)?;
                 let row = UploadRow::decode(&row.value)?;
-                let Some(entry) = entry(request, &page, key, id, &row) else { continue };
-                if page.len() == request.limit {
+                let Some(entry) = entry(self, &page, key, id, &row) else { continue };
+                if page.len() == self.limit {
                     page.next = last;
                     return Ok(page);
                 }

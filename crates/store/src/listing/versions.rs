@@ -8,10 +8,12 @@ use std::collections::VecDeque;
 use tidelock_meta::record::BucketId;
 use tidelock_meta::record::head::{self, HeadRow};
 use tidelock_meta::record::version::{self, ChecksumAlgorithm, ChecksumType, ETag, ObjectVersion};
-use tidelock_meta::{Direction, KeyRange, ReadLevel, successor_of_key, successor_of_prefix};
+use tidelock_meta::{KeyRange, successor_of_key, successor_of_prefix};
 
 use super::{LIST_SCAN_ROWS, common_prefix};
 use crate::Store;
+use crate::bucket::OpenBucket;
+use crate::commit::Reading;
 use crate::error::{BucketError, StorageError};
 use crate::identity::Principal;
 use crate::name::BucketName;
@@ -88,10 +90,16 @@ impl Store {
         &self,
         request: &ListVersions<'_>,
     ) -> Result<VersionPage, BucketError> {
-        let bucket = self.open_bucket(request.principal, request.bucket).await?;
-        let mut walk = Walk::new(self, bucket.row.id, request);
+        self.rows.answer(|reading| async move { request.list(&reading).await }).await
+    }
+}
+
+impl ListVersions<'_> {
+    async fn list(&self, reading: &Reading) -> Result<VersionPage, BucketError> {
+        let bucket = OpenBucket::read(reading, self.bucket, self.principal).await?;
+        let mut walk = Walk::new(reading, bucket.row.id, self);
         walk.page.owner = bucket.row.owner;
-        if request.limit > 0 {
+        if self.limit > 0 {
             walk.run().await?;
         }
         Ok(walk.page)
@@ -99,7 +107,7 @@ impl Store {
 }
 
 struct Walk<'a> {
-    store: &'a Store,
+    reading: &'a Reading,
     bucket: BucketId,
     request: &'a ListVersions<'a>,
     heads: KeyRange,
@@ -116,7 +124,7 @@ enum Step {
 }
 
 impl<'a> Walk<'a> {
-    fn new(store: &'a Store, bucket: BucketId, request: &'a ListVersions<'a>) -> Self {
+    fn new(reading: &'a Reading, bucket: BucketId, request: &'a ListVersions<'a>) -> Self {
         let all = head::range(bucket, request.prefix);
         let heads = match request.after {
             None => all,
@@ -128,18 +136,14 @@ impl<'a> Walk<'a> {
             }
         };
         let rest = version::range_of_bucket(bucket, request.prefix);
-        let noncurrent = Noncurrent { store, rest, rows: VecDeque::new(), exhausted: false };
+        let noncurrent = Noncurrent { reading, rest, rows: VecDeque::new(), exhausted: false };
         let page = VersionPage::default();
-        Self { store, bucket, request, heads, noncurrent, page, last: None, count: 0 }
+        Self { reading, bucket, request, heads, noncurrent, page, last: None, count: 0 }
     }
 
     async fn run(&mut self) -> Result<(), StorageError> {
         'pages: while !self.heads.is_empty() {
-            let rows = self
-                .store
-                .meta
-                .scan(self.heads.clone(), LIST_SCAN_ROWS, Direction::Forward, ReadLevel::Latest)
-                .await?;
+            let rows = self.reading.scan(self.heads.clone(), LIST_SCAN_ROWS).await?;
             let complete = rows.len() < LIST_SCAN_ROWS;
             for (key, row) in rows {
                 self.heads = self.heads.clone().starting_at(successor_of_key(&key));
@@ -232,7 +236,7 @@ impl<'a> Walk<'a> {
 
 /// Noncurrent versions in key order, read ahead.
 struct Noncurrent<'a> {
-    store: &'a Store,
+    reading: &'a Reading,
     rest: KeyRange,
     rows: VecDeque<(String, ObjectVersion)>,
     exhausted: bool,
@@ -270,11 +274,7 @@ impl Noncurrent<'_> {
             self.exhausted = true;
             return Ok(());
         }
-        let rows = self
-            .store
-            .meta
-            .scan(self.rest.clone(), LIST_SCAN_ROWS, Direction::Forward, ReadLevel::Latest)
-            .await?;
+        let rows = self.reading.scan(self.rest.clone(), LIST_SCAN_ROWS).await?;
         self.exhausted = rows.len() < LIST_SCAN_ROWS;
         if let Some((last, _)) = rows.last() {
             self.rest = self.rest.clone().starting_at(successor_of_key(last));

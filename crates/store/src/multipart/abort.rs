@@ -24,7 +24,7 @@ impl Store {
         upload: UploadId,
     ) -> Result<(), UploadError> {
         let target = Target { principal, bucket, key };
-        let bucket_id = self.open_bucket(principal, bucket).await?.row.id;
+        let bucket_id = self.find_bucket(principal, bucket).await?.row.id;
         let [bucket_key, head_key] = Self::target_keys(target, bucket_id);
         let keys = [bucket_key, head_key, upload::key(bucket_id, key.as_str(), upload)];
         let op_id = OpId(self.random());

@@ -17,7 +17,7 @@ use super::key::upload_place;
 use super::part_list::{Assembled, RequestedPart, assemble, request_digest};
 use crate::Store;
 use crate::bucket::OpenBucket;
-use crate::commit::Plan;
+use crate::commit::{Plan, Reading};
 use crate::condition::{UploadWindow, WriteCondition};
 use crate::error::{CompleteError, StorageError, UploadError};
 use crate::identity::Principal;
@@ -71,21 +71,27 @@ impl Store {
     ) -> Result<StoredObject, CompleteError> {
         let target =
             Target { principal: request.principal, bucket: request.bucket, key: request.key };
-        let bucket = self.open_bucket(target.principal, target.bucket).await?;
+        let bucket = self.find_bucket(target.principal, target.bucket).await?;
         let upload_key = upload::key(bucket.row.id, target.key.as_str(), request.upload);
         let place = Place { target, bucket, upload_key };
         for _ in 0..COMPLETE_ATTEMPTS_MAX {
             if let Some(answer) = self.seal_upload(&place, request).await? {
                 return Ok(answer);
             }
-            let seen = self.read_row(place.upload_key.clone()).await?;
-            let upload = OpenUpload::of(place.upload_key.clone(), seen.as_ref())?;
-            if upload.row.state != UploadState::Sealed {
-                continue;
-            }
-            let parts = self.all_parts(request.upload).await?;
-            let assembled = assemble(request.parts, &parts, upload.row.checksum, &self.config)?;
-            check_expectations(request, &assembled)?;
+            let key = place.upload_key.clone();
+            // Confirmed: the commit checks that the upload is still sealed, not what its parts are.
+            let looked = self.rows.answer(|reading| async move {
+                let seen = reading.row(key.clone()).await?;
+                let upload = OpenUpload::of(key, seen.as_ref())?;
+                if upload.row.state != UploadState::Sealed {
+                    return Ok(None);
+                }
+                let parts = all_parts(&reading, request.upload).await?;
+                let assembled = assemble(request.parts, &parts, upload.row.checksum, &self.config)?;
+                check_expectations(request, &assembled)?;
+                Ok::<_, CompleteError>(Some((upload, assembled)))
+            });
+            let Some((upload, assembled)) = looked.await? else { continue };
             match self.commit_completed(&place, request, &upload, &assembled).await? {
                 Attempt::Done(stored) => return Ok(*stored),
                 Attempt::Disturbed => {}
@@ -93,14 +99,6 @@ impl Store {
         }
         Err(StorageError::Overloaded("parts keep coming while the upload completes".to_owned())
             .into())
-    }
-
-    async fn all_parts(&self, upload: UploadId) -> Result<Vec<(u16, PartRow)>, StorageError> {
-        let mut parts = Vec::new();
-        for (key, value) in self.scan_all(part::range(upload)).await? {
-            parts.push((part::decode_key(&key)?, PartRow::decode(&value)?));
-        }
-        Ok(parts)
     }
 
     /// Seals the upload; the first answer, if it was completed with the same parts before.
@@ -195,7 +193,7 @@ impl Store {
         Ok(ObjectVersion {
             id,
             is_null: writes_null(bucket.row.versioning),
-            modified_ms: now,
+            modified_ms: head.modified_ms(now),
             author: sealed.row.author.clone(),
             kind: VersionKind::Object(Box::new(ObjectFacts {
                 size: assembled.size,
@@ -209,6 +207,17 @@ impl Store {
             })),
         })
     }
+}
+
+async fn all_parts(
+    reading: &Reading,
+    upload: UploadId,
+) -> Result<Vec<(u16, PartRow)>, StorageError> {
+    let mut parts = Vec::new();
+    for (key, value) in reading.all(part::range(upload)).await? {
+        parts.push((part::decode_key(&key)?, PartRow::decode(&value)?));
+    }
+    Ok(parts)
 }
 
 fn check_expectations(request: &CompleteUpload<'_>, got: &Assembled) -> Result<(), CompleteError> {

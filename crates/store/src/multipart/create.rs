@@ -51,7 +51,7 @@ impl Store {
     ) -> Result<UploadInfo, BucketError> {
         let target =
             Target { principal: request.principal, bucket: request.bucket, key: request.key };
-        let bucket_id = self.open_bucket(target.principal, target.bucket).await?.row.id;
+        let bucket_id = self.find_bucket(target.principal, target.bucket).await?.row.id;
         let id = UploadId(self.random());
         let upload_key = Zeroizing::new(self.random::<DATA_KEY_BYTES>());
         let place = upload_place(bucket_id, request.key, id);

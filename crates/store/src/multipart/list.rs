@@ -3,10 +3,10 @@
 use tidelock_meta::record::part::{self, PartRow};
 use tidelock_meta::record::upload::UploadId;
 use tidelock_meta::record::version::Checksum;
-use tidelock_meta::{Direction, ReadLevel};
 
-use super::UploadChecksum;
+use super::{UploadChecksum, read_upload};
 use crate::Store;
+use crate::commit::Reading;
 use crate::error::UploadError;
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
@@ -53,29 +53,43 @@ impl Store {
         after: u16,
         limit: usize,
     ) -> Result<PartPage, UploadError> {
-        let (bucket, open) = self.open_upload(Target { principal, bucket, key }, upload).await?;
-        let range = match after.checked_add(1) {
-            Some(first) => part::range(upload).starting_at(part::key(upload, first)),
-            None => part::range(upload)
-                .starting_at(tidelock_meta::successor_of_key(&part::key(upload, after))),
-        };
-        let mut rows =
-            self.meta.scan(range, limit + 1, Direction::Forward, ReadLevel::Latest).await?;
-        let has_more = rows.len() > limit;
-        rows.truncate(limit);
-        let mut parts = Vec::new();
-        for (key, row) in rows {
-            let PartRow { modified_ms, size, md5, checksum, .. } = PartRow::decode(&row.value)?;
-            parts.push(ListedPart {
-                number: part::decode_key(&key)?,
-                modified_ms,
-                md5,
-                size,
-                checksum,
-            });
-        }
-        let next_after = parts.last().map(|part| part.number).filter(|_| has_more);
-        let (initiator, checksum) = (open.row.initiator, open.row.checksum);
-        Ok(PartPage { parts, next_after, initiator, owner: bucket.row.owner, checksum })
+        let target = Target { principal, bucket, key };
+        self.rows
+            .answer(
+                |reading| async move { list_parts(&reading, target, upload, after, limit).await },
+            )
+            .await
     }
+}
+
+async fn list_parts(
+    reading: &Reading,
+    target: Target<'_>,
+    upload: UploadId,
+    after: u16,
+    limit: usize,
+) -> Result<PartPage, UploadError> {
+    let (bucket, open) = read_upload(reading, target, upload).await?;
+    let range = match after.checked_add(1) {
+        Some(first) => part::range(upload).starting_at(part::key(upload, first)),
+        None => part::range(upload)
+            .starting_at(tidelock_meta::successor_of_key(&part::key(upload, after))),
+    };
+    let mut rows = reading.scan(range, limit + 1).await?;
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    let mut parts = Vec::new();
+    for (key, row) in rows {
+        let PartRow { modified_ms, size, md5, checksum, .. } = PartRow::decode(&row.value)?;
+        parts.push(ListedPart {
+            number: part::decode_key(&key)?,
+            modified_ms,
+            md5,
+            size,
+            checksum,
+        });
+    }
+    let next_after = parts.last().map(|part| part.number).filter(|_| has_more);
+    let (initiator, checksum) = (open.row.initiator, open.row.checksum);
+    Ok(PartPage { parts, next_after, initiator, owner: bucket.row.owner, checksum })
 }

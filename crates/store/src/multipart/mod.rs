@@ -20,8 +20,8 @@ pub use part::UploadPart;
 pub use part_list::RequestedPart;
 pub use tidelock_meta::record::upload::{InvalidUploadId, UploadId};
 
-use crate::Store;
 use crate::bucket::OpenBucket;
+use crate::commit::Reading;
 use crate::error::UploadError;
 use crate::object::Target;
 
@@ -66,16 +66,14 @@ impl OpenUpload {
     }
 }
 
-impl Store {
-    /// The upload a request names, if it is under way in a bucket that the caller may use.
-    pub(crate) async fn open_upload(
-        &self,
-        target: Target<'_>,
-        id: UploadId,
-    ) -> Result<(OpenBucket, OpenUpload), UploadError> {
-        let bucket = self.open_bucket(target.principal, target.bucket).await?;
-        let key = upload::key(bucket.row.id, target.key.as_str(), id);
-        let seen = self.read_row(key.clone()).await?;
-        Ok((bucket, OpenUpload::under_way(key, seen.as_ref())?))
-    }
+/// The upload a request names, if it is under way in a bucket that the caller may use.
+pub(crate) async fn read_upload(
+    reading: &Reading,
+    target: Target<'_>,
+    id: UploadId,
+) -> Result<(OpenBucket, OpenUpload), UploadError> {
+    let bucket = OpenBucket::read(reading, target.bucket, target.principal).await?;
+    let key = upload::key(bucket.row.id, target.key.as_str(), id);
+    let seen = reading.row(key.clone()).await?;
+    Ok((bucket, OpenUpload::under_way(key, seen.as_ref())?))
 }

@@ -9,7 +9,7 @@ use tidelock_meta::record::{bucket, version::ChecksumAlgorithm};
 use tidelock_meta::{Batch, OpId};
 
 use super::key::upload_place;
-use super::{OpenUpload, StoredPart, UploadKey, part_place};
+use super::{OpenUpload, StoredPart, UploadKey, part_place, read_upload};
 use crate::Store;
 use crate::body::source::BodySource;
 use crate::body::write::{BodyExpectation, WrittenBody};
@@ -49,7 +49,10 @@ impl Store {
     ) -> Result<StoredPart, UploadPartError> {
         let target =
             Target { principal: request.principal, bucket: request.bucket, key: request.key };
-        let (bucket, upload) = self.open_upload(target, request.upload).await?;
+        let found = self
+            .rows
+            .look(|reading| async move { read_upload(&reading, target, request.upload).await });
+        let (bucket, upload) = found.await?;
         let checksum = part_checksum(&upload.row, request.checksum.clone())?;
         let expectation = BodyExpectation { md5: request.content_md5, checksum };
         let written = self.write_body(source, &expectation).await?;

@@ -38,7 +38,7 @@ impl Store {
         condition: &DeleteCondition,
     ) -> Result<DeletedObject, DeleteObjectError> {
         let target = Target { principal, bucket, key };
-        let bucket_id = self.open_bucket(principal, bucket).await?.row.id;
+        let bucket_id = self.find_bucket(principal, bucket).await?.row.id;
         let keys = Self::target_keys(target, bucket_id);
         let random = self.random();
         self.update(&keys, |view| {
@@ -82,7 +82,7 @@ impl Store {
         let marker = ObjectVersion {
             id: head.next_id(now, random),
             is_null: writes_null(bucket.row.versioning),
-            modified_ms: now,
+            modified_ms: head.modified_ms(now),
             author: target.principal.arn.clone(),
             kind: VersionKind::DeleteMarker,
         };

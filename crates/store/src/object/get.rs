@@ -4,17 +4,17 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tidelock_meta::ReadLevel;
+use tidelock_meta::record::head;
 use tidelock_meta::record::part::{self, PartRow};
 use tidelock_meta::record::upload::UploadId;
-use tidelock_meta::record::version::{self, Body, ObjectFacts, ObjectVersion};
-use tidelock_meta::record::{bucket, head};
+use tidelock_meta::record::version::{self, Body, ObjectFacts, ObjectVersion, VersionId};
 
 use super::ObjectInfo;
 use super::install::{OpenHead, Target};
 use crate::Store;
 use crate::body::read::{ObjectReader, OpenError, Segment};
 use crate::bucket::OpenBucket;
+use crate::commit::Reading;
 use crate::error::{GetObjectError, StorageError};
 use crate::identity::Principal;
 use crate::multipart::part_place;
@@ -59,8 +59,12 @@ impl Store {
         key: &ObjectKey,
         version: Option<VersionSelector>,
     ) -> Result<ObjectInfo, GetObjectError> {
-        let found = self.find(Target { principal, bucket, key }, version).await?;
-        Ok(self.describe(&found).await?.0)
+        let target = Target { principal, bucket, key };
+        let look = self.rows.answer(|reading| async move {
+            let found = find(&reading, target, version).await?;
+            Ok(describe(&reading, &found).await?.0)
+        });
+        look.await
     }
 
     /// An object and some of its bytes. `select` sees what is known of the object and says which
@@ -74,19 +78,43 @@ impl Store {
         select: impl Fn(&ObjectInfo) -> Result<Option<ByteRange>, R> + Send,
     ) -> Result<Result<GetObject, R>, GetObjectError> {
         let target = Target { principal, bucket, key };
+        self.rows
+            .answer(
+                |reading| async move { self.open_object(&reading, target, version, select).await },
+            )
+            .await
+    }
+
+    async fn open_object<R>(
+        self: &Arc<Self>,
+        reading: &Reading,
+        target: Target<'_>,
+        version: Option<VersionSelector>,
+        select: impl Fn(&ObjectInfo) -> Result<Option<ByteRange>, R> + Send,
+    ) -> Result<Result<GetObject, R>, GetObjectError> {
+        let mut gone: Option<VersionId> = None;
         for _ in 0..READ_ATTEMPTS_MAX {
-            let found = self.find(target, version).await?;
-            let (info, parts) = self.describe(&found).await?;
+            let found = find(reading, target, version).await?;
+            if gone == Some(found.version.id) {
+                // It was not replaced meanwhile: its bytes are missing.
+                break;
+            }
+            let (info, parts) = describe(reading, &found).await?;
             let wanted = match select(&info) {
                 Ok(wanted) => wanted.unwrap_or(0..info.size),
                 Err(refusal) => return Ok(Err(refusal)),
             };
+            // Opening a blob may take long.
+            reading.confirm_now().await?;
             let mut segments = self.segments(target, &found, parts, &wanted)?;
             let first = match segments.pop_front() {
                 None => None,
                 Some(segment) => match self.open_segment(segment).await {
                     Ok(open) => Some(open),
-                    Err(OpenError::Gone) => continue,
+                    Err(OpenError::Gone) => {
+                        gone = Some(found.version.id);
+                        continue;
+                    }
                     Err(OpenError::Storage(error)) => return Err(error.into()),
                 },
             };
@@ -94,102 +122,6 @@ impl Store {
             return Ok(Ok(GetObject { info, reader }));
         }
         Err(StorageError::Corrupt("the body of an object is gone".to_owned()).into())
-    }
-
-    /// The version asked for, or the current one.
-    pub(crate) async fn find(
-        &self,
-        target: Target<'_>,
-        selector: Option<VersionSelector>,
-    ) -> Result<FoundObject, GetObjectError> {
-        let name = bucket::key(target.bucket.as_str());
-        let seen = self.read_row(name).await?;
-        let bucket = OpenBucket::of(target.bucket, seen.as_ref(), target.principal)?;
-        let Some(selector) = selector else {
-            let key = head::key(bucket.row.id, target.key.as_str());
-            let seen = self.read_row(key.clone()).await?;
-            return current(bucket, OpenHead::of(key, seen.as_ref())?);
-        };
-        let version = self.find_version(&bucket, target.key, selector).await?;
-        if version.object().is_none() {
-            return Err(GetObjectError::IsDeleteMarker {
-                version: DisplayVersion::of(&version),
-                modified_ms: version.modified_ms,
-            });
-        }
-        Ok(FoundObject { bucket, version })
-    }
-
-    /// One version. Head and row come from one snapshot: while a version becomes current, or ceases to
-    /// be, it is in one of them at every moment. Where the null version is, a first look at the head
-    /// has to tell.
-    async fn find_version(
-        &self,
-        bucket: &OpenBucket,
-        key: &ObjectKey,
-        selector: VersionSelector,
-    ) -> Result<ObjectVersion, GetObjectError> {
-        let head_key = head::key(bucket.row.id, key.as_str());
-        let mut sequence = match selector {
-            VersionSelector::Null => None,
-            VersionSelector::Id(id) => Some(id.sequence),
-        };
-        for _ in 0..READ_ATTEMPTS_MAX {
-            let mut keys = vec![head_key.clone()];
-            keys.extend(sequence.map(|it| version::key(bucket.row.id, key.as_str(), it)));
-            let mut rows = self.meta.get(&keys, ReadLevel::Latest).await?.into_iter();
-            let head = OpenHead::of(head_key.clone(), rows.next().flatten().as_ref())?.row;
-            if let Some(current) = head.current.filter(|current| selector.matches(current)) {
-                return Ok(current);
-            }
-            if let Some(row) = rows.next().flatten() {
-                let version = ObjectVersion::decode(&row.value)?;
-                if selector.matches(&version) {
-                    return Ok(version);
-                }
-            }
-            if selector != VersionSelector::Null || head.null_sequence == sequence {
-                return Err(GetObjectError::NoSuchVersion);
-            }
-            sequence = head.null_sequence;
-        }
-        Err(StorageError::Overloaded("too many writers of the same key".to_owned()).into())
-    }
-
-    /// What is known of an object, with the rows of its parts if it has any.
-    async fn describe(
-        &self,
-        found: &FoundObject,
-    ) -> Result<(ObjectInfo, Vec<(u16, PartRow)>), StorageError> {
-        let facts = found.facts()?;
-        let mut info = ObjectInfo::of(&found.version, facts, found.bucket.row.versioning);
-        let Body::Parts { upload, ranges } = &facts.body else { return Ok((info, Vec::new())) };
-        let parts = self.read_parts(UploadId(*upload), ranges).await?;
-        let sizes: Vec<u64> = parts.iter().map(|(_, part)| part.size).collect();
-        if sizes.iter().try_fold(0, |sum: u64, size| sum.checked_add(*size)) != Some(facts.size) {
-            return Err(StorageError::Corrupt(
-                "the parts of an object are not all there".to_owned(),
-            ));
-        }
-        info.part_sizes = Some(sizes);
-        info.part_checksums = Some(parts.iter().map(|(_, part)| part.checksum.clone()).collect());
-        Ok((info, parts))
-    }
-
-    /// The parts of a completed upload that belong to its object.
-    pub(crate) async fn read_parts(
-        &self,
-        upload: UploadId,
-        ranges: &[(u16, u16)],
-    ) -> Result<Vec<(u16, PartRow)>, StorageError> {
-        let mut parts = Vec::new();
-        for (key, value) in self.scan_all(part::range(upload)).await? {
-            let number = part::decode_key(&key)?;
-            if ranges.iter().any(|(first, last)| (*first..=*last).contains(&number)) {
-                parts.push((number, PartRow::decode(&value)?));
-            }
-        }
-        Ok(parts)
     }
 
     fn segments(
@@ -220,6 +152,98 @@ impl Store {
         }
         Ok(segments)
     }
+}
+
+/// The version asked for, or the current one.
+async fn find(
+    reading: &Reading,
+    target: Target<'_>,
+    selector: Option<VersionSelector>,
+) -> Result<FoundObject, GetObjectError> {
+    let bucket = OpenBucket::read(reading, target.bucket, target.principal).await?;
+    let Some(selector) = selector else {
+        let key = head::key(bucket.row.id, target.key.as_str());
+        let seen = reading.row(key.clone()).await?;
+        return current(bucket, OpenHead::of(key, seen.as_ref())?);
+    };
+    let version = find_version(reading, &bucket, target.key, selector).await?;
+    if version.object().is_none() {
+        return Err(GetObjectError::IsDeleteMarker {
+            version: DisplayVersion::of(&version),
+            modified_ms: version.modified_ms,
+        });
+    }
+    Ok(FoundObject { bucket, version })
+}
+
+/// One version. Head and row come from one snapshot: while a version becomes current, or ceases to
+/// be, it is in one of them at every moment. Where the null version is, a first look at the head
+/// has to tell.
+async fn find_version(
+    reading: &Reading,
+    bucket: &OpenBucket,
+    key: &ObjectKey,
+    selector: VersionSelector,
+) -> Result<ObjectVersion, GetObjectError> {
+    let head_key = head::key(bucket.row.id, key.as_str());
+    let mut sequence = match selector {
+        VersionSelector::Null => None,
+        VersionSelector::Id(id) => Some(id.sequence),
+    };
+    for _ in 0..READ_ATTEMPTS_MAX {
+        let mut keys = vec![head_key.clone()];
+        keys.extend(sequence.map(|it| version::key(bucket.row.id, key.as_str(), it)));
+        let mut rows = reading.get(&keys).await?.into_iter();
+        let head = OpenHead::of(head_key.clone(), rows.next().flatten().as_ref())?.row;
+        if let Some(current) = head.current.filter(|current| selector.matches(current)) {
+            return Ok(current);
+        }
+        if let Some(row) = rows.next().flatten() {
+            let version = ObjectVersion::decode(&row.value)?;
+            if selector.matches(&version) {
+                return Ok(version);
+            }
+        }
+        if selector != VersionSelector::Null || head.null_sequence == sequence {
+            return Err(GetObjectError::NoSuchVersion);
+        }
+        sequence = head.null_sequence;
+    }
+    Err(StorageError::Overloaded("too many writers of the same key".to_owned()).into())
+}
+
+/// What is known of an object, with the rows of its parts if it has any.
+async fn describe(
+    reading: &Reading,
+    found: &FoundObject,
+) -> Result<(ObjectInfo, Vec<(u16, PartRow)>), StorageError> {
+    let facts = found.facts()?;
+    let mut info = ObjectInfo::of(&found.version, facts, found.bucket.row.versioning);
+    let Body::Parts { upload, ranges } = &facts.body else { return Ok((info, Vec::new())) };
+    let parts = read_parts(reading, UploadId(*upload), ranges).await?;
+    let sizes: Vec<u64> = parts.iter().map(|(_, part)| part.size).collect();
+    if sizes.iter().try_fold(0, |sum: u64, size| sum.checked_add(*size)) != Some(facts.size) {
+        return Err(StorageError::Corrupt("the parts of an object are not all there".to_owned()));
+    }
+    info.part_sizes = Some(sizes);
+    info.part_checksums = Some(parts.iter().map(|(_, part)| part.checksum.clone()).collect());
+    Ok((info, parts))
+}
+
+/// The parts of a completed upload that belong to its object.
+async fn read_parts(
+    reading: &Reading,
+    upload: UploadId,
+    ranges: &[(u16, u16)],
+) -> Result<Vec<(u16, PartRow)>, StorageError> {
+    let mut parts = Vec::new();
+    for (key, value) in reading.all(part::range(upload)).await? {
+        let number = part::decode_key(&key)?;
+        if ranges.iter().any(|(first, last)| (*first..=*last).contains(&number)) {
+            parts.push((number, PartRow::decode(&value)?));
+        }
+    }
+    Ok(parts)
 }
 
 fn current(bucket: OpenBucket, head: OpenHead) -> Result<FoundObject, GetObjectError> {

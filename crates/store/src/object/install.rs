@@ -51,17 +51,25 @@ impl OpenHead {
         let previous = self.row.current.as_ref().map(|version| version.id);
         crate::version::next_id(now_ms, previous, random)
     }
+
+    /// `Last-Modified` of a version that comes after all others of this key: never before theirs, also
+    /// when they were written by a server whose clock is ahead. A client that asks for what was modified
+    /// since must not be told that nothing was.
+    pub(crate) fn modified_ms(&self, now_ms: i64) -> i64 {
+        self.row.current.as_ref().map_or(now_ms, |version| version.modified_ms.max(now_ms))
+    }
 }
 
 impl Store {
-    /// The bucket's row, so that the key's other rows can be named.
-    pub(crate) async fn open_bucket(
+    /// The bucket of a write, so that the key's other rows can be named; the write reads it again.
+    pub(crate) async fn find_bucket(
         &self,
         principal: &Principal,
         name: &BucketName,
     ) -> Result<OpenBucket, crate::BucketError> {
-        let seen = self.read_row(bucket::key(name.as_str())).await?;
-        OpenBucket::of(name, seen.as_ref(), principal)
+        self.rows
+            .look(|reading| async move { OpenBucket::read(&reading, name, principal).await })
+            .await
     }
 
     /// The keys every write of an object reads: bucket and head. The bucket's id is not known before

@@ -64,15 +64,18 @@ impl Store {
         target: Target<'_>,
         condition: &WriteCondition,
     ) -> Result<(), PutObjectError> {
-        let bucket = self.open_bucket(target.principal, target.bucket).await?;
-        if condition.is_empty() || target.key.is_lock() {
-            return Ok(());
-        }
-        let [_, key] = Self::target_keys(target, bucket.row.id);
-        let seen = self.read_row(key.clone()).await.map_err(PutObjectError::from)?;
-        let head = OpenHead::of(key, seen.as_ref())?;
-        condition.check(head.row.current.as_ref(), UploadWindow::Quiet)?;
-        Ok(())
+        let look = self.rows.look(|reading| async move {
+            let bucket = OpenBucket::read(&reading, target.bucket, target.principal).await?;
+            if condition.is_empty() || target.key.is_lock() {
+                return Ok(());
+            }
+            let [_, key] = Self::target_keys(target, bucket.row.id);
+            let seen = reading.row(key.clone()).await?;
+            let head = OpenHead::of(key, seen.as_ref())?;
+            condition.check(head.row.current.as_ref(), UploadWindow::Quiet)?;
+            Ok(())
+        });
+        look.await
     }
 
     /// Makes a written body the current version of a key, if the condition holds.
@@ -83,7 +86,7 @@ impl Store {
         settings: &ObjectSettings,
         written: WrittenBody,
     ) -> Result<StoredObject, PutObjectError> {
-        let bucket_id = self.open_bucket(target.principal, target.bucket).await?.row.id;
+        let bucket_id = self.find_bucket(target.principal, target.bucket).await?.row.id;
         let keys = Self::target_keys(target, bucket_id);
         let random = self.random();
         let result = self
@@ -128,7 +131,7 @@ impl Store {
         ObjectVersion {
             id,
             is_null: writes_null(bucket.row.versioning),
-            modified_ms: now,
+            modified_ms: head.modified_ms(now),
             author: target.principal.arn.clone(),
             kind: VersionKind::Object(Box::new(ObjectFacts {
                 size: written.size,

@@ -25,7 +25,7 @@ impl Store {
         tags: &[(String, String)],
     ) -> Result<ObjectInfo, GetObjectError> {
         let target = Target { principal, bucket, key };
-        let bucket_id = self.open_bucket(principal, bucket).await?.row.id;
+        let bucket_id = self.find_bucket(principal, bucket).await?.row.id;
         let keys = Self::target_keys(target, bucket_id);
         let op_id = OpId(self.random());
         self.update(&keys, |view| {
