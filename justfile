@@ -25,6 +25,11 @@ serve *args:
 release:
     cargo build --release
 
+# What an operation costs on each engine: `just bench --turns 1`.
+bench *args: release
+    cargo run --release --manifest-path bench/Cargo.toml -- --binary target/release/tidelock \
+        --cluster scripts/postgres-cluster {{args}}
+
 # Licences and advisories of the dependencies (needs cargo-deny).
 deny:
     cargo deny check

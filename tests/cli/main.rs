@@ -5,6 +5,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod admin;
 mod objects;
 mod output;
 mod serve;

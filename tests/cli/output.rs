@@ -118,6 +118,8 @@ fn users_and_their_keys() {
     let keys = stdout(&server.cli(&["key", "list", "--user", "ann", "-o", "json"]));
     assert!(keys.contains(&ann.keys.access), "{keys}");
     assert!(!keys.contains(&ann.keys.secret), "a secret is shown once");
+    let nobody = server.cli(&["key", "list", "--user", "nobody"]);
+    assert_eq!(nobody.status.code(), Some(3), "{}", stderr(&nobody));
     let as_ann = server
         .command()
         .env("AWS_ACCESS_KEY_ID", &ann.keys.access)

@@ -41,6 +41,13 @@ fn flags_that_are_refused() {
     let data = TempDir::new().unwrap();
     let rows: &[(&[&str], &str)] = &[
         (&["--listen", "0.0.0.0:0"], "allow-plain-http"),
+        (&["--tls-cert", "none.pem", "--tls-key", "none.pem"], "none.pem"),
+        (&["--bootstrap", "No_Name"], "'No_Name' is not a name for a bucket"),
+        (&["--meta", "nothing"], "postgres://"),
+        (&["--meta", "memory", "--blobs", "local"], "--meta local"),
+        (&["--accept-unsafe-replication"], "needs --meta postgres"),
+        (&["--blobs", "s3://"], "the name of a bucket"),
+        (&["--blobs", "file://relative"], "absolute path"),
         (&["--tls-cert", "none.pem"], "tls-key"),
         (&["--config", "none.toml"], "none.toml"),
     ];
@@ -51,9 +58,53 @@ fn flags_that_are_refused() {
             .args(*arguments)
             .output()
             .unwrap();
-        assert_ne!(output.status.code(), Some(0), "{arguments:?}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(stderr(&output).contains(named), "{arguments:?}: {}", stderr(&output));
     }
+    assert_eq!(fs::read_dir(data.path()).unwrap().count(), 0, "what is refused makes nothing");
+}
+
+/// Whatever is mistyped, a password is not shown.
+#[test]
+fn passwords_are_not_printed() {
+    let files = TempDir::new().unwrap();
+    let file = files.path().join("meta");
+    let hidden = "hid/den";
+    let values = [
+        format!("postgre://u:{hidden}@h/d"),
+        format!("postgres://u:{hidden}@h/d"),
+        format!("postgres://u:{hidden}@h:1/d?sslmod=x"),
+        format!("host=h user=u password={hidden}"),
+        format!("u:{hidden}@h/d"),
+    ];
+    for value in &values {
+        fs::write(&file, value).unwrap();
+        for command in [&["serve"] as &[&str], &["admin", "config", "check"]] {
+            let mut process = tidelock();
+            process.args(command).arg("--data").arg(files.path().join("data"));
+            let output = process.arg("--meta-file").arg(&file).output().unwrap();
+            let shown = stdout(&output) + &stderr(&output);
+            assert_eq!(output.status.code(), Some(2), "{value}: {shown}");
+            assert!(!shown.contains("hid") && !shown.contains("den@"), "{value}: {shown}");
+        }
+    }
+}
+
+/// A database may come up after its servers; a signal ends the wait.
+#[test]
+fn a_start_waits_for_its_database() {
+    let data = TempDir::new().unwrap();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("postgres://u:hidden@{silent}/d");
+    let (mut child, _, err) =
+        serve_without_credentials(&data.path().join("data"), &["--meta", &url]);
+    wait_until("the server waits", Duration::from_secs(30), || {
+        read(&err).contains("waiting up to")
+    });
+    assert!(child.try_wait().unwrap().is_none());
+    stop(child);
+    let log = read(&err);
+    assert!(log.contains(&silent.to_string()) && !log.contains("hidden"), "{log}");
 }
 
 /// Starts `serve` without root credentials in its environment; stdout and stderr go to files.

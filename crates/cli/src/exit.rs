@@ -4,7 +4,9 @@ use std::fmt;
 use std::process::ExitCode;
 
 use tidelock_client::{ClientError, ErrorKind, SettingsError};
-use tidelock_server::ServeError;
+use tidelock_server::admin::copy::CopyError;
+use tidelock_server::config::ConfigError;
+use tidelock_server::{FailureKind, ServeError};
 
 /// What `--help` says of exit statuses; docs/operating.md says the same.
 pub(crate) const HELP: &str = "\
@@ -44,6 +46,11 @@ impl Failure {
     /// The user said no.
     pub(crate) fn declined(what: &str) -> Self {
         Self { status: 1, message: what.to_owned() }
+    }
+
+    /// Ctrl-C.
+    pub(crate) fn interrupted() -> Self {
+        Self { status: 130, message: "interrupted".to_owned() }
     }
 
     /// Who reads stdout has had enough, as in `tidelock object list BUCKET | head`: the end of the
@@ -103,18 +110,29 @@ impl From<SettingsError> for Failure {
 
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
-        let message = error.to_string();
-        match error {
-            ServeError::Config(_) => Self::usage(message),
-            ServeError::Telemetry(_)
-            | ServeError::Tls(_)
-            | ServeError::Listen { .. }
-            | ServeError::Data(_)
-            | ServeError::Keyring { .. }
-            | ServeError::Credentials(_)
-            | ServeError::Bootstrap(_)
-            | ServeError::Io(_) => Self { status: 1, message },
-        }
+        Self { status: status(error.kind()), message: error.to_string() }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<CopyError> for Failure {
+    fn from(error: CopyError) -> Self {
+        Self { status: status(error.kind()), message: error.to_string() }
+    }
+}
+
+fn status(kind: FailureKind) -> u8 {
+    match kind {
+        FailureKind::Other => 1,
+        FailureKind::Settings => 2,
+        FailureKind::NotFound => 3,
+        FailureKind::Exists => 5,
+        FailureKind::Unavailable => 6,
     }
 }
 

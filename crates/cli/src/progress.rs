@@ -1,4 +1,4 @@
-//! A bar on stderr while bytes move; nothing where stderr is no terminal.
+//! A bar or a line on stderr while bytes move; nothing where stderr is no terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -6,6 +6,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 const BAR: &str = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
 /// Shown without.
 const COUNT: &str = "{msg} {bytes} {bytes_per_sec}";
+/// Shown of work in steps.
+const STEPS: &str = "{spinner} {msg}";
 
 /// A bar for a transfer called `name`; a count until its length is known.
 pub(crate) fn bar(name: &str, length: Option<u64>) -> ProgressBar {
@@ -15,6 +17,13 @@ pub(crate) fn bar(name: &str, length: Option<u64>) -> ProgressBar {
     if let Some(length) = length {
         lengthen(&bar, length);
     }
+    bar
+}
+
+/// A line for work in steps, which says what it does in its message.
+pub(crate) fn steps() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    style(&bar, STEPS);
     bar
 }
 

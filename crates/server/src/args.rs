@@ -4,6 +4,7 @@
 //! TOML file, `tls_cert`. This file knows the names and the types; it does not know which spelling
 //! wins, what the defaults are or which combinations make sense (`config` does).
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -13,6 +14,22 @@ pub struct ServeArgs {
     /// Directory of all data [default: ./tidelock-data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Where rows are: local (in the data directory), memory (kept by nobody, for tests), or the URL
+    /// of a PostgreSQL that several servers share, postgres://USER@HOST,HOST/DATABASE (with a
+    /// password rather in TIDELOCK_META or --meta-file: flags show in process lists)
+    /// [default: local]
+    #[arg(long, value_name = "ENGINE")]
+    pub meta: Option<String>,
+    /// File that holds the value of --meta: a URL with a password shows in process lists otherwise
+    #[arg(long, value_name = "FILE")]
+    pub meta_file: Option<PathBuf>,
+    /// Where bodies above 248 KiB are: local, memory, postgres (as rows), s3://BUCKET/PREFIX,
+    /// gs://..., az://... or file:///DIR [default: with the rows]
+    #[arg(long, value_name = "ENGINE")]
+    pub blobs: Option<String>,
+    /// Serve on a PostgreSQL whose replication may lose acknowledged writes in a fail-over
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub accept_unsafe_replication: Option<bool>,
     /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:9000]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
@@ -91,6 +108,16 @@ pub enum LogFormat {
     Json,
 }
 
+impl fmt::Display for LogFormat {
+    /// As it is given.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
 impl ServeArgs {
     /// These settings, and those of `lower` where this one says nothing.
     ///
@@ -109,8 +136,16 @@ impl ServeArgs {
             (self.metrics_token, self.metrics_token_file),
             (lower.metrics_token, lower.metrics_token_file),
         );
+        let (meta, meta_file) =
+            secret_or((self.meta, self.meta_file), (lower.meta, lower.meta_file));
         Self {
             data: self.data.or(lower.data),
+            meta,
+            meta_file,
+            blobs: self.blobs.or(lower.blobs),
+            accept_unsafe_replication: self
+                .accept_unsafe_replication
+                .or(lower.accept_unsafe_replication),
             listen: self.listen.or(lower.listen),
             config: self.config.or(lower.config),
             tls_cert: self.tls_cert.or(lower.tls_cert),

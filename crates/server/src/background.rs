@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidelock_store::Store;
+use tidelock_store::{ANNOUNCEMENT_INTERVAL, ServesAlone, StorageError, Store, SweepReport};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -17,6 +17,8 @@ use crate::tls::Certificate;
 const CERTIFICATE_POLL: Duration = Duration::from_secs(5);
 /// Pause between sweeps; the first is at start.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// What metrics call the lease of the one server that sweeps a shared store.
+const SWEEP_LEASE: &str = "sweep";
 
 /// Takes a new certificate over when its files change, and on SIGHUP.
 pub(crate) async fn watch_certificate(
@@ -58,7 +60,7 @@ pub(crate) async fn ignore_hangup(mut draining: watch::Receiver<bool>) -> std::i
     }
 }
 
-/// Removes what no object needs any more.
+/// Removes what no object needs any more, on a store that nobody else uses.
 pub(crate) async fn sweep(
     store: Arc<Store>,
     mut draining: watch::Receiver<bool>,
@@ -70,7 +72,7 @@ pub(crate) async fn sweep(
         let sweeping = async {
             interval.tick().await;
             // This server is the only one on its store: what others had begun is dead.
-            if first { store.sweep_at_start().await } else { store.sweep().await }
+            if first { store.sweep_at_start(ServesAlone).await } else { store.sweep().await }
         };
         let swept = tokio::select! {
             // A sweep that is cut off is taken up by the next one.
@@ -78,9 +80,68 @@ pub(crate) async fn sweep(
             swept = sweeping => swept,
         };
         first = false;
-        match swept {
-            Ok(report) => tracing::debug!(?report, "swept"),
-            Err(error) => tracing::error!(error = %error, "a sweep failed"),
+        report(swept);
+    }
+}
+
+/// Removes what no object needs any more, on a store that others use too: one server sweeps, the
+/// others look now and then whether it is still there.
+pub(crate) async fn sweep_in_turn(
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    mut draining: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let sweeping = async {
+            interval.tick().await;
+            let swept = store.sweep_leased().await;
+            metrics.lease_held(SWEEP_LEASE, matches!(swept, Ok(Some(_))));
+            match swept {
+                Ok(Some(swept)) => report(Ok(swept)),
+                Ok(None) => tracing::debug!("another server sweeps"),
+                Err(error) => report(Err(error)),
+            }
+        };
+        tokio::select! {
+            _ = draining.wait_for(|draining| *draining) => break,
+            () = sweeping => {}
         }
+    }
+    // So that another one need not wait for its end. If it fails, that is what happens.
+    if let Err(error) = store.leave_sweeping().await {
+        tracing::debug!(error = %error, "the lease for sweeps ends by itself");
+    }
+    metrics.lease_held(SWEEP_LEASE, false);
+    Ok(())
+}
+
+/// Tells whoever asks that this server runs on the store: `tidelock admin copy` refuses one that is
+/// in use.
+pub(crate) async fn announce(
+    store: Arc<Store>,
+    mut draining: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let mut interval = tokio::time::interval(ANNOUNCEMENT_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let announcing = async {
+            interval.tick().await;
+            if let Err(error) = store.announce_server().await {
+                tracing::warn!(error = %error, "cannot tell that this server runs");
+            }
+        };
+        tokio::select! {
+            _ = draining.wait_for(|draining| *draining) => return Ok(()),
+            () = announcing => {}
+        }
+    }
+}
+
+fn report(swept: Result<SweepReport, StorageError>) {
+    match swept {
+        Ok(report) => tracing::debug!(?report, "swept"),
+        Err(error) => tracing::error!(error = %error, "a sweep failed"),
     }
 }

@@ -1,9 +1,12 @@
 //! `--bootstrap`: a bucket that is ready for Terraform states, and a user of its own for it.
 //!
-//! Doing it again changes nothing: the user's key pair is kept in the data directory, and what is
-//! configured already stays as it is. Root's pair is never handed out.
+//! Doing it again changes nothing, on any server of the store: all print the user's oldest key pair,
+//! whose secret the server unseals, and keep it in their data directories. What is configured already
+//! stays as it is. Root's pair is never handed out.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tidelock_store::{
     BucketChange, BucketName, CreateBucketError, DefaultEncryption, IdentityError, Principal,
@@ -13,11 +16,20 @@ use tidelock_store::{
 use crate::backend_block::user_name;
 use crate::config::Secret;
 use crate::credentials::{self, KeyPair};
+use crate::engine::Ownership;
 use crate::error::ServeError;
 use crate::private_file;
 
 /// Directory of the key pairs in the data directory, one file per bucket.
 const KEYS_DIRECTORY: &str = "bootstrap";
+/// What the names of the leases begin with that serialise servers which start at once.
+const LEASE_PREFIX: &str = "bootstrap/";
+/// A bootstrap takes far less.
+const LEASE_TERM: Duration = Duration::from_secs(60);
+/// Pause between two looks whether another server is done.
+const TURN_POLL: Duration = Duration::from_millis(100);
+/// After this long a server goes on although another one seems to be in the middle of it.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(20);
 /// Region of a bucket row that follows the server's own.
 const REGION_OF_SERVER: &str = "";
 
@@ -32,19 +44,56 @@ const BLOCK_ALL: PublicAccessBlock = PublicAccessBlock {
 /// Makes what is missing and answers the key pair of the bucket's user.
 pub(crate) async fn bootstrap(
     store: &Store,
-    bucket: &str,
+    bucket: &BucketName,
+    ownership: Ownership,
     data: &Path,
 ) -> Result<KeyPair, ServeError> {
-    let name: BucketName = bucket.parse().map_err(failed)?;
-    let path = keys_path(data, &name);
-    let user = ensure_user(store, &name).await?;
-    let (pair, owner) = ensure_key(store, &user, &path).await?;
-    ensure_bucket(store, &owner, &name).await?;
+    let lease = format!("{LEASE_PREFIX}{}", bucket.as_str());
+    if ownership == Ownership::Shared {
+        wait_for_turn(store, &lease).await?;
+    }
+    let made = bootstrap_in_turn(store, bucket).await;
+    if ownership == Ownership::Shared {
+        store.release(&lease).await.map_err(failed)?;
+    }
+    let pair = made?;
+    keep(&keys_path(data, bucket), &pair).map_err(ServeError::Credentials)?;
     Ok(pair)
+}
+
+async fn bootstrap_in_turn(store: &Store, bucket: &BucketName) -> Result<KeyPair, ServeError> {
+    let user = ensure_user(store, bucket).await?;
+    let (pair, owner) = ensure_key(store, &user).await?;
+    ensure_bucket(store, &owner, bucket).await?;
+    Ok(pair)
+}
+
+/// Servers that start at once make one key, not one each. One that was killed in the middle holds the
+/// others up for a while; two keys would be untidy, not wrong, so none waits for ever.
+async fn wait_for_turn(store: &Store, lease: &str) -> Result<(), ServeError> {
+    let waiting = async {
+        while store.lease(lease, LEASE_TERM).await.map_err(failed)?.is_none() {
+            tokio::time::sleep(TURN_POLL).await;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(TURN_WAIT_MAX, waiting).await.unwrap_or(Ok(()))
 }
 
 fn keys_path(data: &Path, bucket: &BucketName) -> PathBuf {
     data.join(KEYS_DIRECTORY).join(format!("{}.credentials", bucket.as_str()))
+}
+
+/// Puts the pair where a client on this machine finds it.
+fn keep(path: &Path, pair: &KeyPair) -> io::Result<()> {
+    // One that is not readable as a pair is replaced like one that is outdated.
+    if matches!(credentials::read(path), Ok(Some(kept)) if kept == *pair) {
+        return Ok(());
+    }
+    if let Some(directory) = path.parent() {
+        private_file::create_directory(directory)?;
+    }
+    credentials::write(path, pair)
 }
 
 async fn ensure_user(store: &Store, bucket: &BucketName) -> Result<String, ServeError> {
@@ -55,30 +104,21 @@ async fn ensure_user(store: &Store, bucket: &BucketName) -> Result<String, Serve
     }
 }
 
-/// The stored pair while the store still knows it, else a new one that is stored.
-async fn ensure_key(
-    store: &Store,
-    user: &str,
-    path: &Path,
-) -> Result<(KeyPair, Principal), ServeError> {
-    if let Some(pair) = credentials::read(path).map_err(ServeError::Credentials)?
-        && let Some(known) = store.credentials(&pair.access_key).await.map_err(failed)?
-        && known.principal.name == user
-    {
-        return Ok((pair, known.principal));
-    }
-    let made = store.create_access_key(&Principal::root(), user).await.map_err(failed)?;
-    let pair = KeyPair {
-        access_key: made.key.access_key_id,
-        secret_key: Secret::new(made.secret_access_key.to_string()),
+/// The user's oldest pair, else a new one.
+async fn ensure_key(store: &Store, user: &str) -> Result<(KeyPair, Principal), ServeError> {
+    let mut keys = store.list_access_keys(&Principal::root(), Some(user)).await.map_err(failed)?;
+    keys.sort_by(|a, b| (a.created_ms, &a.access_key_id).cmp(&(b.created_ms, &b.access_key_id)));
+    let access_key = match keys.into_iter().next() {
+        Some(oldest) => oldest.access_key_id,
+        None => {
+            let made = store.create_access_key(&Principal::root(), user).await.map_err(failed)?;
+            made.key.access_key_id
+        }
     };
-    if let Some(directory) = path.parent() {
-        private_file::create_directory(directory).map_err(ServeError::Credentials)?;
-    }
-    credentials::write(path, &pair).map_err(ServeError::Credentials)?;
-    let known = store.credentials(&pair.access_key).await.map_err(failed)?;
-    let known = known.ok_or_else(|| failed("the key that was just made is gone"))?;
-    Ok((pair, known.principal))
+    let known = store.credentials(&access_key).await.map_err(failed)?;
+    let known = known.ok_or_else(|| failed("the user's key was deleted at this moment"))?;
+    let secret_key = Secret::new(known.secret_access_key.to_string());
+    Ok((KeyPair { access_key, secret_key }, known.principal))
 }
 
 async fn ensure_bucket(

@@ -8,9 +8,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
-use tidelock_store::Entropy;
+use tidelock_meta::MetaStore;
+use tidelock_store::{Entropy, Keyring};
+use zeroize::Zeroizing;
 
 use crate::config::{RootCredentials, Secret};
+use crate::error::ServeError;
 use crate::private_file;
 
 /// Name of the file with root's generated pair in the data directory.
@@ -41,32 +44,86 @@ pub struct Root {
     pub generated: Option<PathBuf>,
 }
 
-/// Root's pair: the configured one, else the stored one, else a new one that is stored.
+/// Where a server keeps root's pair.
+pub(crate) struct Home<'a> {
+    /// The data directory.
+    pub(crate) data: &'a Path,
+    /// The rows and the keys of a store that several servers share.
+    pub(crate) shared: Option<(&'a dyn MetaStore, &'a Keyring)>,
+}
+
+/// Root's pair: the configured one, else the stored one, else a new one that is stored: in the data
+/// directory, and with a store that is shared, sealed, for the other servers.
 ///
 /// # Errors
-/// The file cannot be read or written, or is not a credentials file.
-pub fn root(
+/// [`ServeError::Credentials`]: the file cannot be read or written, or is not a credentials file;
+/// [`ServeError::Data`]: the store fails.
+pub(crate) async fn root(
     configured: Option<RootCredentials>,
-    data: &Path,
+    home: Home<'_>,
     entropy: &dyn Entropy,
-) -> io::Result<Root> {
+) -> Result<Root, ServeError> {
     if let Some(credentials) = configured {
         return Ok(Root { credentials, generated: None });
     }
-    let path = data.join(ROOT_FILE);
-    let (pair, generated) = match read(&path)? {
+    let path = home.data.join(ROOT_FILE);
+    // In the file before it is anywhere else: a pair that only the store had would be in nobody's
+    // hands.
+    let (pair, generated) = match read(&path).map_err(ServeError::Credentials)? {
         Some(pair) => (pair, None),
-        None => {
-            let pair = KeyPair {
-                access_key: random_access_key(entropy),
-                secret_key: Secret::new(random_secret(entropy)),
-            };
-            write(&path, &pair)?;
-            (pair, Some(path))
-        }
+        None => generate(&path, entropy).map_err(ServeError::Credentials)?,
     };
     let credentials = RootCredentials { access_key: pair.access_key, secret_key: pair.secret_key };
-    Ok(Root { credentials, generated })
+    let Some((meta, keyring)) = home.shared else { return Ok(Root { credentials, generated }) };
+    let stored = share(meta, keyring, &credentials, entropy).await?;
+    if stored == credentials {
+        return Ok(Root { credentials, generated });
+    }
+    if generated.is_some() {
+        // Another server's is stored; this one is nobody's.
+        std::fs::remove_file(&path).map_err(ServeError::Credentials)?;
+    } else {
+        tracing::warn!(
+            file = %path.display(),
+            "root's credentials of the store are others than those of this file, which is not used"
+        );
+    }
+    Ok(Root { credentials: stored, generated: None })
+}
+
+/// The pair that all servers of the store use: `proposed`, if there is none.
+async fn share(
+    meta: &dyn MetaStore,
+    keyring: &Keyring,
+    proposed: &RootCredentials,
+    entropy: &dyn Entropy,
+) -> Result<RootCredentials, ServeError> {
+    let proposal = || {
+        let secret = Zeroizing::new(proposed.secret_key.expose().to_owned());
+        (proposed.access_key.clone(), secret)
+    };
+    let stored = tidelock_store::root_credentials(meta, keyring, entropy, proposal).await;
+    let (access_key, secret_key) = stored.map_err(|error| ServeError::Data(error.to_string()))?;
+    Ok(RootCredentials { access_key, secret_key: Secret::new(secret_key.to_string()) })
+}
+
+/// A new pair, in a new file; the file's, if there is one by now.
+fn generate(path: &Path, entropy: &dyn Entropy) -> io::Result<(KeyPair, Option<PathBuf>)> {
+    let pair = KeyPair {
+        access_key: random_access_key(entropy),
+        secret_key: Secret::new(random_secret(entropy)),
+    };
+    if let Some(directory) = path.parent() {
+        private_file::create_directory(directory)?;
+    }
+    match private_file::create(path, &encode(&pair)) {
+        Ok(()) => Ok((pair, Some(path.to_owned()))),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let pair = read(path)?.ok_or(error)?;
+            Ok((pair, None))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The pair in the file at `path`; `None` when there is no such file.
@@ -129,31 +186,53 @@ fn random_secret(entropy: &dyn Entropy) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_first_start_generates_and_the_second_reads() {
+    fn alone(data: &Path) -> Home<'_> {
+        Home { data, shared: None }
+    }
+
+    #[tokio::test]
+    async fn the_first_start_generates_and_the_second_reads() {
         let data = tempfile::tempdir().unwrap();
         let entropy = tidelock_store::SystemEntropy::new();
-        let first = root(None, data.path(), &entropy).unwrap();
+        let first = root(None, alone(data.path()), &entropy).await.unwrap();
         let path = first.generated.unwrap();
         assert!(path.is_file());
-        let second = root(None, data.path(), &entropy).unwrap();
+        let second = root(None, alone(data.path()), &entropy).await.unwrap();
         assert!(second.generated.is_none());
         assert_eq!(first.credentials, second.credentials);
         assert_eq!(first.credentials.access_key.len(), 20);
         assert_eq!(first.credentials.secret_key.expose().len(), 40);
     }
 
-    #[test]
-    fn configured_credentials_leave_no_file() {
+    #[tokio::test]
+    async fn configured_credentials_leave_no_file() {
         let data = tempfile::tempdir().unwrap();
         let given = RootCredentials {
             access_key: "root".into(),
             secret_key: Secret::new("password".into()),
         };
         let entropy = tidelock_store::SystemEntropy::new();
-        let found = root(Some(given.clone()), data.path(), &entropy).unwrap();
+        let found = root(Some(given.clone()), alone(data.path()), &entropy).await.unwrap();
         assert_eq!(found.credentials, given);
         assert!(!data.path().join(ROOT_FILE).exists());
+    }
+
+    #[tokio::test]
+    async fn servers_of_one_store_have_one_root() {
+        let entropy = tidelock_store::SystemEntropy::new();
+        let meta = tidelock_meta::memory::MemoryStore::new();
+        let keyring = Keyring::parse(&Keyring::generate("1", &entropy)).unwrap();
+        let data = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let mut roots = Vec::new();
+        for index in [0, 1, 0] {
+            let home = Home { data: data[index].path(), shared: Some((&meta, &keyring)) };
+            roots.push(root(None, home, &entropy).await.unwrap());
+        }
+        assert!(roots.iter().all(|root| root.credentials == roots[0].credentials));
+        let generated: Vec<bool> = roots.iter().map(|root| root.generated.is_some()).collect();
+        assert_eq!(generated, [true, false, false]);
+        assert!(data[0].path().join(ROOT_FILE).exists());
+        assert!(!data[1].path().join(ROOT_FILE).exists());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use tidelock_meta::Clock;
+use tidelock_meta::{Clock, Health, MetaStore};
 use tidelock_s3::{ErrorCode, Operation, Peer, RequestId, ResponseBody, S3Service};
 use tokio::sync::Semaphore;
 
@@ -36,8 +36,8 @@ pub(crate) struct Dispatch {
     pub(crate) slots: Arc<Semaphore>,
     /// Whether new work is welcome: false until the store is open and from shutdown on.
     pub(crate) ready: AtomicBool,
-    /// Whether the store takes writes; a disk that failed ends that until the next start.
-    pub(crate) is_writable: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Asked for its health; everything else goes through the services.
+    pub(crate) meta: Arc<dyn MetaStore>,
 }
 
 /// Counts one connection for as long as it lives.
@@ -139,12 +139,14 @@ impl Dispatch {
     }
 
     fn readiness_page(&self) -> Answer {
-        let refusal = if !self.ready.load(Ordering::SeqCst) {
-            "not ready\n"
-        } else if !(self.is_writable)() {
-            "the disk failed: reads only, restart when it is repaired\n"
+        let refusal = if self.ready.load(Ordering::SeqCst) {
+            match self.meta.health() {
+                Health::Serving => return page("HealthReady", "OK", StatusCode::OK, "ready\n"),
+                Health::ReadOnly(reason) => format!("reads only: {reason}\n"),
+                Health::Unavailable(reason) => format!("unavailable: {reason}\n"),
+            }
         } else {
-            return page("HealthReady", "OK", StatusCode::OK, "ready\n");
+            "not ready\n".to_owned()
         };
         page("HealthReady", "NotReady", StatusCode::SERVICE_UNAVAILABLE, refusal)
     }

@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use tidelock_meta::postgres::ConnectError;
+
 use crate::config::ConfigError;
 use crate::telemetry::TelemetryError;
 use crate::tls::TlsError;
@@ -31,6 +33,18 @@ pub enum ServeError {
     /// The data directory cannot be used.
     #[error("data directory: {0}")]
     Data(String),
+    /// There is no PostgreSQL that can be used.
+    #[error("{}", told(.0))]
+    Postgres(#[from] ConnectError),
+    /// The store of bodies cannot be opened.
+    #[error("blobs: {0}")]
+    Blobs(String),
+    /// A copy into the store was begun and has not ended.
+    #[error(
+        "a copy into this store is not finished: run the same `tidelock admin copy` again, which \
+         starts it over"
+    )]
+    Unfinished,
     /// The keyring is missing or cannot be used.
     #[error("keyring {}: {reason}", path.display())]
     Keyring {
@@ -48,4 +62,58 @@ pub enum ServeError {
     /// The system refused something else.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// What whoever started a server can do about its failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Change the settings, or the files they name.
+    Settings,
+    /// Look for what is not there.
+    NotFound,
+    /// Make room, or stop who uses it.
+    Exists,
+    /// Try again: what the server needs is not there now.
+    Unavailable,
+    /// Look at the message.
+    Other,
+}
+
+/// With the flag that only this layer knows of.
+fn told(error: &ConnectError) -> String {
+    let flag = match error {
+        ConnectError::UnsafeReplication(_) => " (--accept-unsafe-replication)",
+        _ => "",
+    };
+    format!("PostgreSQL: {error}{flag}")
+}
+
+impl ServeError {
+    /// What to do about it.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::Config(_) | Self::Tls(_) | Self::Keyring { .. } | Self::Blobs(_) => {
+                FailureKind::Settings
+            }
+            Self::Postgres(error) => match error {
+                ConnectError::Url(_)
+                | ConnectError::Authentication(_)
+                | ConnectError::Tls(_)
+                | ConnectError::UnsafeReplication(_)
+                | ConnectError::SchemaTooNew { .. }
+                | ConnectError::OtherCluster(_)
+                | ConnectError::Refused(_) => FailureKind::Settings,
+                ConnectError::Unreachable(_)
+                | ConnectError::NoPrimary(_)
+                | ConnectError::TwoPrimaries(_) => FailureKind::Unavailable,
+            },
+            Self::Telemetry(_)
+            | Self::Listen { .. }
+            | Self::Data(_)
+            | Self::Unfinished
+            | Self::Credentials(_)
+            | Self::Bootstrap(_)
+            | Self::Io(_) => FailureKind::Other,
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! This crate wires the others together: it opens the engines, listens, and hands requests to the
 //! S3 service or to what stands under `/_/`. It knows no S3 document and decides no write.
 
+pub mod admin;
 mod api;
 pub mod args;
 pub mod backend_block;
@@ -27,9 +28,9 @@ pub mod tls;
 
 pub use args::ServeArgs;
 pub use config::Config;
-pub use engine::Engines;
-pub use error::ServeError;
+pub use engine::{Close, Engines, Ownership};
+pub use error::{FailureKind, ServeError};
 pub use metrics::{Finished, Metrics};
-pub use serve::serve;
+pub use serve::{object_store_variables, resolve, serve};
 pub use server::{Server, Surroundings};
 pub use telemetry::TelemetryError;

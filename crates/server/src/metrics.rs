@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tidelock_meta::local::CommitObserver;
+use tidelock_meta::postgres::{PostgresObserver, RoundTrip};
 
 /// Seconds; from an in-memory answer to a slow upload.
 const REQUEST_BUCKETS_S: [f64; 14] =
@@ -36,6 +37,21 @@ struct OperationLabel {
     operation: &'static str,
 }
 
+/// Seconds; how long a call waited for a connection to PostgreSQL.
+const WAIT_BUCKETS_S: [f64; 8] = [0.0001, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
+
+/// Label of the counter of exchanges with PostgreSQL.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RoundTripLabel {
+    kind: &'static str,
+}
+
+/// Label of the leases that this server holds.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LeaseLabel {
+    lease: &'static str,
+}
+
 /// All counters of one server.
 pub struct Metrics {
     registry: Registry,
@@ -53,6 +69,17 @@ pub struct Metrics {
     sync_durations: Histogram,
     certificate_reloads: Counter,
     certificate_reload_failures: Counter,
+    leases: Family<LeaseLabel, Gauge>,
+    postgres: PostgresMetrics,
+}
+
+/// What is counted of PostgreSQL; all zero without one.
+struct PostgresMetrics {
+    round_trips: Family<RoundTripLabel, Counter>,
+    retries: Counter,
+    connections: Counter,
+    primary_changes: Counter,
+    waits: Histogram,
 }
 
 impl Metrics {
@@ -73,9 +100,18 @@ impl Metrics {
             sync_durations: Histogram::new(SYNC_BUCKETS_S),
             certificate_reloads: Counter::default(),
             certificate_reload_failures: Counter::default(),
+            leases: Family::default(),
+            postgres: PostgresMetrics {
+                round_trips: Family::default(),
+                retries: Counter::default(),
+                connections: Counter::default(),
+                primary_changes: Counter::default(),
+                waits: Histogram::new(WAIT_BUCKETS_S),
+            },
         };
         metrics.register_requests();
         metrics.register_engine();
+        metrics.register_postgres();
         metrics
     }
 
@@ -97,6 +133,11 @@ impl Metrics {
         } else {
             self.certificate_reload_failures.inc();
         }
+    }
+
+    /// This server has or has not a lease that one server of a store holds at a time.
+    pub fn lease_held(&self, lease: &'static str, held: bool) {
+        self.leases.get_or_create(&LeaseLabel { lease }).set(i64::from(held));
     }
 
     /// The page.
@@ -168,6 +209,73 @@ impl Metrics {
     }
 }
 
+impl Metrics {
+    fn register_postgres(&mut self) {
+        let (registry, postgres) = (&mut self.registry, &self.postgres);
+        registry.register(
+            "lease_held",
+            "1 while this server holds the lease, of those that share the store",
+            self.leases.clone(),
+        );
+        registry.register(
+            "postgres_round_trips",
+            "Exchanges with PostgreSQL, by what they were for",
+            postgres.round_trips.clone(),
+        );
+        registry.register(
+            "postgres_retries",
+            "Commits tried again after a serialization failure or a deadlock",
+            postgres.retries.clone(),
+        );
+        registry.register(
+            "postgres_connects",
+            "Connections made to the primary, the first ones included",
+            postgres.connections.clone(),
+        );
+        registry.register(
+            "postgres_primary_changes",
+            "Times that the primary was found elsewhere",
+            postgres.primary_changes.clone(),
+        );
+        registry.register_with_unit(
+            "postgres_connection_wait",
+            "Waits for a free connection",
+            Unit::Seconds,
+            postgres.waits.clone(),
+        );
+    }
+}
+
+impl PostgresObserver for Metrics {
+    fn round_trip(&self, kind: RoundTrip) {
+        let kind = match kind {
+            RoundTrip::Get => "get",
+            RoundTrip::Scan => "scan",
+            RoundTrip::ScanGrouped => "scan_grouped",
+            RoundTrip::Commit => "commit",
+            RoundTrip::Barrier => "barrier",
+            RoundTrip::Session => "session",
+        };
+        self.postgres.round_trips.get_or_create(&RoundTripLabel { kind }).inc();
+    }
+
+    fn retried(&self) {
+        self.postgres.retries.inc();
+    }
+
+    fn connected(&self) {
+        self.postgres.connections.inc();
+    }
+
+    fn primary_changed(&self) {
+        self.postgres.primary_changes.inc();
+    }
+
+    fn waited(&self, duration: Duration) {
+        self.postgres.waits.observe(duration.as_secs_f64());
+    }
+}
+
 impl CommitObserver for Metrics {
     fn group_committed(&self, batches: usize, sync_time: Duration, syncs: u64) {
         self.commits.inc_by(batches as u64);
@@ -207,8 +315,20 @@ mod tests {
             received_bytes: 10,
             sent_bytes: 20,
         });
+        metrics.round_trip(RoundTrip::Barrier);
+        metrics.retried();
+        metrics.connected();
+        metrics.primary_changed();
+        metrics.waited(Duration::from_millis(2));
+        metrics.lease_held("sweep", true);
         let page = metrics.encode();
         let expected = [
+            "tidelock_lease_held{lease=\"sweep\"} 1",
+            "tidelock_postgres_round_trips_total{kind=\"barrier\"} 1",
+            "tidelock_postgres_retries_total 1",
+            "tidelock_postgres_connects_total 1",
+            "tidelock_postgres_primary_changes_total 1",
+            "tidelock_postgres_connection_wait_seconds_count 1",
             "tidelock_requests_total{operation=\"PutObject\",code=\"OK\"} 1",
             "tidelock_request_duration_seconds_count{operation=\"PutObject\"} 1",
             "tidelock_requests_in_flight 0",

@@ -108,10 +108,11 @@ impl InWork {
                 )
             };
         }
-        if self.status >= 500 {
-            line!(warn);
-        } else if self.quiet {
+        // Why readiness is refused is logged once, where it is found out.
+        if self.quiet {
             line!(debug);
+        } else if self.status >= 500 {
+            line!(warn);
         } else {
             line!(info);
         }

@@ -41,6 +41,20 @@ pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     sync_name(path)
 }
 
+/// Puts `text` at `path`, durably, if there is nothing: of several at once, one succeeds.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] when there is a file; others when the directory cannot be written.
+pub(crate) fn create(path: &Path, text: &str) -> io::Result<()> {
+    // A name of this process alone: whoever writes a shared one may be in the middle of it.
+    let temporary = path.with_extension(format!("new-{}", std::process::id()));
+    write_in_place(&temporary, text).map_err(|error| at(&temporary, &error))?;
+    let linked = fs::hard_link(&temporary, path).map_err(|error| at(path, &error));
+    fs::remove_file(&temporary).map_err(|error| at(&temporary, &error))?;
+    linked?;
+    sync_name(path)
+}
+
 /// Makes the directory at `path` and what is above it, if they are missing, durably: what is synced
 /// in a directory is lost with the directory's own name.
 ///
@@ -120,6 +134,10 @@ mod tests {
         write(&path, "second").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, FILE_MODE);
         assert_eq!(read(&path).unwrap().as_deref(), Some("second"));
+        assert_eq!(create(&path, "third").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(read(&path).unwrap().as_deref(), Some("second"));
+        create(&directory.path().join("other"), "new").unwrap();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     }

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::ServeArgs;
 use crate::backend_block::BackendKey;
-use crate::config::Config;
+use crate::config::{Config, ConfigError, ObjectStoreVariables};
 use crate::credentials::Root;
 use crate::error::ServeError;
 use crate::server::Server;
@@ -26,18 +26,25 @@ const EXIT_INTERRUPTED: i32 = 130;
 /// # Errors
 /// [`ServeError`] says why the server does not start, or what broke while it ran.
 pub async fn serve(args: ServeArgs, output: &mut (dyn Write + Send)) -> Result<(), ServeError> {
-    let config = Config::resolve(args, &|name| std::env::var(name).ok())?;
+    let config = resolve(args)?;
     telemetry::install(config.log_format, &config.log_level)?;
     log_panics();
     tracing::debug!(config = %config, "configuration");
     // Before anything slow: a signal during the start must not be lost.
-    let (terminate, interrupt) =
+    let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     if config.tls.is_none() && !config.listen.ip().is_loopback() {
         tracing::warn!(listen = %config.listen, "plain HTTP: anybody on the way can read states");
     }
     let bootstrap = config.bootstrap.clone();
-    let server = Server::bind(config).await?;
+    let server = tokio::select! {
+        bound = Server::bind(config) => bound?,
+        // It may have waited for its database; nothing was answered that could be lost.
+        () = either(&mut terminate, &mut interrupt) => {
+            tracing::info!("told to end before the start was over");
+            return Ok(());
+        }
+    };
     announce_root(server.root());
     if let Some(bucket) = bootstrap {
         let (backend, pair) = server.bootstrap(&bucket).await?;
@@ -50,6 +57,23 @@ pub async fn serve(args: ServeArgs, output: &mut (dyn Write + Send)) -> Result<(
     }
     eprintln!("tidelock: listening on {}", server.url());
     server.run(stopped(terminate, interrupt)).await
+}
+
+/// The configuration of `args` in this process's environment.
+///
+/// # Errors
+/// [`ConfigError`] says which setting is wrong and what to do about it.
+pub fn resolve(args: ServeArgs) -> Result<Config, ConfigError> {
+    let mut config = Config::resolve(args, &|name| std::env::var(name).ok())?;
+    config.object_store_variables = object_store_variables();
+    Ok(config)
+}
+
+/// What this process's environment says about object stores.
+pub fn object_store_variables() -> ObjectStoreVariables {
+    let readable = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    ObjectStoreVariables::of(readable)
 }
 
 /// Ends with the first signal, and leaves a task behind that takes the second one at its word.

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tidelock_meta::{Clock, SystemClock};
+use tidelock_blob::BlobStore;
+use tidelock_meta::{Clock, MetaStore, SystemClock};
 use tidelock_s3::{S3Config, S3Service};
-use tidelock_store::{Entropy, Store, StoreConfig, SystemEntropy};
-use tokio::net::TcpListener;
+use tidelock_store::{BucketName, Entropy, Keyring, Store, StoreConfig, SystemEntropy};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -22,7 +23,7 @@ use crate::bootstrap;
 use crate::config::Config;
 use crate::credentials::{self, KeyPair, Root};
 use crate::dispatch::Dispatch;
-use crate::engine::Engines;
+use crate::engine::{Close, Engines, Ownership};
 use crate::error::ServeError;
 use crate::listener::{self, Listening};
 use crate::metrics::Metrics;
@@ -30,6 +31,8 @@ use crate::tls::Certificate;
 
 /// Requests in work get this long to end once the server drains; supervisors kill after 30 s.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+/// Connections that the system holds until they are accepted; as many as Tokio and Rust take.
+const BACKLOG_CONNECTIONS: u32 = 1024;
 
 /// A server that listens; requests wait until it [runs](Server::run).
 pub struct Server {
@@ -40,7 +43,33 @@ pub struct Server {
     dispatch: Arc<Dispatch>,
     store: Arc<Store>,
     root: Root,
-    close: Box<dyn FnOnce() + Send>,
+    ownership: Ownership,
+    close: Close,
+}
+
+/// What a server has before it opens anything: the address, taken but not yet listened on, so that
+/// nobody connects to a server that may not start, and the certificate.
+struct Ground {
+    socket: TcpSocket,
+    address: SocketAddr,
+    certificate: Option<Arc<Certificate>>,
+}
+
+impl Ground {
+    fn take(config: &Config) -> Result<Self, ServeError> {
+        let certificate = config.tls.clone().map(Certificate::load).transpose()?;
+        let address = config.listen;
+        let taken = || {
+            let socket =
+                if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            // A port whose last connections still linger may be taken again, as everywhere.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            Ok(socket)
+        };
+        let socket = taken().map_err(|source| ServeError::Listen { address, source })?;
+        Ok(Self { socket, address, certificate })
+    }
 }
 
 /// What a server takes instead of reaching for it.
@@ -65,15 +94,17 @@ impl Surroundings {
 }
 
 impl Server {
-    /// Opens the data directory of `config`, generates what a first start needs, and listens.
+    /// Opens the engines of `config`, generates what a first start needs, and takes the address.
     ///
     /// # Errors
-    /// [`ServeError`] says what is in the way.
+    /// [`ServeError`] says what is in the way. What is wrong with the settings, the certificate or
+    /// the address is found before anything is made.
     pub async fn bind(config: Config) -> Result<Self, ServeError> {
+        let ground = Ground::take(&config)?;
         let around = Surroundings::of_machine();
-        let (clock, metrics) = (around.clock.clone(), around.metrics.clone());
-        let engines = Engines::open(&config, clock, &*around.entropy, metrics).await?;
-        Self::bind_over(config, around, engines).await
+        let (clock, entropy) = (around.clock.clone(), around.entropy.clone());
+        let engines = Engines::open(&config, clock, entropy, around.metrics.clone()).await?;
+        Self::assemble(config, around, engines, ground).await
     }
 
     /// The same over engines of the caller's choice; the data directory only keeps credentials.
@@ -85,18 +116,49 @@ impl Server {
         around: Surroundings,
         engines: Engines,
     ) -> Result<Self, ServeError> {
-        let root = credentials::root(config.root.clone(), &config.data, &*around.entropy)
-            .map_err(ServeError::Credentials)?;
-        let certificate = config.tls.clone().map(Certificate::load).transpose()?;
-        let store =
-            Arc::new(open_store(&root, &around, engines.meta, engines.blobs, engines.keyring));
-        let dispatch = Arc::new(open_dispatch(&config, &store, &around, engines.is_writable));
-        let address = config.listen;
+        let ground = Ground::take(&config)?;
+        Self::assemble(config, around, engines, ground).await
+    }
+
+    async fn assemble(
+        config: Config,
+        around: Surroundings,
+        engines: Engines,
+        ground: Ground,
+    ) -> Result<Self, ServeError> {
+        let Engines { meta, blobs, keyring, ownership, close } = engines;
+        let home = credentials::Home {
+            data: &config.data,
+            shared: match ownership {
+                Ownership::Sole => None,
+                Ownership::Shared => Some((&*meta, &keyring)),
+            },
+        };
+        let root = match credentials::root(config.root.clone(), home, &*around.entropy).await {
+            Ok(root) => root,
+            Err(error) => {
+                close().await;
+                return Err(error);
+            }
+        };
+        let store = Arc::new(open_store(&root, &around, meta.clone(), blobs, keyring));
+        let dispatch = Arc::new(open_dispatch(&config, &store, &around, meta));
+        let address = ground.address;
         let listen = |source| ServeError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let listener = ground.socket.listen(BACKLOG_CONNECTIONS).map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        let close = engines.close;
-        Ok(Self { config, listener, local_addr, certificate, dispatch, store, root, close })
+        let certificate = ground.certificate;
+        Ok(Self {
+            config,
+            listener,
+            local_addr,
+            certificate,
+            dispatch,
+            store,
+            root,
+            ownership,
+            close,
+        })
     }
 
     /// The address it listens on, with the port that the system gave for port 0.
@@ -123,10 +185,11 @@ impl Server {
     ///
     /// # Errors
     /// [`ServeError::Bootstrap`] when the bucket is another user's, or the store fails.
-    pub async fn bootstrap(&self, bucket: &str) -> Result<(Backend, KeyPair), ServeError> {
-        let pair = bootstrap::bootstrap(&self.store, bucket, &self.config.data).await?;
+    pub async fn bootstrap(&self, bucket: &BucketName) -> Result<(Backend, KeyPair), ServeError> {
+        let pair =
+            bootstrap::bootstrap(&self.store, bucket, self.ownership, &self.config.data).await?;
         let backend = Backend {
-            bucket: bucket.to_owned(),
+            bucket: bucket.as_str().to_owned(),
             region: self.config.region.clone(),
             endpoint: self.endpoint_for_clients(),
             kind: EndpointKind::Tidelock,
@@ -143,7 +206,14 @@ impl Server {
         let (drain, draining) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let (metrics, store) = (self.dispatch.metrics.clone(), self.store.clone());
-        tasks.spawn(background::sweep(store, draining.clone()));
+        match self.ownership {
+            Ownership::Sole => tasks.spawn(background::sweep(store, draining.clone())),
+            Ownership::Shared => {
+                tasks.spawn(background::announce(store.clone(), draining.clone()));
+                let metrics = metrics.clone();
+                tasks.spawn(background::sweep_in_turn(store, metrics, draining.clone()))
+            }
+        };
         let tls = match &self.certificate {
             Some(certificate) => {
                 let watched = certificate.clone();
@@ -172,8 +242,12 @@ impl Server {
                 tracing::error!(error = %error, "a background task had failed");
             }
         }
-        let close = self.close;
-        tokio::task::spawn_blocking(close).await.map_err(std::io::Error::other)?;
+        if self.ownership == Ownership::Shared
+            && let Err(error) = self.store.withdraw_server().await
+        {
+            tracing::warn!(error = %error, "the others will find out by themselves");
+        }
+        (self.close)().await;
         tracing::info!("closed");
         Ok(())
     }
@@ -196,9 +270,9 @@ impl Server {
 fn open_store(
     root: &Root,
     around: &Surroundings,
-    meta: Arc<dyn tidelock_meta::MetaStore>,
-    blobs: Arc<dyn tidelock_blob::BlobStore>,
-    keyring: tidelock_store::Keyring,
+    meta: Arc<dyn MetaStore>,
+    blobs: Arc<dyn BlobStore>,
+    keyring: Keyring,
 ) -> Store {
     let (clock, entropy) = (around.clock.clone(), around.entropy.clone());
     let secret = zeroize::Zeroizing::new(root.credentials.secret_key.expose().to_owned());
@@ -210,7 +284,7 @@ fn open_dispatch(
     config: &Config,
     store: &Arc<Store>,
     around: &Surroundings,
-    is_writable: Box<dyn Fn() -> bool + Send + Sync>,
+    meta: Arc<dyn MetaStore>,
 ) -> Dispatch {
     let s3_config = S3Config {
         region: config.region.clone(),
@@ -228,7 +302,7 @@ fn open_dispatch(
         domains: config.domains.clone(),
         slots: Arc::new(Semaphore::new(config.limits.requests_max)),
         ready: AtomicBool::new(false),
-        is_writable,
+        meta,
     }
 }
 

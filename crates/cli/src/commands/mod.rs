@@ -1,5 +1,6 @@
 //! The command tree; one file per subcommand.
 
+mod admin;
 mod bootstrap;
 mod bucket;
 mod key;
@@ -27,6 +28,7 @@ enum Command {
     Object(object::Args),
     User(user::Args),
     Key(key::Args),
+    Admin(admin::Args),
 }
 
 impl Cli {
@@ -39,6 +41,7 @@ impl Cli {
             Command::Object(args) => args.run().await,
             Command::User(args) => args.run().await,
             Command::Key(args) => args.run().await,
+            Command::Admin(args) => args.run().await,
         }
     }
 }

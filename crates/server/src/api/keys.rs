@@ -3,7 +3,7 @@
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use tidelock_s3::ResponseBody;
-use tidelock_store::{AccessKey, Principal, Store};
+use tidelock_store::{AccessKey, IdentityError, Principal, Store};
 
 use super::error::ApiError;
 use super::{iso8601, json, no_content, parse};
@@ -34,6 +34,13 @@ pub(super) async fn list(
     user: Option<&str>,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let keys = store.list_access_keys(actor, user).await?;
+    if let (Some(user), true) = (user, keys.is_empty()) {
+        // A typing error must not look like a user without keys.
+        let users = store.list_users(actor).await?;
+        if !users.iter().any(|known| known.name == user) {
+            return Err(IdentityError::NoSuchUser.into());
+        }
+    }
     let keys = keys.into_iter().map(|key| described(key, None)).collect();
     Ok(json(StatusCode::OK, &Keys { keys }))
 }

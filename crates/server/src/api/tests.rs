@@ -100,6 +100,7 @@ async fn users_and_keys_have_a_life() {
         ("POST /_/api/v1/keys", r#"{"user":"ci"}"#, 201, "OK"),
         ("POST /_/api/v1/keys", r#"{"user":"nobody"}"#, 404, "NoSuchUser"),
         ("GET /_/api/v1/keys?user=ci", "", 200, "OK"),
+        ("GET /_/api/v1/keys?user=nobody", "", 404, "NoSuchUser"),
         ("DELETE /_/api/v1/users/ci", "", 409, "UserInUse"),
         ("DELETE /_/api/v1/keys/AKIANONE", "", 404, "NoSuchKey"),
         ("DELETE /_/api/v1/users/nobody", "", 404, "NoSuchUser"),

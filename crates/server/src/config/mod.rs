@@ -4,6 +4,7 @@
 //! secret.
 
 mod layer;
+mod location;
 mod secret;
 
 use std::fmt;
@@ -11,6 +12,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tidelock_store::BucketName;
+
+pub use location::{
+    BlobLocation, MetaLocation, ObjectStoreUrl, ObjectStoreVariables, PostgresUrl, StoreLocation,
+};
 pub use secret::Secret;
 
 use crate::args::{LogFormat, ServeArgs};
@@ -40,8 +46,16 @@ const SECRET_LENGTH_MIN: usize = 8;
 /// A checked configuration of one server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Directory of all data.
+    /// Directory of all data; of one server's own files where the data is elsewhere.
     pub data: PathBuf,
+    /// Where rows are.
+    pub meta: MetaLocation,
+    /// Where bodies too large for a commit are.
+    pub blobs: BlobLocation,
+    /// What the environment says about object stores; `serve` fills it.
+    pub object_store_variables: ObjectStoreVariables,
+    /// Whether a PostgreSQL may be used whose replication can lose acknowledged writes.
+    pub accept_unsafe_replication: bool,
     /// Address to listen on.
     pub listen: SocketAddr,
     /// Certificate and key, when the listener speaks TLS.
@@ -51,7 +65,7 @@ pub struct Config {
     /// Region that buckets are in.
     pub region: String,
     /// Bucket to make at start.
-    pub bootstrap: Option<String>,
+    pub bootstrap: Option<BucketName>,
     /// File with the keys that wrap all data keys.
     pub keyring: PathBuf,
     /// Whether conditional requests are answered exactly as AWS does.
@@ -204,15 +218,26 @@ impl Config {
         if tls.is_none() && !listen.ip().is_loopback() && !plain_allowed {
             return Err(ConfigError::PlainHttp { listen });
         }
+        let meta = meta(args.meta.clone(), args.meta_file.as_deref())?;
+        let blobs = args.blobs.as_deref().map(BlobLocation::parse).transpose()?;
+        let blobs = BlobLocation::beside(&meta, blobs)?;
+        let accept_unsafe_replication = args.accept_unsafe_replication.unwrap_or(false);
+        if accept_unsafe_replication && !matches!(meta, MetaLocation::Postgres(_)) {
+            return Err(needs("accept-unsafe-replication", "--meta postgres://..."));
+        }
         let data = args.data.unwrap_or_else(|| PathBuf::from(DATA_DEFAULT));
         Ok(Self {
             keyring: args.keyring.unwrap_or_else(|| data.join(KEYRING_FILE)),
             data,
+            meta,
+            blobs,
+            object_store_variables: ObjectStoreVariables::default(),
+            accept_unsafe_replication,
             listen,
             tls,
             domains: args.domain.into_iter().map(domain).collect::<Result<_, _>>()?,
             region: region(args.region.unwrap_or_else(|| REGION_DEFAULT.to_owned()))?,
-            bootstrap: args.bootstrap,
+            bootstrap: args.bootstrap.as_deref().map(bucket).transpose()?,
             strict_aws_conditions: args.strict_aws_conditions.unwrap_or(false),
             root,
             metrics_token,
@@ -220,6 +245,46 @@ impl Config {
             log_level: args.log_level.unwrap_or_else(|| "info".to_owned()),
             limits,
         })
+    }
+
+    /// The settings that are in force, under the keys of the TOML file and in its form; secrets as
+    /// `(set)`.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = vec![
+            ("data", format!("{:?}", self.data)),
+            ("meta", format!("{:?}", self.meta.to_string())),
+            ("blobs", format!("{:?}", self.blobs.to_string())),
+        ];
+        let mut set = |key, value: String| settings.push((key, value));
+        if self.accept_unsafe_replication {
+            set("accept_unsafe_replication", "true".to_owned());
+        }
+        set("listen", format!("\"{}\"", self.listen));
+        if let Some(tls) = &self.tls {
+            set("tls_cert", format!("{:?}", tls.cert));
+            set("tls_key", format!("{:?}", tls.key));
+        }
+        set("domain", format!("{:?}", self.domains));
+        set("region", format!("{:?}", self.region));
+        if let Some(bucket) = &self.bootstrap {
+            set("bootstrap", format!("{:?}", bucket.as_str()));
+        }
+        set("keyring", format!("{:?}", self.keyring));
+        set("strict_aws_conditions", self.strict_aws_conditions.to_string());
+        if let Some(root) = &self.root {
+            set("root_access_key", format!("{:?}", root.access_key));
+            set("root_secret_key", format!("{:?}", root.secret_key));
+        }
+        if let Some(token) = &self.metrics_token {
+            set("metrics_token", format!("{token:?}"));
+        }
+        set("log_format", format!("\"{}\"", self.log_format));
+        set("log_level", format!("{:?}", self.log_level));
+        set("connections_max", self.limits.connections_max.to_string());
+        set("requests_max", self.limits.requests_max.to_string());
+        set("header_timeout_s", self.limits.header_timeout.as_secs().to_string());
+        set("body_timeout_s", self.limits.body_timeout.as_secs().to_string());
+        settings
     }
 
     /// `http` or `https`.
@@ -231,37 +296,18 @@ impl Config {
 impl fmt::Display for Config {
     /// One `key = value` line per setting, in the form of the TOML file; secrets as `(set)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "data = {:?}", self.data)?;
-        writeln!(f, "listen = \"{}\"", self.listen)?;
-        if let Some(tls) = &self.tls {
-            writeln!(f, "tls_cert = {:?}\ntls_key = {:?}", tls.cert, tls.key)?;
-        }
-        writeln!(f, "domain = {:?}", self.domains)?;
-        writeln!(f, "region = {:?}", self.region)?;
-        if let Some(bucket) = &self.bootstrap {
-            writeln!(f, "bootstrap = {bucket:?}")?;
-        }
-        writeln!(f, "keyring = {:?}", self.keyring)?;
-        writeln!(f, "strict_aws_conditions = {}", self.strict_aws_conditions)?;
-        if let Some(root) = &self.root {
-            writeln!(f, "root_access_key = {:?}", root.access_key)?;
-            writeln!(f, "root_secret_key = {:?}", root.secret_key)?;
-        }
-        if let Some(token) = &self.metrics_token {
-            writeln!(f, "metrics_token = {token:?}")?;
-        }
-        writeln!(f, "log_format = {:?}", self.log_format)?;
-        writeln!(f, "log_level = {:?}", self.log_level)?;
-        writeln!(f, "connections_max = {}", self.limits.connections_max)?;
-        writeln!(f, "requests_max = {}", self.limits.requests_max)?;
-        writeln!(f, "header_timeout_s = {}", self.limits.header_timeout.as_secs())?;
-        writeln!(f, "body_timeout_s = {}", self.limits.body_timeout.as_secs())
+        self.settings().iter().try_for_each(|(key, value)| writeln!(f, "{key} = {value}"))
     }
 }
 
 fn read_text(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+}
+
+fn meta(value: Option<String>, file: Option<&Path>) -> Result<MetaLocation, ConfigError> {
+    let given = Secret::read("meta", value, file)?;
+    given.map_or(Ok(MetaLocation::Local), |given| MetaLocation::parse(given.expose()))
 }
 
 fn root_credentials(args: &ServeArgs) -> Result<Option<RootCredentials>, ConfigError> {
@@ -347,6 +393,13 @@ fn region(name: String) -> Result<String, ConfigError> {
         return Err(ConfigError::Value { name: "region", reason });
     }
     Ok(name)
+}
+
+fn bucket(name: &str) -> Result<BucketName, ConfigError> {
+    name.parse().map_err(|error| ConfigError::Value {
+        name: "bootstrap",
+        reason: format!("'{name}' is not a name for a bucket: {error}"),
+    })
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ fn every_kind_of_value_has_all_spellings() {
             &["--log-format", "json"],
             ("TIDELOCK_LOG_FORMAT", "json"),
             "log_format = \"json\"",
-            "log_format = Json",
+            "log_format = \"json\"",
         ),
         (
             &["--metrics-token", "t"],

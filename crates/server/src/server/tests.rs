@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use async_trait::async_trait;
 use tidelock_auth::identity::{AccessKeyId, SecretAccessKey};
@@ -9,9 +10,8 @@ use tidelock_auth::sigv4::{RequestHead, Signer, payload_hash};
 use tidelock_blob::memory::MemoryBlobStore;
 use tidelock_meta::memory::MemoryStore;
 use tidelock_meta::{
-    Batch, Direction, Key, KeyRange, Limits, MetaError, MetaStore, Outcome, ReadLevel, Versioned,
+    Batch, Direction, Health, Key, KeyRange, Limits, MetaError, Outcome, ReadLevel, Versioned,
 };
-use tidelock_store::Keyring;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -44,19 +44,10 @@ async fn start(config: Config) -> Running {
 }
 
 /// The same over an engine of the test's choice.
-async fn start_over(
-    config: Config,
-    meta: impl MetaStore + 'static,
-    is_writable: impl Fn() -> bool + Send + Sync + 'static,
-) -> Running {
+async fn start_over(config: Config, meta: impl MetaStore + 'static) -> Running {
     let around = Surroundings::of_machine();
-    let engines = Engines {
-        meta: Arc::new(meta),
-        blobs: Arc::new(MemoryBlobStore::new()),
-        keyring: Keyring::parse(&Keyring::generate("1", &*around.entropy)).unwrap(),
-        is_writable: Box::new(is_writable),
-        close: Box::new(|| {}),
-    };
+    let keyring = Keyring::parse(&Keyring::generate("1", &*around.entropy)).unwrap();
+    let engines = Engines::over(Arc::new(meta), Arc::new(MemoryBlobStore::new()), keyring);
     run(Server::bind_over(config, around, engines).await.unwrap())
 }
 
@@ -170,33 +161,119 @@ async fn a_directory_belongs_to_one_server_and_opens_again_after_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bootstrap_twice_is_bootstrap_once() {
     let data = tempfile::tempdir().unwrap();
+    let bucket: BucketName = "states".parse().unwrap();
     let mut made = Vec::new();
     for _ in 0..2 {
         let server = Server::bind(config(data.path(), |_| {})).await.unwrap();
-        made.push(server.bootstrap("states").await.unwrap().1);
-        made.push(server.bootstrap("states").await.unwrap().1);
+        made.push(server.bootstrap(&bucket).await.unwrap().1);
+        made.push(server.bootstrap(&bucket).await.unwrap().1);
         assert_ne!(made[0].access_key, server.root().credentials.access_key);
         server.run(async {}).await.unwrap();
     }
     assert!(made.iter().all(|pair| *pair == made[0]));
-    let server = Server::bind(config(data.path(), |_| {})).await.unwrap();
-    server.bootstrap("Not A Bucket").await.unwrap_err();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_takes_no_writes_is_not_ready_but_answers() {
+async fn servers_of_one_store_bootstrap_one_key() {
+    let (meta, blobs) = (Arc::new(MemoryStore::new()), Arc::new(MemoryBlobStore::new()));
+    let keys = Keyring::generate("1", &SystemEntropy::new());
+    let bucket: BucketName = "states".parse().unwrap();
+    let data: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
+    let bootstraps = data.iter().map(async |data| {
+        let keyring = Keyring::parse(&keys).unwrap();
+        let engines = Engines::over(meta.clone(), blobs.clone(), keyring);
+        let engines = Engines { ownership: Ownership::Shared, ..engines };
+        let around = Surroundings::of_machine();
+        let config = config(data.path(), |_| {});
+        let server = Server::bind_over(config, around, engines).await.unwrap();
+        let pair = server.bootstrap(&bucket).await.unwrap().1;
+        let root = server.root().credentials.clone();
+        let stored = std::fs::read_dir(data.path().join("bootstrap")).unwrap().count();
+        server.run(async {}).await.unwrap();
+        (pair, root, stored)
+    });
+    let made = futures_util::future::join_all(bootstraps).await;
+    for (pair, root, stored) in &made {
+        assert_eq!((pair, root, stored), (&made[0].0, &made[0].1, &1));
+    }
+    let keyring = Keyring::parse(&keys).unwrap();
+    let (clock, entropy) = (Arc::new(SystemClock::new()), Arc::new(SystemEntropy::new()));
+    let store = Store::new(meta, blobs, keyring, clock, entropy, StoreConfig::default());
+    let servers = store.servers().await.unwrap();
+    assert!(servers.is_empty(), "a server that ends says so: {servers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_found_before_anything_is_made() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("data");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let busy = config(&data, |args| args.listen = taken.local_addr().ok());
+    assert!(matches!(Server::bind(busy).await.err().unwrap(), ServeError::Listen { .. }));
+    let missing = parent.path().join("none.pem");
+    let tls = config(&data, |args| {
+        (args.tls_cert, args.tls_key) = (Some(missing.clone()), Some(missing.clone()));
+    });
+    assert!(matches!(Server::bind(tls).await.err().unwrap(), ServeError::Tls(_)));
+    assert!(!data.exists());
+}
+
+/// An engine whose health the test decides.
+struct Ailing(MemoryStore, Arc<Mutex<Health>>);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_tells_the_health_of_the_engine() {
     let data = tempfile::tempdir().unwrap();
-    let writable = Arc::new(AtomicBool::new(true));
-    let told = writable.clone();
-    let is_writable = move || told.load(Ordering::SeqCst);
-    let server = start_over(config(data.path(), |_| {}), MemoryStore::new(), is_writable).await;
-    for (is_writable, ready) in [(true, 200), (false, 503), (true, 200)] {
-        writable.store(is_writable, Ordering::SeqCst);
-        assert_eq!(server.ask("GET /_/health/ready HTTP/1.1").await.0, ready);
+    let health = Arc::new(Mutex::new(Health::Serving));
+    let server =
+        start_over(config(data.path(), |_| {}), Ailing(MemoryStore::new(), health.clone())).await;
+    let rows = [
+        (Health::Serving, 200, "ready\n"),
+        (Health::ReadOnly("the disk failed".into()), 503, "reads only: the disk failed\n"),
+        (Health::Unavailable("no primary".into()), 503, "unavailable: no primary\n"),
+        (Health::Serving, 200, "ready\n"),
+    ];
+    for (now, status, text) in rows {
+        *health.lock().unwrap() = now;
+        let (found, body) = server.ask("GET /_/health/ready HTTP/1.1").await;
+        assert_eq!((found, body.as_str()), (status, text));
         assert_eq!(server.ask("GET /_/health/live HTTP/1.1").await.0, 200);
         assert_eq!(server.ask("GET /bucket/key HTTP/1.1").await.0, 403);
     }
     server.stop().await;
+}
+
+#[async_trait]
+impl MetaStore for Ailing {
+    fn limits(&self) -> Limits {
+        self.0.limits()
+    }
+
+    fn health(&self) -> Health {
+        self.1.lock().unwrap().clone()
+    }
+
+    async fn get(
+        &self,
+        keys: &[Key],
+        level: ReadLevel,
+    ) -> Result<Vec<Option<Versioned>>, MetaError> {
+        self.0.get(keys, level).await
+    }
+
+    async fn scan(
+        &self,
+        range: KeyRange,
+        limit: usize,
+        direction: Direction,
+        level: ReadLevel,
+    ) -> Result<Vec<(Key, Versioned)>, MetaError> {
+        self.0.scan(range, limit, direction, level).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Outcome, MetaError> {
+        self.0.commit(batch).await
+    }
 }
 
 /// A request without the document it announces.
@@ -353,7 +430,7 @@ impl MetaStore for Panics {
 async fn a_panic_costs_one_request() {
     let data = tempfile::tempdir().unwrap();
     let limits = |args: &mut ServeArgs| args.requests_max = Some(1);
-    let server = start_over(config(data.path(), limits), Panics(MemoryStore::new()), || true).await;
+    let server = start_over(config(data.path(), limits), Panics(MemoryStore::new())).await;
     let id = AccessKeyId::parse("AKIAIOSFODNN7EXAMPLE").unwrap();
     let secret = SecretAccessKey::new("secret");
     let signer = Signer {

@@ -1,0 +1,34 @@
+//! `tidelock admin`
+
+mod config;
+mod copy;
+
+use clap::Subcommand;
+
+use crate::exit::Failure;
+use crate::output::Format;
+
+/// Look after a store on its own machine: no server is asked
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// How data is printed
+    #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t, global = true)]
+    output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Config(config::Args),
+    Copy(Box<copy::Args>),
+}
+
+impl Args {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Config(args) => args.run(self.output).await,
+            Command::Copy(args) => args.run(self.output).await,
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Copies between two data directories: whole, refused, and interrupted.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use bytes::Bytes;
+use tidelock_blob::fs::FsBlobStore;
+use tidelock_blob::{BlobId, BlobStore};
+use tidelock_meta::local::{LocalOptions, LocalStore};
+use tidelock_meta::record::{lease, store};
+use tidelock_meta::{Batch, MetaStore, OpId, ReadLevel, SystemClock, Write};
+use tidelock_store::{StoreState, SystemEntropy, mark_copy};
+
+use super::*;
+use crate::args::ServeArgs;
+use crate::config::Config;
+use crate::error::{FailureKind, ServeError};
+use crate::server::Server;
+
+struct Unobserved;
+
+impl CopyObserver for Unobserved {
+    fn advanced(&self, _step: CopyStep, _count: u64, _bytes: u64) {}
+}
+
+fn config(data: &Path) -> Config {
+    let args = ServeArgs {
+        data: Some(data.to_owned()),
+        listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+        ..ServeArgs::default()
+    };
+    Config::resolve(args, &|_| None).unwrap()
+}
+
+/// A stopped store with a bucket, a user, a key, and so many bodies.
+async fn stopped(data: &Path, bodies: u8) {
+    let server = Server::bind(config(data)).await.unwrap();
+    server.bootstrap(&"states".parse().unwrap()).await.unwrap();
+    server.run(async {}).await.unwrap();
+    for body in 0..bodies {
+        put_body(data, body, &vec![body; 300_000 + usize::from(body)]).await;
+    }
+}
+
+async fn put_body(data: &Path, id: u8, bytes: &[u8]) {
+    let blobs = FsBlobStore::open(&data.join("blobs")).unwrap();
+    let mut writer = blobs.create(BlobId([id; 16])).await.unwrap();
+    writer.write(Bytes::copy_from_slice(bytes)).await.unwrap();
+    writer.finish().await.unwrap();
+}
+
+fn rows_of(data: &Path) -> LocalStore {
+    let options = LocalOptions::new(Arc::new(SystemClock::new()));
+    LocalStore::open(&data.join("meta"), options).unwrap()
+}
+
+async fn put_row(rows: &LocalStore, key: &'static [u8]) {
+    let mut batch = Batch::new(OpId([1; 16]));
+    batch.writes = vec![Write::Put(Bytes::from_static(key), Bytes::from_static(b"v"))];
+    rows.commit(batch).await.unwrap();
+}
+
+async fn copy_of(from: &Path, to: &Path, mode: CopyMode) -> Result<CopyReport, CopyError> {
+    let place =
+        |path: &Path| Place { store: StoreLocation::Directory(path.to_owned()), blobs: None };
+    let request = CopyRequest {
+        from: place(from),
+        to: place(to),
+        keyring: None,
+        accept_unsafe_replication: false,
+        variables: ObjectStoreVariables::default(),
+        mode,
+    };
+    copy(request, Arc::new(SystemClock::new()), Arc::new(SystemEntropy::new()), &Unobserved).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_served_like_its_source_and_copies_back() {
+    let root = tempfile::tempdir().unwrap();
+    let [from, to, back] = ["from", "to", "back"].map(|name| root.path().join(name));
+    stopped(&from, 9).await;
+    let looked = copy_of(&from, &to, CopyMode::DryRun).await.unwrap();
+    assert!(!to.exists(), "a dry run makes nothing");
+    let copied = copy_of(&from, &to, CopyMode::Real).await.unwrap();
+    assert_eq!((looked.rows, looked.blobs), (copied.rows, copied.blobs));
+    assert_eq!(looked.rows_sha256, copied.rows_sha256);
+    assert_eq!(copied.blobs, 9);
+    assert!(copied.rows >= 3, "{copied:?}");
+
+    let unsealed = Server::bind(config(&to)).await.err().unwrap();
+    assert!(matches!(unsealed, ServeError::Keyring { .. }), "{unsealed}");
+    std::fs::copy(from.join("keyring"), to.join("keyring")).unwrap();
+    let [mut first, mut second] = [Vec::new(), Vec::new()];
+    for (data, pairs) in [(&from, &mut first), (&to, &mut second)] {
+        let server = Server::bind(config(data)).await.unwrap();
+        pairs.push(server.bootstrap(&"states".parse().unwrap()).await.unwrap().1);
+        server.run(async {}).await.unwrap();
+    }
+    assert_eq!(first, second, "the copy has another key");
+
+    // What a running server writes besides is not part of a store.
+    let rows = rows_of(&to);
+    let server = lease::key("server/1");
+    let mut batch = Batch::new(OpId([1; 16]));
+    let row = lease::LeaseRow { owner: [0; 16], expires_ms: 0 }.encode();
+    batch.writes = vec![Write::Put(server, row)];
+    rows.commit(batch).await.unwrap();
+    rows.close();
+    let returned = copy_of(&to, &back, CopyMode::Real).await.unwrap();
+    assert_eq!((returned.blobs, &returned.blobs_sha256), (copied.blobs, &copied.blobs_sha256));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_use_or_in_the_way_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let [from, full, none] = ["from", "full", "none"].map(|name| root.path().join(name));
+    stopped(&from, 1).await;
+    stopped(&full, 0).await;
+    let to = root.path().join("to");
+    let rows: &[(&Path, &Path, FailureKind, &str)] = &[
+        (&from, &from, FailureKind::Settings, "the same store"),
+        (&from, &full, FailureKind::Exists, "not empty"),
+        (&none, &to, FailureKind::NotFound, "there is no store"),
+    ];
+    for (from, to, kind, message) in rows {
+        for mode in [CopyMode::DryRun, CopyMode::Real] {
+            let refused = copy_of(from, to, mode).await.unwrap_err();
+            assert_eq!(refused.kind(), *kind, "{refused}");
+            assert!(refused.to_string().contains(message), "{refused}");
+        }
+    }
+    assert!(!none.exists() && !to.exists());
+    let server = Server::bind(config(&from)).await.unwrap();
+    let refused = copy_of(&from, &to, CopyMode::Real).await.unwrap_err();
+    assert!(refused.to_string().contains("in use"), "{refused}");
+    server.run(async {}).await.unwrap();
+    copy_of(&from, &to, CopyMode::Real).await.unwrap();
+    let again = copy_of(&from, &to, CopyMode::Real).await.unwrap_err();
+    assert_eq!(again.kind(), FailureKind::Exists, "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_copy_is_served_by_nobody_and_starts_over() {
+    let root = tempfile::tempdir().unwrap();
+    let [from, to, other] = ["from", "to", "other"].map(|name| root.path().join(name));
+    stopped(&from, 3).await;
+    stopped(&other, 0).await;
+    let source = rows_of(&from);
+    let row = source.get(&[store::key()], ReadLevel::Latest).await.unwrap().remove(0).unwrap();
+    source.close();
+    std::fs::create_dir(&to).unwrap();
+    std::fs::copy(from.join("keyring"), to.join("keyring")).unwrap();
+    let half = rows_of(&to);
+    mark_copy(&half, &SystemEntropy::new(), &row.value, StoreState::BeingCopied).await.unwrap();
+    put_row(&half, b"\x02 of a source that lived on").await;
+    half.close();
+    put_body(&to, 0, &vec![0; 300_000]).await;
+    put_body(&to, 1, b"not what the source has").await;
+    put_body(&to, 200, b"not of the source").await;
+
+    let unfinished = Server::bind(config(&to)).await.err().unwrap();
+    assert!(matches!(unfinished, ServeError::Unfinished), "{unfinished}");
+    let foreign = copy_of(&other, &to, CopyMode::Real).await.unwrap_err();
+    assert_eq!(foreign.kind(), FailureKind::Exists, "{foreign}");
+    let from_half = copy_of(&to, &root.path().join("next"), CopyMode::Real).await.unwrap_err();
+    assert!(matches!(from_half, CopyError::SourceUnfinished(_)), "{from_half}");
+    let copied = copy_of(&from, &to, CopyMode::Real).await.unwrap();
+    assert_eq!(copied.blobs, 3);
+    let blobs = FsBlobStore::open(&to.join("blobs")).unwrap();
+    assert_eq!(blobs.list(None, 10).await.unwrap().len(), 3);
+    drop(blobs);
+    Server::bind(config(&to)).await.unwrap().run(async {}).await.unwrap();
+}

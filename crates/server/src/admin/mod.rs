@@ -1,0 +1,6 @@
+//! What an operator does to a store that no server has open, or before one is started.
+//!
+//! `tidelock admin` prints what these answer; nothing here prints, and nothing here serves.
+
+pub mod check;
+pub mod copy;

@@ -1,0 +1,199 @@
+//! `tidelock admin`: a store moved between engines, and a configuration looked at before it is used.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use tempfile::TempDir;
+
+use crate::harness::server::tidelock;
+use crate::harness::{Ask, Engine, Server};
+use crate::objects::{stderr, stdout};
+
+/// Large enough to be a body of its own, in several pieces.
+const LARGE_BYTES: usize = 3 << 20;
+
+fn copy(from: &str, to: &str, more: &[&str]) -> Output {
+    tidelock()
+        .args(["admin", "copy", "--from", from, "--to", to, "-o", "json"])
+        .args(more)
+        .output()
+        .unwrap()
+}
+
+/// A stopped store with states, versions, a lock, a large object and a user.
+fn filled(data: &Path) {
+    let mut server = Server::start_over(&Engine::Local, data, &[]);
+    server.make_bucket("states", "Enabled");
+    let root = server.root();
+    for version in ["one", "two", "three"] {
+        root.send(&Ask::object("PUT", "states", "env/app.tfstate").body(version)).expect(200);
+    }
+    root.send(&Ask::object("PUT", "states", "env/app.tfstate.tflock").body("held")).expect(200);
+    root.send(&Ask::object("PUT", "states", "large").body(vec![7; LARGE_BYTES])).expect(200);
+    assert!(server.cli(&["user", "create", "ann"]).status.success());
+    assert!(server.terminate().success());
+}
+
+fn check_filled(server: &Server) {
+    let root = server.root();
+    let get = |key: &str| root.send(&Ask::object("GET", "states", key)).expect(200);
+    assert_eq!(get("env/app.tfstate").body, b"three");
+    assert_eq!(get("large").body, vec![7; LARGE_BYTES]);
+    let lock = Ask::object("PUT", "states", "env/app.tfstate.tflock").header("if-none-match", "*");
+    root.send(&lock.body("other")).expect(412);
+    let versions = stdout(&server.cli(&["object", "version", "list", "states/env", "-o", "jsonl"]));
+    assert_eq!(versions.matches("env/app.tfstate\"").count(), 3, "{versions}");
+    assert!(stdout(&server.cli(&["user", "list", "-o", "jsonl"])).contains("\"ann\""));
+    root.send(&Ask::object("PUT", "states", "written-after").body("x")).expect(200);
+}
+
+fn serve_copy(from: &Path, to: &Path, arguments: &[&str]) {
+    fs::create_dir_all(to).unwrap();
+    fs::copy(from.join("keyring"), to.join("keyring")).unwrap();
+    let mut server = Server::start_over(&Engine::Local, to, arguments);
+    check_filled(&server);
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn a_copied_store_is_the_same_store() {
+    let files = TempDir::new().unwrap();
+    let (from, to) = (files.path().join("from"), files.path().join("to"));
+    filled(&from);
+    let (source, target) = (from.to_str().unwrap(), to.to_str().unwrap());
+    let looked = copy(source, target, &["--dry-run"]);
+    assert_eq!(looked.status.code(), Some(0), "{}", stderr(&looked));
+    assert!(!to.exists());
+    let copied = copy(source, target, &[]);
+    assert_eq!(copied.status.code(), Some(0), "{}", stderr(&copied));
+    assert!(stderr(&copied).contains("same keyring"), "{}", stderr(&copied));
+    let report: serde_json::Value = serde_json::from_slice(&copied.stdout).unwrap();
+    assert_eq!(report["blobs"], 1, "{report}");
+    assert_eq!(report["rows_sha256"].as_str().unwrap().len(), 64);
+    serve_copy(&from, &to, &[]);
+    let rows: &[(&str, &str, i32, &str)] = &[
+        (source, target, 5, "not empty"),
+        (source, source, 2, "same store"),
+        ("none", target, 3, "no store"),
+        (source, "mysql://x", 2, "neither"),
+    ];
+    for (from, to, code, message) in rows {
+        let refused = copy(from, to, &[]);
+        assert_eq!(refused.status.code(), Some(*code), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains(message), "{}", stderr(&refused));
+        assert_eq!(stdout(&refused), "");
+    }
+}
+
+/// Into a shared directory, where a server finds the bodies again.
+#[test]
+fn bodies_may_go_elsewhere_than_rows() {
+    let files = TempDir::new().unwrap();
+    let (from, to) = (files.path().join("from"), files.path().join("to"));
+    filled(&from);
+    let blobs = format!("file://{}", files.path().join("bodies").display());
+    let copied =
+        copy(from.to_str().unwrap(), to.to_str().unwrap(), &["--to-blobs", blobs.as_str()]);
+    assert_eq!(copied.status.code(), Some(0), "{}", stderr(&copied));
+    serve_copy(&from, &to, &["--blobs", blobs.as_str()]);
+}
+
+/// There and back, where a cluster is at hand.
+#[test]
+fn a_store_moves_to_postgresql_and_back() {
+    let Ok(url) = std::env::var("TIDELOCK_TEST_POSTGRES") else { return };
+    let files = TempDir::new().unwrap();
+    let [from, shared, back] = ["from", "shared", "back"].map(|name| files.path().join(name));
+    filled(&from);
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let url = format!("{url}{separator}schema=copy_{}", std::process::id());
+    // Looking makes no tables: what is not there cannot be copied from either.
+    for _ in 0..2 {
+        let looked = copy(from.to_str().unwrap(), &url, &["--dry-run"]);
+        assert_eq!(looked.status.code(), Some(0), "{}", stderr(&looked));
+        let nothing = copy(&url, back.to_str().unwrap(), &[]);
+        assert_eq!(nothing.status.code(), Some(3), "{}", stderr(&nothing));
+    }
+    let copied = copy(from.to_str().unwrap(), &url, &[]);
+    assert_eq!(copied.status.code(), Some(0), "{}", stderr(&copied));
+    serve_copy(&from, &shared, &["--meta", url.as_str()]);
+    for more in [&["--dry-run"][..], &[]] {
+        let again = copy(from.to_str().unwrap(), &url, more);
+        assert_eq!(again.status.code(), Some(5), "{}", stderr(&again));
+        assert!(stderr(&again).contains("not empty"), "{}", stderr(&again));
+    }
+    let returned = copy(&url, back.to_str().unwrap(), &[]);
+    assert_eq!(returned.status.code(), Some(0), "{}", stderr(&returned));
+    serve_copy(&from, &back, &[]);
+    let running = Server::start_over(&Engine::Local, &shared, &["--meta", url.as_str()]);
+    let refused = copy(&url, files.path().join("third").to_str().unwrap(), &[]);
+    assert_eq!(refused.status.code(), Some(5), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("run on it"), "{}", stderr(&refused));
+    drop(running);
+}
+
+#[test]
+fn a_configuration_is_checked_and_nothing_made() {
+    let files = TempDir::new().unwrap();
+    let data = files.path().join("data");
+    let check = |arguments: &[&str]| {
+        let mut command = tidelock();
+        command.args(["admin", "config", "check", "--listen", "127.0.0.1:0", "--data"]).arg(&data);
+        command.args(arguments).env("TIDELOCK_ROOT_ACCESS_KEY", "root");
+        command.env("TIDELOCK_ROOT_SECRET_KEY", "never-to-be-seen").output().unwrap()
+    };
+    let nobody = "postgres://u:never-to-be-seen@127.0.0.1:1/d";
+    let rows: &[(&[&str], i32, &str)] = &[
+        (&[], 0, "ok    data"),
+        (&["--meta", "memory"], 0, "warn  meta"),
+        (&["--tls-cert", "none.pem", "--tls-key", "none.pem"], 2, "fail  tls"),
+        (&["--meta", nobody], 2, "fail  meta"),
+    ];
+    for (arguments, code, line) in rows {
+        let output = check(arguments);
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(*code), "{arguments:?}: {}", stderr(&output));
+        assert!(text.contains(line), "{arguments:?}: {line:?} not in\n{text}");
+        assert!(text.contains("region = \"us-east-1\""), "{text}");
+        let all = [text, stderr(&output)].concat();
+        assert!(!all.contains("never-to-be-seen"), "{all}");
+    }
+    let json = check(&["-o", "json"]);
+    let document: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(document["settings"]["meta"], "\"local\"");
+    assert_eq!(document["checks"][0]["status"], "ok");
+    let wrong = check(&["--meta", nobody, "--blobs", "local"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("every server reaches"), "{}", stderr(&wrong));
+    assert!(!data.exists(), "a check makes nothing");
+}
+
+/// What a check finds in a database where other servers have been, and where none has.
+#[test]
+fn a_shared_store_is_compared_with_the_keyring() {
+    let Ok(cluster) = std::env::var("TIDELOCK_TEST_POSTGRES") else { return };
+    let files = TempDir::new().unwrap();
+    let separator = if cluster.contains('?') { '&' } else { '?' };
+    let url = format!("{cluster}{separator}schema=check_{}", std::process::id());
+    let [here, other] = ["here", "other"].map(|name| files.path().join(name));
+    let check = |data: &Path, code: i32, lines: &[&str]| {
+        let mut command = tidelock();
+        command.args(["admin", "config", "check", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        let output = command.args(["--meta", url.as_str()]).output().unwrap();
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(code), "{text}{}", stderr(&output));
+        for line in lines {
+            assert!(text.contains(line), "{line:?} not in\n{text}");
+        }
+    };
+    for _ in 0..2 {
+        check(&here, 0, &["no store is there yet", "keyring is not there; a start makes it"]);
+    }
+    let mut server = Server::start_over(&Engine::Local, &here, &["--meta", url.as_str()]);
+    assert!(server.terminate().success());
+    check(&here, 0, &["it opens the store"]);
+    check(&other, 2, &["fail  keyring", "is missing, and the store is sealed", "copy the keyring"]);
+    drop(Server::start_over(&Engine::Local, &other, &[]));
+    check(&other, 2, &["fail  keyring", "is not the one that this store is sealed with"]);
+}
