@@ -1,5 +1,6 @@
 """The `tidelock` binary as a process of the Python lanes, and who may speak to it."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -24,6 +25,19 @@ READY = "tidelock: listening on "
 def binary() -> str:
     """The binary under test."""
     return os.environ.get("TIDELOCK_BINARY", str(REPOSITORY / "target/debug/tidelock"))
+
+
+def engine_flags(data: Path, engine: str | None = None) -> list[str]:
+    """The flags of a server with this data directory, over an engine as `TIDELOCK_TEST_META` names it, and
+    over the one it names when none is given. On PostgreSQL each directory has a schema of its own; it is
+    left there, and goes with the cluster."""
+    engine = engine or os.environ.get("TIDELOCK_TEST_META") or "local"
+    if engine == "local":
+        return []
+    if engine != "memory":
+        schema = "t" + hashlib.sha256(f"{os.getpid()}:{data}".encode()).hexdigest()[:24]
+        engine += f"{'&' if '?' in engine else '?'}schema={schema}"
+    return ["--meta", engine]
 
 
 def clean_environment() -> dict[str, str]:
@@ -58,9 +72,13 @@ class Server:
     log: list[str] = field(default_factory=list)
 
     @classmethod
-    def start(cls, data: Path, *flags: str, ca_bundle: str | None = None) -> "Server":
-        """Starts on a free port of this machine, and waits until it listens."""
-        command = [binary(), "serve", "--data", str(data), "--listen", "127.0.0.1:0", *flags]
+    def start(
+        cls, data: Path, *flags: str, engine: str | None = None, ca_bundle: str | None = None
+    ) -> "Server":
+        """Starts on a free port of this machine, over the engine of the lane when none is named, and waits
+        until it listens."""
+        command = [binary(), "serve", "--data", str(data), "--listen", "127.0.0.1:0"]
+        command += [*engine_flags(data, engine), *flags]
         environment = clean_environment() | {
             "TIDELOCK_ROOT_ACCESS_KEY": ROOT_ACCESS_KEY,
             "TIDELOCK_ROOT_SECRET_KEY": ROOT_SECRET_KEY,

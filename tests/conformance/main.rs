@@ -1,6 +1,6 @@
 //! Conformance: what one client sees, row by row, over the wire. Conditions, errors, ranges, listings,
 //! versions, payload modes. Each table runs against a server as started without flags and against one
-//! with `--strict-aws-conditions`.
+//! with `--strict-aws-conditions`. All of it holds on every engine but for `disk` and `restarts`.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::too_many_lines, reason = "a table of rows is data, as long as it is")]
 
@@ -8,6 +8,7 @@
 mod harness;
 
 mod deletes;
+mod disk;
 mod http;
 mod identity;
 mod listings;
@@ -17,6 +18,7 @@ mod operations;
 mod payloads;
 mod reads;
 mod recorded;
+mod restarts;
 mod script;
 mod shapes;
 mod writes;

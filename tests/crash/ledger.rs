@@ -61,6 +61,20 @@ impl Entry {
         matches!(self.end, End::Done(_))
     }
 
+    /// Whether nobody knows if it happened.
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self.end, End::Unknown)
+    }
+
+    /// Whether this is what a reader would see that came right after it, with nobody in between.
+    pub(crate) fn is_seen_in(&self, answer: &Response) -> bool {
+        match answer.status {
+            200 => self.matches(Some(&answer.body)),
+            404 => self.matches(None),
+            _ => false,
+        }
+    }
+
     fn place(&self) -> (&'static str, String) {
         (self.bucket, self.key.clone())
     }
@@ -75,7 +89,8 @@ impl Entry {
         }
     }
 
-    fn is_contest(&self) -> bool {
+    /// Whether many write the key.
+    pub(crate) fn is_contest(&self) -> bool {
         matches!(self.change, Change::Put { only_first: true, .. })
     }
 }

@@ -2,11 +2,14 @@
 //! again on the same data. Every acknowledged write must be there, byte for byte; nothing may have two
 //! winners. `TIDELOCK_CRASH_KILLS` sets the kills (10 when unset), `TIDELOCK_CRASH_SEED` replays a run
 //! (the instants are of the machine; the requests are of the seed).
+//!
+//! `drills` break what several servers share: the primary of PostgreSQL, a server, the network between.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod drills;
 mod ledger;
 mod orphans;
 mod writer;

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::harness::chance::{Chance, body};
-use crate::harness::{Ask, Client, Response};
+use crate::harness::{Ask, Client, Response, Session};
 use crate::ledger::{Change, Entry, PLAIN, VERSIONED};
 
 const INLINE_BYTES_MAX: u64 = 4096;
@@ -25,24 +25,13 @@ pub(crate) fn run(
     let mut chance = Chance::new(seed ^ ((kill as u64) << 32) ^ ((number as u64) << 16));
     let mut session = client.session();
     let mut entries = Vec::new();
+    let own = format!("{number:02}");
     for turn in 0_u64.. {
         if killed.load(Ordering::SeqCst) {
             break;
         }
-        let (bucket, key, change) = choose(&mut chance, kill, number, turn);
-        let ask = match &change {
-            Change::Delete => Ask::object("DELETE", bucket, &key),
-            Change::Put { seed, length_bytes, only_first, parts: false } => {
-                let put = Ask::object("PUT", bucket, &key).body(body(*seed, *length_bytes));
-                if *only_first { put.header("If-None-Match", "*") } else { put }
-            }
-            Change::Put { seed, length_bytes, .. } => {
-                match upload(&mut session, bucket, &key, &body(*seed, *length_bytes)) {
-                    Ok(ask) => ask,
-                    Err(_) => break,
-                }
-            }
-        };
+        let (bucket, key, change) = choose(&mut chance, kill, &own, turn);
+        let Ok(ask) = last_request(&mut session, bucket, &key, &change) else { break };
         let answer = session.try_send(&ask);
         let gone = answer.is_err();
         entries.push(Entry::new(bucket, key, number, change, answer));
@@ -53,22 +42,42 @@ pub(crate) fn run(
     entries
 }
 
-fn choose(
+/// The request that makes the change; the parts of an upload are sent before it.
+pub(crate) fn last_request(
+    session: &mut Session,
+    bucket: &str,
+    key: &str,
+    change: &Change,
+) -> io::Result<Ask> {
+    match change {
+        Change::Delete => Ok(Ask::object("DELETE", bucket, key)),
+        Change::Put { seed, length_bytes, only_first, parts: false } => {
+            let put = Ask::object("PUT", bucket, key).body(body(*seed, *length_bytes));
+            Ok(if *only_first { put.header("If-None-Match", "*") } else { put })
+        }
+        Change::Put { seed, length_bytes, .. } => {
+            upload(session, bucket, key, &body(*seed, *length_bytes))
+        }
+    }
+}
+
+/// What to do next: a change of a key below `own`, or part in a contest of the round.
+pub(crate) fn choose(
     chance: &mut Chance,
-    kill: usize,
-    number: usize,
+    round: usize,
+    own: &str,
     turn: u64,
 ) -> (&'static str, String, Change) {
     let bucket = if chance.below(2) == 0 { PLAIN } else { VERSIONED };
     let seed = chance.next();
     let small = chance.between(1, INLINE_BYTES_MAX) as usize;
-    let own = format!("{number:02}/{}", chance.below(KEYS_PER_WRITER));
+    let own = format!("{own}/{}", chance.below(KEYS_PER_WRITER));
     let put = |length_bytes, parts| Change::Put { seed, length_bytes, only_first: false, parts };
     match chance.below(100) {
         // The same key for all writers at the same turn: a contest.
         0..20 => {
             let change = Change::Put { seed, length_bytes: small, only_first: true, parts: false };
-            (bucket, format!("contest/{kill}/{turn}"), change)
+            (bucket, format!("contest/{round}/{turn}"), change)
         }
         20..30 => (bucket, own, Change::Delete),
         30..88 => (bucket, own, put(small, false)),
@@ -78,12 +87,7 @@ fn choose(
 }
 
 /// Sends the parts of an upload and gives its Complete.
-fn upload(
-    session: &mut crate::harness::Session,
-    bucket: &str,
-    key: &str,
-    body: &[u8],
-) -> io::Result<Ask> {
+fn upload(session: &mut Session, bucket: &str, key: &str, body: &[u8]) -> io::Result<Ask> {
     let created = session.try_send(&Ask::object("POST", bucket, key).query("uploads", ""))?;
     let id = wanted(created.element("UploadId"), &created)?;
     let mut parts = String::new();

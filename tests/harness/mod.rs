@@ -1,4 +1,4 @@
-//! What the black-box lanes share: a server process, an HTTP client that sends exactly what it is
+//! What the black-box lanes share: a server process over the engine of the lane, an HTTP client that sends exactly what it is
 //! told, a signer of its own (so that client and server cannot share a mistake), and seeded chance.
 //!
 //! It knows the wire and the command line, and nothing of the crates behind them.
@@ -14,7 +14,9 @@ pub mod ask;
 pub mod chance;
 pub mod client;
 pub mod clock;
+pub mod cluster;
 pub mod digest;
+pub mod engine;
 pub mod http;
 pub mod server;
 pub mod sigv4;
@@ -22,6 +24,8 @@ pub mod xml;
 
 pub use ask::{Ask, Payload};
 pub use client::{Client, Session};
+pub use cluster::Cluster;
+pub use engine::Engine;
 pub use http::Response;
 pub use server::Server;
 

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::ask::Ask;
 use super::client::Client;
 use super::clock::wait_until;
+use super::engine::Engine;
 use super::sigv4::Keys;
 
 pub const ROOT_ACCESS_KEY: &str = "ROOTROOTROOTROOT0001";
@@ -22,6 +23,8 @@ pub const ROOT_SECRET_KEY: &str = "root-secret-of-the-black-box-tests-0001";
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// A server that has not ended this long after SIGTERM has failed (issue: 30 s).
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Lines of a server's log that a failed test shows.
+const LOG_LINES_SHOWN: usize = 40;
 
 /// A running server.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts on a data directory of its own.
+    /// Starts on a data directory of its own, over the engine of the lane, as all do that name none.
     pub fn start(arguments: &[&str]) -> Self {
         let data = TempDir::new().unwrap();
         let mut server = Self::start_on(data.path(), arguments);
@@ -44,15 +47,30 @@ impl Server {
 
     /// Starts on a data directory that outlives it.
     pub fn start_on(data: &Path, arguments: &[&str]) -> Self {
-        match Self::try_start_on(data, arguments) {
+        Self::start_over(&Engine::of_lane(), data, arguments)
+    }
+
+    /// As [`Server::start_on`], but a server that ends instead gives its log.
+    pub fn try_start_on(data: &Path, arguments: &[&str]) -> Result<Self, String> {
+        Self::try_start_over(&Engine::of_lane(), data, arguments)
+    }
+
+    /// Starts over an engine of the test's choice. Servers that share an engine share the data
+    /// directory too: the keyring is there.
+    pub fn start_over(engine: &Engine, data: &Path, arguments: &[&str]) -> Self {
+        match Self::try_start_over(engine, data, arguments) {
             Ok(server) => server,
             Err(log) => panic!("the server did not start: {log}"),
         }
     }
 
-    /// As [`Server::start_on`], but a server that ends instead gives its log.
-    pub fn try_start_on(data: &Path, arguments: &[&str]) -> Result<Self, String> {
-        let mut child = serve(data).args(arguments).spawn().unwrap();
+    /// As [`Server::start_over`], but a server that ends instead gives its log.
+    pub fn try_start_over(
+        engine: &Engine,
+        data: &Path,
+        arguments: &[&str],
+    ) -> Result<Self, String> {
+        let mut child = serve(data).args(engine.flags(data)).args(arguments).spawn().unwrap();
         let (lines, log) = follow(&mut child);
         while let Ok(line) = lines.recv_timeout(START_TIMEOUT) {
             let Some((_, url)) = line.split_once("tidelock: listening on ") else { continue };
@@ -111,6 +129,22 @@ impl Server {
         self.log.lock().unwrap().join("\n")
     }
 
+    /// What was not as it should be, for whoever reads why a test failed.
+    fn print_warnings(&self) {
+        let log = self.log.lock().unwrap();
+        let mut lines: Vec<&String> = log
+            .iter()
+            .rev()
+            .filter(|line| !line.contains(" INFO "))
+            .take(LOG_LINES_SHOWN)
+            .collect();
+        lines.reverse();
+        eprintln!("-- what the server at {} said last:", self.address);
+        for line in lines {
+            eprintln!("{line}");
+        }
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
@@ -153,6 +187,9 @@ impl Drop for Server {
         // It may have ended already: a test that kills it has said so.
         drop(self.child.kill());
         drop(self.child.wait());
+        if std::thread::panicking() {
+            self.print_warnings();
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! win, every round. `TIDELOCK_RACE_ROUNDS` sets the rounds of each cell (10 when unset).
 //!
 //! The lane proves itself in `proof`: against a store that checks first and writes later it must fail.
+//! In `shared` the clients race through two servers on one PostgreSQL, whatever the lane's engine is.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 #[path = "../harness/mod.rs"]
@@ -11,6 +12,7 @@ mod counter;
 mod locks;
 mod proof;
 mod round;
+mod shared;
 
 use harness::{Client, Server, count_from_env};
 use round::{Cell, Condition, Operation, Versioning};
@@ -18,16 +20,16 @@ use round::{Cell, Condition, Operation, Versioning};
 const ROUNDS_DEFAULT: usize = 10;
 
 /// Runs `rounds` rounds of a cell in a bucket of their own; the violations they saw.
-fn violations(client: &Client, cell: Cell, run: usize, rounds: usize) -> Vec<String> {
-    let bucket = round::make_bucket(client, cell, run);
-    (0..rounds).filter_map(|number| round::run(client, cell, &bucket, number).err()).collect()
+fn violations(clients: &[Client], cell: Cell, run: usize, rounds: usize) -> Vec<String> {
+    let bucket = round::make_bucket(&clients[0], cell, run);
+    (0..rounds).filter_map(|number| round::run(clients, cell, &bucket, number).err()).collect()
 }
 
 fn check(operation: Operation, versioning: Versioning, condition: Condition) {
     let server = Server::start(&[]);
     let rounds = count_from_env("TIDELOCK_RACE_ROUNDS", ROUNDS_DEFAULT);
     let cell = Cell { operation, versioning, condition };
-    let violations = violations(&server.root(), cell, 0, rounds);
+    let violations = violations(&[server.root()], cell, 0, rounds);
     let count = violations.len();
     assert!(count == 0, "{cell:?}: {count} of {rounds} rounds:\n{}", violations.join("\n"));
 }

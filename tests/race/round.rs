@@ -65,31 +65,41 @@ pub(crate) fn make_bucket(client: &Client, cell: Cell, run: usize) -> String {
     bucket
 }
 
-/// Runs one round; the error says what was violated.
-pub(crate) fn run(client: &Client, cell: Cell, bucket: &str, number: usize) -> Result<(), String> {
+/// Runs one round; the error says what was violated. The racers alternate between `clients`: one for each
+/// server that has the store.
+pub(crate) fn run(
+    clients: &[Client],
+    cell: Cell,
+    bucket: &str,
+    number: usize,
+) -> Result<(), String> {
     let key = format!("round-{number}");
     let condition = match cell.condition {
         Condition::IfNoneMatch => ("If-None-Match", "*".to_owned()),
         Condition::IfMatch => {
             let first = Ask::object("PUT", bucket, &key).body("before the race");
-            ("If-Match", client.send(&first).expect(200).etag())
+            ("If-Match", clients[0].send(&first).expect(200).etag())
         }
     };
-    let asks = prepare(client, cell, bucket, &key)
+    let asks = prepare(clients, cell, bucket, &key)
         .into_iter()
         .map(|ask| ask.header(condition.0, &condition.1))
         .collect();
-    let answers = release(client, asks);
-    judge(client, cell, bucket, &key, &answers).map_err(|reason| {
+    let answers = release(clients, asks);
+    let judged = winner_of(cell, &answers).and_then(|winner| {
+        clients.iter().try_for_each(|client| judge(client, cell, bucket, &key, winner))
+    });
+    judged.map_err(|reason| {
         let seen: Vec<String> = answers.iter().map(said).collect();
         format!("round {number}: {reason}; answers: {}", seen.join(" "))
     })
 }
 
 /// The racing requests, one for each client, without their condition.
-fn prepare(client: &Client, cell: Cell, bucket: &str, key: &str) -> Vec<Ask> {
+fn prepare(clients: &[Client], cell: Cell, bucket: &str, key: &str) -> Vec<Ask> {
     let racers: Vec<_> = (0..CLIENTS)
-        .map(|racer| {
+        .zip(clients.iter().cycle())
+        .map(|(racer, client)| {
             let (client, bucket, key) = (client.clone(), bucket.to_owned(), key.to_owned());
             thread::spawn(move || prepare_one(&client, cell, &bucket, &key, racer))
         })
@@ -127,11 +137,12 @@ fn upload(client: &Client, bucket: &str, key: &str, racer: usize) -> Ask {
 }
 
 /// Sends all requests at once: signed and connected before the barrier, only the bytes after it.
-fn release(client: &Client, asks: Vec<Ask>) -> Vec<io::Result<Response>> {
+pub(crate) fn release(clients: &[Client], asks: Vec<Ask>) -> Vec<io::Result<Response>> {
     let barrier = Arc::new(Barrier::new(asks.len()));
     let racers: Vec<_> = asks
         .into_iter()
-        .map(|ask| {
+        .zip(clients.iter().cycle())
+        .map(|(ask, client)| {
             let (mut session, barrier) = (client.session(), Arc::clone(&barrier));
             thread::spawn(move || {
                 let wire = session.client.wire(&ask);
@@ -145,13 +156,8 @@ fn release(client: &Client, asks: Vec<Ask>) -> Vec<io::Result<Response>> {
     racers.into_iter().map(|racer| racer.join().unwrap()).collect()
 }
 
-fn judge(
-    client: &Client,
-    cell: Cell,
-    bucket: &str,
-    key: &str,
-    answers: &[io::Result<Response>],
-) -> Result<(), String> {
+/// The one client that was told it won.
+fn winner_of(cell: Cell, answers: &[io::Result<Response>]) -> Result<usize, String> {
     let mut winners = Vec::new();
     for (racer, answer) in answers.iter().enumerate() {
         let answer = answer.as_ref().map_err(|error| format!("client {racer}: {error}"))?;
@@ -164,9 +170,20 @@ fn judge(
             return Err(format!("client {racer} was told that there is no object"));
         }
     }
-    let [winner] = winners[..] else {
-        return Err(format!("{} winners: {winners:?}", winners.len()));
-    };
+    match winners[..] {
+        [winner] => Ok(winner),
+        _ => Err(format!("{} winners: {winners:?}", winners.len())),
+    }
+}
+
+/// What a server shows after the race is what the winner wrote, once.
+fn judge(
+    client: &Client,
+    cell: Cell,
+    bucket: &str,
+    key: &str,
+    winner: usize,
+) -> Result<(), String> {
     let got = client.send(&Ask::object("GET", bucket, key));
     if cell.operation == Operation::Delete {
         return if got.status == 404 { Ok(()) } else { Err("deleted, but there".to_owned()) };

@@ -1,14 +1,16 @@
 """A site of the Terraform lane: one Terraform, one server, one bucket with a user of its own."""
 
 import itertools
+import json
 import os
-from dataclasses import dataclass, field
+import subprocess
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
-from servers import Keys, Server
+from servers import REPOSITORY, Keys, Server
 from terraforms import Directory, Terraform, available
 
 TERRAFORMS = available()
@@ -105,10 +107,13 @@ output "v" { value = terraform_data.x.output }
 
 def _site(request, tmp_path: Path) -> Site:
     name, transport = request.param.split("-")
-    server = request.getfixturevalue(f"{transport}_server")
+    return _site_at(TERRAFORMS[name], request.getfixturevalue(f"{transport}_server"), tmp_path)
+
+
+def _site_at(terraform: Terraform, server: Server, tmp_path: Path) -> Site:
     number = f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}-{next(_numbers)}"
     keys = server.user(f"runner-{number}")
-    site = Site(TERRAFORMS[name], server, f"states-{number}", keys, tmp_path)
+    site = Site(terraform, server, f"states-{number}", keys, tmp_path)
     site.s3.create_bucket(Bucket=site.bucket)
     site.s3.put_bucket_versioning(
         Bucket=site.bucket, VersioningConfiguration={"Status": "Enabled"}
@@ -138,3 +143,32 @@ def http_site(request, tmp_path) -> Site:
 def tls_site(request, tmp_path) -> Site:
     """Every Terraform, over TLS only."""
     return _site(request, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> str:
+    """The PostgreSQL of the lane, or of the run, or one that ends with this process."""
+    lane = os.environ.get("TIDELOCK_TEST_META", "")
+    url = lane if lane.startswith("postgres") else os.environ.get("TIDELOCK_TEST_POSTGRES")
+    if url:
+        return url
+    # Not one of pytest's directories: whoever runs PostgreSQL must reach it.
+    directory = subprocess.check_output(["mktemp", "-d"], text=True).strip()
+    command = [REPOSITORY / "scripts/postgres-cluster", "start", directory]
+    return json.loads(subprocess.check_output([*command, "--watch", str(os.getpid())]))["url"]
+
+
+@pytest.fixture(scope="session")
+def two_servers(postgres, tmp_path_factory):
+    """Two servers with one store and one keyring."""
+    data = tmp_path_factory.mktemp("shared") / "data"
+    servers = [Server.start(data, engine=postgres) for _ in range(2)]
+    yield servers
+    assert [server.stop() for server in servers] == [0, 0]
+
+
+@pytest.fixture(params=sorted(TERRAFORMS))
+def two_sites(request, two_servers, tmp_path) -> list[Site]:
+    """The same bucket through both servers."""
+    site = _site_at(TERRAFORMS[request.param], two_servers[0], tmp_path / "one")
+    return [site, replace(site, server=two_servers[1], path=tmp_path / "other")]

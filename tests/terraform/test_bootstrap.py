@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from servers import Keys, binary, clean_environment
+from servers import Keys, binary, clean_environment, engine_flags
 from terraforms import PROMPT, Directory, available
 
 BUCKET = "terraform-state"
@@ -15,8 +15,9 @@ RESOURCE = 'resource "terraform_data" "x" {}\n'
 
 def printed_by_serve(data) -> tuple[subprocess.Popen, str]:
     """Starts a server without any credentials; the process and what it prints for the user."""
+    command = [binary(), "serve", "--data", str(data), "--listen", "127.0.0.1:0"]
     process = subprocess.Popen(
-        [binary(), "serve", "--data", str(data), "--listen", "127.0.0.1:0", "--bootstrap", BUCKET],
+        [*command, *engine_flags(data), "--bootstrap", BUCKET],
         env=clean_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

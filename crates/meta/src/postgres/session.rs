@@ -189,9 +189,11 @@ impl Connector {
 
     /// Statements that set a session up, ending in a semicolon.
     fn settings(&self, database: Database) -> String {
-        let isolation = match self.dialect(database) {
-            Dialect::Postgres => "read committed",
-            Dialect::Portable => "serializable",
+        // Of reads: a commit says its own. A read is one statement, that is one snapshot, and PostgreSQL
+        // would refuse some at SERIALIZABLE for the sake of transactions that they have no part in.
+        let isolation = match database {
+            Database::PostgreSql => "read committed",
+            Database::CockroachDb | Database::YugabyteDb => "serializable",
         };
         let mut settings = vec![
             ("search_path", format!("\"{}\"", self.target.schema)),
