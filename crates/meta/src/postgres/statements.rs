@@ -56,6 +56,11 @@ const REST: &str = "rest AS (
         SELECT u.k, done.version, u.v FROM done, unnest($5::bytea[], $6::bytea[]) AS u(k, v)
         ON CONFLICT (k) DO UPDATE SET version = excluded.version, v = excluded.v)";
 
+/// A commit that writes nothing has locked rows all the same, and PostgreSQL would have that flushed and
+/// acknowledged by the standby, while those in line for the same row wait. Nobody needs it durable: what
+/// it saw is, since whoever wrote that kept the lock until it was.
+const UNLESS_WRITTEN: &str = "THEN set_config('synchronous_commit', 'off', true) END";
+
 /// One row expected absent (`$3`, its value `$4`), at most one checked but not written (`$1` at version
 /// `$2`, or null), any number put. Answers the version, whether the shared check held, and whether the
 /// absent row was seen.
@@ -70,7 +75,8 @@ fn fresh() -> String {
             ON CONFLICT (k) DO NOTHING RETURNING version),
         {REST}
         SELECT (SELECT version FROM done), EXISTS (SELECT FROM ticket),
-            NOT EXISTS (SELECT FROM done) AND EXISTS (SELECT FROM kv WHERE k = $3)"
+            NOT EXISTS (SELECT FROM done) AND EXISTS (SELECT FROM kv WHERE k = $3),
+            CASE WHEN NOT EXISTS (SELECT FROM done) {UNLESS_WRITTEN}"
     )
 }
 
@@ -87,7 +93,8 @@ fn rewritten(change: &str) -> String {
         done AS ({change} RETURNING ticket.version),
         {REST}
         SELECT (SELECT version FROM done), $1 IS NULL OR EXISTS (SELECT FROM shared),
-            NOT EXISTS (SELECT FROM owned)"
+            NOT EXISTS (SELECT FROM owned),
+            CASE WHEN NOT EXISTS (SELECT FROM done) {UNLESS_WRITTEN}"
     )
 }
 
@@ -101,34 +108,39 @@ const REMOVE: &str = "DELETE FROM kv USING ticket WHERE kv.k = $3 AND $4::bytea 
 /// otherwise: keys, values (11, 12). Deleted at a version: keys (13). The base of the version (14).
 ///
 /// Answers the version and the first check that did not hold, and tells [`DELETE_UNCHECKED`] which it was.
-const GENERAL: &str = "WITH shared AS MATERIALIZED (
-        SELECT k, version FROM kv WHERE k = ANY($1::bytea[]) ORDER BY k FOR SHARE),
-    owned AS MATERIALIZED (
-        SELECT k, version FROM kv WHERE k = ANY($4::bytea[]) ORDER BY k FOR UPDATE),
-    failed AS MATERIALIZED (
-        SELECT c.n FROM unnest($1, $2::bigint[], $3::int[]) AS c(k, version, n)
-        WHERE NOT EXISTS (SELECT FROM shared s WHERE s.k = c.k AND s.version = c.version)
-        UNION ALL
-        SELECT c.n FROM unnest($5::bytea[], $6::bigint[], $7::int[]) AS c(k, version, n)
-        WHERE NOT EXISTS (SELECT FROM owned o WHERE o.k = c.k AND o.version = c.version)
-        UNION ALL
-        SELECT c.n FROM unnest($8::bytea[], $10::int[]) AS c(k, n)
-        WHERE EXISTS (SELECT FROM kv WHERE kv.k = c.k)),
-    ticket AS MATERIALIZED (
-        SELECT $14::bigint | nextval('kv_version') AS version
-        WHERE (SELECT min(n) FROM failed) IS NULL AND (SELECT count(*) FROM owned) >= 0),
-    made AS (
-        INSERT INTO kv (k, version, v)
-        SELECT u.k, ticket.version, u.v FROM ticket, unnest($8, $9::bytea[]) AS u(k, v)),
-    rest AS (
-        INSERT INTO kv (k, version, v)
-        SELECT u.k, ticket.version, u.v FROM ticket, unnest($11::bytea[], $12::bytea[]) AS u(k, v)
-        ON CONFLICT (k) DO UPDATE SET version = excluded.version, v = excluded.v),
-    gone AS (DELETE FROM kv USING ticket WHERE kv.k = ANY($13::bytea[]))
-    SELECT (SELECT version FROM ticket), (SELECT min(n) FROM failed),
-        set_config('tidelock.held', (SELECT count(*) FROM ticket)::text, true)";
+fn general() -> String {
+    format!(
+        "WITH shared AS MATERIALIZED (
+            SELECT k, version FROM kv WHERE k = ANY($1::bytea[]) ORDER BY k FOR SHARE),
+        owned AS MATERIALIZED (
+            SELECT k, version FROM kv WHERE k = ANY($4::bytea[]) ORDER BY k FOR UPDATE),
+        failed AS MATERIALIZED (
+            SELECT c.n FROM unnest($1, $2::bigint[], $3::int[]) AS c(k, version, n)
+            WHERE NOT EXISTS (SELECT FROM shared s WHERE s.k = c.k AND s.version = c.version)
+            UNION ALL
+            SELECT c.n FROM unnest($5::bytea[], $6::bigint[], $7::int[]) AS c(k, version, n)
+            WHERE NOT EXISTS (SELECT FROM owned o WHERE o.k = c.k AND o.version = c.version)
+            UNION ALL
+            SELECT c.n FROM unnest($8::bytea[], $10::int[]) AS c(k, n)
+            WHERE EXISTS (SELECT FROM kv WHERE kv.k = c.k)),
+        ticket AS MATERIALIZED (
+            SELECT $14::bigint | nextval('kv_version') AS version
+            WHERE (SELECT min(n) FROM failed) IS NULL AND (SELECT count(*) FROM owned) >= 0),
+        made AS (
+            INSERT INTO kv (k, version, v)
+            SELECT u.k, ticket.version, u.v FROM ticket, unnest($8, $9::bytea[]) AS u(k, v)),
+        rest AS (
+            INSERT INTO kv (k, version, v)
+            SELECT u.k, ticket.version, u.v FROM ticket, unnest($11::bytea[], $12::bytea[]) AS u(k, v)
+            ON CONFLICT (k) DO UPDATE SET version = excluded.version, v = excluded.v),
+        gone AS (DELETE FROM kv USING ticket WHERE kv.k = ANY($13::bytea[]))
+        SELECT (SELECT version FROM ticket), (SELECT min(n) FROM failed),
+            set_config('tidelock.held', (SELECT count(*) FROM ticket)::text, true),
+            CASE WHEN NOT EXISTS (SELECT FROM ticket) {UNLESS_WRITTEN}"
+    )
+}
 
-/// Runs after [`GENERAL`] in its transaction, and only if that wrote.
+/// Runs after [`general`] in its transaction, and only if that wrote.
 const DELETE_UNCHECKED: &str =
     "DELETE FROM kv WHERE k = ANY($1::bytea[]) AND current_setting('tidelock.held') = '1'";
 
@@ -215,12 +227,13 @@ impl PostgresStatements {
     async fn prepare(client: &Client) -> Result<Self, Error> {
         let (bounded, unbounded) = (grouped("AND kv.k < $6"), grouped(""));
         let grouped = try_join(client.prepare(&bounded), client.prepare(&unbounded)).await?;
-        let (fresh, rewrite, remove) = (fresh(), rewritten(REWRITE), rewritten(REMOVE));
+        let (fresh, rewrite) = (fresh(), rewritten(REWRITE));
+        let (remove, general) = (rewritten(REMOVE), general());
         let (fresh, rewrite, remove, general, delete_unchecked) = try_join5(
             client.prepare(&fresh),
             client.prepare(&rewrite),
             client.prepare(&remove),
-            client.prepare(GENERAL),
+            client.prepare(&general),
             client.prepare(DELETE_UNCHECKED),
         )
         .await?;
