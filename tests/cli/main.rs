@@ -9,3 +9,4 @@ mod admin;
 mod objects;
 mod output;
 mod serve;
+mod state;

@@ -12,7 +12,7 @@ use tidelock_server::{FailureKind, ServeError};
 pub(crate) const HELP: &str = "\
 Exit status:
   0  done
-  1  the operation failed
+  1  the operation failed; of state diff, the states differ
   2  the command line or the settings are wrong
   3  the bucket, object, user or key does not exist
   4  access denied
@@ -46,6 +46,21 @@ impl Failure {
     /// The user said no.
     pub(crate) fn declined(what: &str) -> Self {
         Self { status: 1, message: what.to_owned() }
+    }
+
+    /// Two things were compared and are not the same, as diff(1) says it: no words.
+    pub(crate) fn differs() -> Self {
+        Self { status: 1, message: String::new() }
+    }
+
+    /// A failure of a comparison, whose status 1 has a meaning of its own.
+    pub(crate) fn of_comparison(self) -> Self {
+        Self { status: if self.status == 1 { 2 } else { self.status }, ..self }
+    }
+
+    /// What was asked for is not there.
+    pub(crate) fn not_found(what: &str) -> Self {
+        Self { status: 3, message: what.to_owned() }
     }
 
     /// Ctrl-C.

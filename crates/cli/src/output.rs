@@ -114,7 +114,7 @@ fn table<R: Row>(rows: &[R]) -> Table {
 }
 
 /// Keys may hold anything; what would move a terminal's cursor is shown escaped.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let escape = |c: char| {
         if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
     };

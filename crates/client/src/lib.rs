@@ -10,6 +10,7 @@ mod connection;
 mod error;
 mod object;
 pub mod settings;
+pub mod state;
 mod transfer;
 mod uri;
 mod version;

@@ -6,6 +6,7 @@ mod bucket;
 mod key;
 mod object;
 mod serve;
+mod state;
 mod user;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +27,7 @@ enum Command {
     Bootstrap(bootstrap::Args),
     Bucket(bucket::Args),
     Object(object::Args),
+    State(state::Args),
     User(user::Args),
     Key(key::Args),
     Admin(admin::Args),
@@ -39,6 +41,7 @@ impl Cli {
             Command::Bootstrap(args) => args.run().await,
             Command::Bucket(args) => args.run().await,
             Command::Object(args) => args.run().await,
+            Command::State(args) => args.run().await,
             Command::User(args) => args.run().await,
             Command::Key(args) => args.run().await,
             Command::Admin(args) => args.run().await,

@@ -1,0 +1,180 @@
+//! One state, read into memory as far as it is one.
+//!
+//! The first piece tells most objects that are no state, so that a large one is not read for nothing.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, header};
+use http_body_util::BodyExt as _;
+use jiff::fmt::rfc2822;
+use tidelock_tfstate::{
+    DOCUMENT_BYTES_MAX, Document, DocumentError, NotAState, State, StateReader,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{BODIES_KIB_MAX, KIB};
+use crate::connection::Outgoing;
+use crate::{Client, ClientError, uri};
+
+/// The body of a state, and what its answer said of it.
+pub struct StateBody {
+    bytes: Vec<u8>,
+    /// Serial, lineage and versions.
+    pub state: State,
+    /// Which version it is, where the bucket keeps them.
+    pub version_id: Option<String>,
+    /// When it was written, ISO 8601.
+    pub last_modified: String,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// Why there is no state to look at.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The object is something else.
+    #[error("not a state: {0}")]
+    NotAState(#[from] NotAState),
+    /// There is only a lock.
+    #[error("locked, but never written")]
+    NotWritten,
+    /// The body is above [`DOCUMENT_BYTES_MAX`].
+    #[error("larger than {} MiB, not read", DOCUMENT_BYTES_MAX >> 20)]
+    TooLarge,
+    /// A state whose facts can be read, but not the rest.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The object cannot be read at all.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+impl Client {
+    /// Reads the state at `key`, or one version of it.
+    ///
+    /// # Errors
+    /// [`StateError::NotAState`], [`StateError::TooLarge`] and [`StateError::Client`].
+    pub async fn read_state(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<StateBody, StateError> {
+        self.read_state_in(None, bucket, key, version).await
+    }
+
+    /// The same, once there is room for a body of `size_bytes`; the body keeps that room.
+    pub(super) async fn read_state_within(
+        &self,
+        room: Arc<Semaphore>,
+        size_bytes: u64,
+        (bucket, key, version): (&str, &str, Option<&str>),
+    ) -> Result<StateBody, StateError> {
+        // A body that is too large is given up at its first piece.
+        let size = usize::try_from(size_bytes).unwrap_or(usize::MAX).min(DOCUMENT_BYTES_MAX);
+        let kib = size.div_ceil(KIB).clamp(1, BODIES_KIB_MAX);
+        let kib = u32::try_from(kib).unwrap_or(u32::MAX);
+        // Never closed, so never an error.
+        let room = room.acquire_many_owned(kib).await.ok();
+        self.read_state_in(room, bucket, key, version).await
+    }
+
+    async fn read_state_in(
+        &self,
+        room: Option<OwnedSemaphorePermit>,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<StateBody, StateError> {
+        let query: Vec<_> = version.map(|id| ("versionId", id)).into_iter().collect();
+        let request = Outgoing::new(Method::GET, uri::object_path(bucket, key)).query(&query);
+        let response = self.send(request).await?;
+        let version_id = text_of(response.headers(), "x-amz-version-id");
+        let last_modified = last_modified(response.headers());
+        let length = text_of(response.headers(), header::CONTENT_LENGTH.as_str());
+        let length: Option<usize> = length.and_then(|length| length.parse().ok());
+        let is_too_large = |bytes: usize| {
+            bytes > DOCUMENT_BYTES_MAX || length.is_some_and(|length| length > DOCUMENT_BYTES_MAX)
+        };
+        let (mut reader, mut bytes) = (StateReader::new(), Vec::new());
+        let mut body = response.into_body();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| self.broken(&error))?;
+            let Ok(data) = frame.into_data() else { continue };
+            reader.push(&data)?;
+            if is_too_large(bytes.len() + data.len()) {
+                return Err(StateError::TooLarge);
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(StateBody { state: reader.finish()?, bytes, version_id, last_modified, _room: room })
+    }
+}
+
+impl StateBody {
+    /// All of it.
+    ///
+    /// # Errors
+    /// [`StateError::Document`] of an encrypted state, an unknown format or one beyond the limits.
+    pub fn document(&self) -> Result<Document<'_>, StateError> {
+        match Document::parse(&self.bytes) {
+            Err(DocumentError::NotAState(error)) => Err(StateError::NotAState(error)),
+            parsed => Ok(parsed?),
+        }
+    }
+
+    /// Bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+}
+
+impl fmt::Debug for StateBody {
+    /// Without the body, which holds secrets.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("StateBody").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl StateError {
+    /// Itself where a list goes on and says why one object was not read: it is no state, or this
+    /// caller may not read it. The client's error where the list ends with it.
+    pub(super) fn of_one_object(self) -> Result<Self, ClientError> {
+        match self {
+            Self::Client(ClientError::Service(error)) if error.status.is_client_error() => {
+                Ok(Self::Client(ClientError::Service(error)))
+            }
+            Self::Client(error) => Err(error),
+            error => Ok(error),
+        }
+    }
+}
+
+fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// Lists of S3 say it in ISO 8601, headers as RFC 9110 does.
+fn last_modified(headers: &HeaderMap) -> String {
+    let text = text_of(headers, header::LAST_MODIFIED.as_str()).unwrap_or_default();
+    match rfc2822::DateTimeParser::new().parse_timestamp(&text) {
+        Ok(time) => time.to_string(),
+        Err(_) => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_tell_the_time_as_lists_do() {
+        let rows =
+            [("Sun, 22 Nov 2026 03:51:00 GMT", "2026-11-22T03:51:00Z"), ("yesterday", "yesterday")];
+        for (header, expected) in rows {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::LAST_MODIFIED, header.parse().unwrap());
+            assert_eq!(last_modified(&headers), expected);
+        }
+    }
+}

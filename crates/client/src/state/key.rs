@@ -1,0 +1,57 @@
+//! Where the S3 backend keeps a state and its lock.
+
+/// Before the workspace in a key: the backend's `workspace_key_prefix`, unless it is set.
+const WORKSPACE_KEY_PREFIX: &str = "env:/";
+
+/// The workspace that is always there; its key is the backend's `key` itself.
+const DEFAULT_WORKSPACE: &str = "default";
+
+/// After the key of a state in that of its lock, with `use_lockfile = true`.
+const LOCK_SUFFIX: &str = ".tflock";
+
+/// The workspace whose state is at `key`: `dev` of `env:/dev/app.tfstate`. A `workspace_key_prefix` of
+/// the user's own cannot be told from a folder, and counts as one.
+pub fn workspace(key: &str) -> &str {
+    key.strip_prefix(WORKSPACE_KEY_PREFIX)
+        .and_then(|rest| rest.split_once('/'))
+        .filter(|(name, key)| !name.is_empty() && !key.is_empty())
+        .map_or(DEFAULT_WORKSPACE, |(name, _)| name)
+}
+
+/// The key of the lock of the state at `key`.
+pub(crate) fn lock_key(key: &str) -> String {
+    format!("{key}{LOCK_SUFFIX}")
+}
+
+/// The key of the state that the lock at `key` locks; none if no lock can be there.
+pub(crate) fn locked_key(key: &str) -> Option<&str> {
+    key.strip_suffix(LOCK_SUFFIX).filter(|key| !key.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workspaces_are_part_of_the_key() {
+        let rows = [
+            ("app.tfstate", "default"),
+            ("env:/dev/app.tfstate", "dev"),
+            ("env:/dev/net/app.tfstate", "dev"),
+            ("env:/dev", "default"),
+            ("env:/dev/", "default"),
+            ("env://app.tfstate", "default"),
+            ("x/env:/dev/app.tfstate", "default"),
+        ];
+        for (key, name) in rows {
+            assert_eq!(workspace(key), name, "{key}");
+        }
+    }
+
+    #[test]
+    fn locks_stand_beside_their_states() {
+        assert_eq!(locked_key(&lock_key("env:/dev/k")), Some("env:/dev/k"));
+        assert_eq!(locked_key("k.tfstate"), None);
+        assert_eq!(locked_key(".tflock"), None);
+    }
+}

@@ -1,0 +1,42 @@
+//! Terraform and OpenTofu states of any S3 endpoint: found, read and compared, over plain S3.
+//!
+//! It reads objects and never writes; what a body says is `tidelock-tfstate`'s, whose types are
+//! re-exported here.
+
+mod body;
+mod key;
+mod list;
+mod lock;
+mod shown;
+mod version;
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+pub use body::{StateBody, StateError};
+pub use key::workspace;
+pub use list::{ListedState, OBJECTS_LISTED_MAX, States};
+pub use lock::StateLock;
+pub use shown::Shown;
+pub use tidelock_tfstate::{
+    AttributeChange, Check, CheckStatus, Counts, DOCUMENT_BYTES_MAX, Diff, Document, DocumentError,
+    Format, Index, Instance, InstanceAddress, InstanceChange, Mode, NotAState, OutputChange,
+    Resource, Show, State, Summary, Value,
+};
+pub use version::{
+    Changes, ReadVersion, StateVersion, StateVersions, VERSIONS_LISTED_MAX, VersionHistory,
+};
+
+/// Bodies of one command that are read at once.
+pub const READS_IN_FLIGHT_MAX: usize = 8;
+
+/// Room for the bodies of one command that are held at once: two of the largest, to compare them.
+pub const BODIES_KIB_MAX: usize = 2 * DOCUMENT_BYTES_MAX / KIB;
+
+const KIB: usize = 1 << 10;
+
+/// The room for bodies of one command.
+fn room() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(BODIES_KIB_MAX))
+}
