@@ -24,6 +24,9 @@ const SYNC_BUCKETS_S: [f64; 10] =
 /// Commits that shared a sync.
 const BATCH_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
+/// Seconds; how long a call waited for a connection to PostgreSQL.
+const WAIT_BUCKETS_S: [f64; 8] = [0.0001, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
+
 /// Labels of the request counter.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
@@ -36,9 +39,6 @@ struct RequestLabels {
 struct OperationLabel {
     operation: &'static str,
 }
-
-/// Seconds; how long a call waited for a connection to PostgreSQL.
-const WAIT_BUCKETS_S: [f64; 8] = [0.0001, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
 
 /// Label of the counter of exchanges with PostgreSQL.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -207,9 +207,7 @@ impl Metrics {
             self.sync_durations.clone(),
         );
     }
-}
 
-impl Metrics {
     fn register_postgres(&mut self) {
         let (registry, postgres) = (&mut self.registry, &self.postgres);
         registry.register(

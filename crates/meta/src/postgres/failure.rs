@@ -61,9 +61,7 @@ impl Failure {
         match *code {
             SqlState::T_R_SERIALIZATION_FAILURE
             | SqlState::T_R_DEADLOCK_DETECTED
-            | SqlState::LOCK_NOT_AVAILABLE
-            // Something that was sent before it has failed, and its answer was not looked at first.
-            | SqlState::IN_FAILED_SQL_TRANSACTION => Self::Retry(what),
+            | SqlState::LOCK_NOT_AVAILABLE => Self::Retry(what),
             SqlState::UNIQUE_VIOLATION => Self::Duplicate,
             SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => {
                 Self::Refused(MetaError::Corrupt(what))

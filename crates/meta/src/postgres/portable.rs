@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::{try_join, try_join_all, try_join4};
+use futures_util::future::{join, join_all, join4};
 use tokio::time::timeout;
 use tokio_postgres::{Error, Row};
 
@@ -63,13 +63,16 @@ async fn stage(
     let client = &connection.client;
     let (shared, owned) = keys_to_lock(batch);
     let (shared_keys, owned_keys): ([Parameter<'_>; 1], [Parameter<'_>; 1]) = ([&shared], [&owned]);
-    let ((), shared, owned, number) = try_join4(
+    let (begun, shared, owned, number) = join4(
         client.batch_execute("BEGIN ISOLATION LEVEL SERIALIZABLE"),
         client.query(&statements.lock_shared, &shared_keys),
         client.query(&statements.lock_owned, &owned_keys),
         client.query_one(&statements.next_version, &[]),
     )
-    .await?;
+    .await;
+    // In the order they were sent: what follows a failure is refused for its sake only.
+    begun?;
+    let (shared, owned, number) = (shared?, owned?, number?);
     for (key, expect) in &batch.checks {
         let Expect::At(version) = expect else { continue };
         if !is_locked_at(&shared, key, *version)? && !is_locked_at(&owned, key, *version)? {
@@ -80,7 +83,7 @@ async fn stage(
     let version = version_base(connection.timeline) | number;
     let writes =
         batch.writes.iter().map(|write| apply(connection, statements, batch, write, version));
-    try_join_all(writes).await?;
+    join_all(writes).await.into_iter().collect::<Result<(), Error>>()?;
     Ok(Some(Version(version.unsigned_abs())))
 }
 
@@ -131,7 +134,9 @@ async fn apply(
             let row: [Parameter<'_>; 3] = [&key, &version, &empty];
             let key_alone: [Parameter<'_>; 1] = [&key];
             let insert = client.execute(&statements.insert, &row);
-            try_join(insert, client.execute(&statements.delete, &key_alone)).await?;
+            let (made, gone) = join(insert, client.execute(&statements.delete, &key_alone)).await;
+            made?;
+            gone?;
         }
         (Write::Delete(_), false) => {
             client.execute(&statements.delete, &[&key]).await?;
