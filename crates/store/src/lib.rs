@@ -71,7 +71,7 @@ pub use object::{
 };
 pub use row_blob::RowBlobStore;
 pub use sealing::{
-    SealingError, StoreSealing, check_keyring, mark_copy, open_sealing, read_sealing,
+    SealingError, StoreSealing, check_keyring, finish_copy, mark_copy, open_sealing, read_sealing,
     root_credentials,
 };
 pub use sweep::{ServesAlone, SweepReport};

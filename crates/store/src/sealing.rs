@@ -4,7 +4,9 @@
 
 use tidelock_meta::record::root::{self, RootRow};
 use tidelock_meta::record::store::{self, KnownKey, StoreRow, StoreState};
-use tidelock_meta::{Batch, Key, MetaError, MetaStore, OpId, Outcome, ReadLevel, Versioned};
+use tidelock_meta::{
+    Batch, Key, MetaError, MetaStore, OpId, Outcome, ReadLevel, Version, Versioned,
+};
 use zeroize::Zeroizing;
 
 use crate::entropy::{self, Entropy};
@@ -116,27 +118,60 @@ pub async fn check_keyring(meta: &dyn MetaStore, keyring: &Keyring) -> Result<()
     }
 }
 
-/// Makes a copy remember what its source does, in another state: `BeingCopied` before the first row,
-/// `Whole` after the last one was verified. `source` is the source's row as stored.
+/// Makes a copy remember what its source does, in another state: `BeingCopied` before the first row.
+/// `source` is the source's row as stored. Answers the version of the mark, which what is copied must
+/// check: a copy that marks the same target later takes it over. None if the target is whole, or the
+/// copy of another store.
 ///
 /// # Errors
 ///
-/// When the engine fails, the row is damaged, or somebody else keeps writing it.
+/// When the engine fails, a row is damaged, or somebody else keeps writing it.
 pub async fn mark_copy(
     target: &dyn MetaStore,
     entropy: &dyn Entropy,
     source: &[u8],
     state: StoreState,
-) -> Result<(), StorageError> {
-    let row = StoreRow { state, ..StoreRow::decode(source)? }.encode();
+) -> Result<Option<Version>, StorageError> {
+    let row = StoreRow { state, ..StoreRow::decode(source)? };
     for _ in 0..ATTEMPTS_MAX {
         let seen = read_latest(target, store::key()).await?;
-        if seen.as_ref().is_some_and(|seen| seen.value == row) {
-            return Ok(());
+        if let Some(seen) = &seen {
+            let found = decode(seen)?;
+            if found.state == StoreState::Whole || found.id != row.id {
+                return Ok(None);
+            }
         }
-        replace(target, entropy, (store::key(), seen.as_ref()), row.clone()).await?;
+        let place = (store::key(), seen.as_ref());
+        if let Some(version) = replace(target, entropy, place, row.encode()).await? {
+            return Ok(Some(version));
+        }
     }
     Err(StorageError::Overloaded("somebody else writes to the copy".to_owned()))
+}
+
+/// Makes a copy whole after its last row was verified; false if another one has taken the target over
+/// since it was marked.
+///
+/// # Errors
+///
+/// When the engine fails or a row is damaged.
+pub async fn finish_copy(
+    target: &dyn MetaStore,
+    entropy: &dyn Entropy,
+    mark: Version,
+) -> Result<bool, StorageError> {
+    for _ in 0..ATTEMPTS_MAX {
+        let Some(seen) = read_latest(target, store::key()).await? else { return Ok(false) };
+        let row = StoreRow { state: StoreState::Whole, ..decode(&seen)? }.encode();
+        if seen.version != mark {
+            // Whole all the same, if this is what became of a commit whose reply was lost.
+            return Ok(seen.value == row);
+        }
+        if replace(target, entropy, (store::key(), Some(&seen)), row).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Err(StorageError::Overloaded("nobody knows whether the copy was made whole".to_owned()))
 }
 
 /// Root's key pair (access key id, secret access key) of a store that several servers share: the stored
@@ -217,20 +252,21 @@ async fn read_latest(meta: &dyn MetaStore, key: Key) -> Result<Option<Versioned>
     Ok(meta.get(&[key], ReadLevel::Latest).await?.pop().flatten())
 }
 
-/// Replaces a row that was read as `seen`. Says nothing of whether it landed: the caller reads again
-/// and sees, also when nobody knows.
+/// Replaces a row that was read as `seen`. None if it did not land or nobody knows: the caller reads
+/// again and sees.
 async fn replace(
     meta: &dyn MetaStore,
     entropy: &dyn Entropy,
     row: (Key, Option<&Versioned>),
     value: bytes::Bytes,
-) -> Result<(), StorageError> {
+) -> Result<Option<Version>, StorageError> {
     let (key, seen) = row;
     let mut batch = Batch::new(OpId(entropy::array(entropy)));
     batch.expect(key.clone(), seen);
     batch.put(key, value);
     match meta.commit(batch).await {
-        Ok(Outcome::Committed(_) | Outcome::Conflict { .. }) | Err(MetaError::Unknown) => Ok(()),
+        Ok(Outcome::Committed(version)) => Ok(Some(version)),
+        Ok(Outcome::Conflict { .. }) | Err(MetaError::Unknown) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

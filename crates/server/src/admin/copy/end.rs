@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidelock_blob::BlobStore;
 use tidelock_meta::record::store::{self, StoreState};
-use tidelock_meta::{Clock, MetaError, MetaStore, ReadLevel};
+use tidelock_meta::{Clock, MetaError, MetaStore, ReadLevel, Version};
 use tidelock_store::{
-    Announcements, Entropy, StorageError, StoreSealing, Watched, mark_copy, open_sealing,
-    read_sealing, watch_servers,
+    Announcements, Entropy, StorageError, StoreSealing, Watched, finish_copy, mark_copy,
+    open_sealing, read_sealing, watch_servers,
 };
 
 use super::{CopyError, CopyMode, CopyRequest, Place, bodies, rows};
@@ -25,8 +25,8 @@ const KEYRING_FILE: &str = "keyring";
 /// Where the copy comes from.
 pub(super) struct Source {
     opened: Opened,
-    /// What servers had said when it was found silent.
-    silent: Announcements,
+    /// What servers had said when it was found silent; none where the directory's lock keeps them out.
+    silent: Option<Announcements>,
     sealing: Sealing,
 }
 
@@ -41,6 +41,8 @@ pub(super) struct Destination {
 /// Rows and bodies of either.
 struct Opened {
     place: String,
+    /// Whether servers of other machines may have it open, too.
+    is_shared: bool,
     meta: Arc<dyn MetaStore>,
     blobs: Arc<dyn BlobStore>,
     close: Close,
@@ -93,7 +95,8 @@ impl Source {
 
     /// Refuses a store that a server has run on since it was opened.
     pub(super) async fn require_stopped(&self) -> Result<(), CopyError> {
-        match self.silent.heard_since(self.meta()).await.map_err(storage)? {
+        let Some(silent) = &self.silent else { return Ok(()) };
+        match silent.heard_since(self.meta()).await.map_err(storage)? {
             0 => Ok(()),
             servers => Err(CopyError::Running { place: self.opened.place.clone(), servers }),
         }
@@ -163,20 +166,21 @@ impl Destination {
         Ok(())
     }
 
-    /// Marks it as a copy that is not finished: no server opens it.
-    pub(super) async fn mark(&self, source: &Source) -> Result<(), CopyError> {
-        self.set_state(source, StoreState::BeingCopied).await
+    /// Marks it as a copy that is not finished: no server opens it, and a copy that had begun before
+    /// writes no more.
+    pub(super) async fn mark(&self, source: &Source) -> Result<Version, CopyError> {
+        let missing = || CopyError::NoStore(source.opened.place.clone());
+        let row = source.sealing.row.as_deref().ok_or_else(missing)?;
+        let marked = mark_copy(self.meta(), &*self.entropy, row, StoreState::BeingCopied).await;
+        marked.map_err(storage)?.ok_or_else(|| CopyError::NotEmpty(self.opened.place.clone()))
     }
 
     /// Marks it as whole.
-    pub(super) async fn unmark(&self, source: &Source) -> Result<(), CopyError> {
-        self.set_state(source, StoreState::Whole).await
-    }
-
-    async fn set_state(&self, source: &Source, state: StoreState) -> Result<(), CopyError> {
-        let missing = || CopyError::NoStore(source.opened.place.clone());
-        let row = source.sealing.row.as_deref().ok_or_else(missing)?;
-        mark_copy(self.meta(), &*self.entropy, row, state).await.map_err(storage)
+    pub(super) async fn unmark(&self, mark: Version) -> Result<(), CopyError> {
+        match finish_copy(self.meta(), &*self.entropy, mark).await.map_err(storage)? {
+            true => Ok(()),
+            false => Err(CopyError::TakenOver),
+        }
     }
 
     pub(super) async fn close(self) {
@@ -237,7 +241,10 @@ impl Opened {
         let bodies = open_bodies(&blobs, &directory, &rows.meta, entropy, &request.variables).await;
         let (meta, close) = (rows.meta, rows.close);
         match bodies {
-            Ok(blobs) => Ok(Self { place: place.store.to_string(), meta, blobs, close }),
+            Ok(blobs) => {
+                let is_shared = place.store.directory().is_none();
+                Ok(Self { place: place.store.to_string(), is_shared, meta, blobs, close })
+            }
             Err(error) => {
                 close().await;
                 Err(failed(error))
@@ -246,9 +253,13 @@ impl Opened {
     }
 
     /// Refuses a store that servers run on; watches it for up to a minute if some were killed.
-    async fn require_silence(&self) -> Result<Announcements, CopyError> {
+    /// A directory is locked by whoever has it open, that is by us.
+    async fn require_silence(&self) -> Result<Option<Announcements>, CopyError> {
+        if !self.is_shared {
+            return Ok(None);
+        }
         match watch_servers(&*self.meta).await.map_err(storage)? {
-            Watched::Silent(announcements) => Ok(announcements),
+            Watched::Silent(announcements) => Ok(Some(announcements)),
             Watched::Running { servers } => {
                 Err(CopyError::Running { place: self.place.clone(), servers })
             }
@@ -283,7 +294,7 @@ async fn prepare(
     request: &CopyRequest,
     opened: &Opened,
     entropy: &dyn Entropy,
-) -> Result<(Announcements, Sealing), CopyError> {
+) -> Result<(Option<Announcements>, Sealing), CopyError> {
     let silent = opened.require_silence().await?;
     if rows::first(&*opened.meta).await?.is_none() {
         return Err(CopyError::NoStore(opened.place.clone()));

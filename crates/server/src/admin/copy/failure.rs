@@ -42,6 +42,9 @@ pub enum CopyError {
     /// The destination has something in it that this copy has not put there.
     #[error("{0}: the destination is not empty")]
     NotEmpty(String),
+    /// Another copy to the same destination has begun since.
+    #[error("another copy to the same destination has begun; this one has stopped")]
+    TakenOver,
     /// What was read again is not what was written.
     #[error("{copied} rows were copied and {found} found, or their contents differ")]
     RowsDiffer {
@@ -71,7 +74,7 @@ impl CopyError {
             Self::Same | Self::Config(_) => FailureKind::Settings,
             Self::Open { error, .. } => error.kind(),
             Self::NoStore(_) => FailureKind::NotFound,
-            Self::Running { .. } | Self::NotEmpty(_) => FailureKind::Exists,
+            Self::Running { .. } | Self::NotEmpty(_) | Self::TakenOver => FailureKind::Exists,
             Self::Meta(error) => match error {
                 MetaError::Unknown
                 | MetaError::Unavailable(_)

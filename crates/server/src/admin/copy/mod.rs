@@ -165,9 +165,9 @@ async fn fill_opened(
     observer: &dyn CopyObserver,
 ) -> Result<CopyReport, CopyError> {
     destination.require_room_for(source).await?;
-    destination.mark(source).await?;
-    rows::clear(destination.meta(), observer).await?;
-    let copied = rows::copy(source.meta(), destination.meta(), observer).await?;
+    let mark = destination.mark(source).await?;
+    rows::clear(destination.meta(), mark, observer).await?;
+    let copied = rows::copy(source.meta(), destination.meta(), mark, observer).await?;
     let found = rows::digest(destination.meta(), CopyStep::CheckingRows, observer).await?;
     if copied != found {
         return Err(CopyError::RowsDiffer { copied: copied.count, found: found.count });
@@ -178,7 +178,7 @@ async fn fill_opened(
     };
     // Somebody may have started a server in the meantime, and written behind the copy's back.
     source.require_stopped().await?;
-    destination.unmark(source).await?;
+    destination.unmark(mark).await?;
     Ok(CopyReport {
         blobs: blobs.count,
         blob_bytes: blobs.bytes,

@@ -9,8 +9,8 @@ use std::time::Duration;
 use ring::digest::{Context, SHA256};
 use tidelock_meta::record::{blob, blob_chunk, lease, store};
 use tidelock_meta::{
-    Batch, Direction, Key, KeyRange, MetaError, MetaStore, OpId, ReadLevel, Versioned, Write,
-    successor_of_key,
+    Batch, Direction, Expect, Key, KeyRange, MetaError, MetaStore, OpId, Outcome, ReadLevel,
+    Version, Versioned, Write, successor_of_key,
 };
 
 use super::{CopyError, CopyObserver, CopyReport, CopyStep};
@@ -71,10 +71,11 @@ impl PartialEq for RowDigest {
     }
 }
 
-/// Copies all rows of `from` to `to`.
+/// Copies all rows of `from` to `to`, as long as that has this mark.
 pub(super) async fn copy(
     from: &dyn MetaStore,
     to: &dyn MetaStore,
+    mark: Version,
     observer: &dyn CopyObserver,
 ) -> Result<RowDigest, CopyError> {
     let mut digest = RowDigest::new();
@@ -87,13 +88,13 @@ pub(super) async fn copy(
             pending_bytes += key.len() + row.value.len();
             pending.push(Write::Put(key, row.value));
             if pending.len() >= BATCH_ROWS || pending_bytes >= BATCH_BYTES {
-                commit(to, std::mem::take(&mut pending)).await?;
+                commit(to, mark, std::mem::take(&mut pending)).await?;
                 pending_bytes = 0;
             }
         }
         observer.advanced(CopyStep::Rows, digest.count, digest.bytes);
     }
-    commit(to, pending).await?;
+    commit(to, mark, pending).await?;
     Ok(digest)
 }
 
@@ -117,6 +118,7 @@ pub(super) async fn digest(
 /// Removes what an interrupted copy has left.
 pub(super) async fn clear(
     of: &dyn MetaStore,
+    mark: Version,
     observer: &dyn CopyObserver,
 ) -> Result<(), CopyError> {
     let mut pages = Pages::new(of);
@@ -124,7 +126,7 @@ pub(super) async fn clear(
     while let Some(page) = pages.next().await? {
         for some in page.chunks(BATCH_ROWS) {
             let deletes = some.iter().map(|(key, _)| Write::Delete(key.clone()));
-            commit(of, deletes.collect()).await?;
+            commit(of, mark, deletes.collect()).await?;
             cleared += some.len() as u64;
             observer.advanced(CopyStep::Clearing, cleared, 0);
         }
@@ -193,16 +195,18 @@ fn end_of_other_kind(key: &Key) -> Option<Key> {
     of.end
 }
 
-async fn commit(to: &dyn MetaStore, writes: Vec<Write>) -> Result<(), CopyError> {
+async fn commit(to: &dyn MetaStore, mark: Version, writes: Vec<Write>) -> Result<(), CopyError> {
     if writes.is_empty() {
         return Ok(());
     }
-    let batch = Batch { writes, ..Batch::new(ANY_OP) };
+    let checks = vec![(store::key(), Expect::At(mark))];
+    let batch = Batch { checks, writes, ..Batch::new(ANY_OP) };
     let mut attempts = 0;
     loop {
         attempts += 1;
         match to.commit(batch.clone()).await {
-            Ok(_) => return Ok(()),
+            Ok(Outcome::Committed(_)) => return Ok(()),
+            Ok(Outcome::Conflict { .. }) => return Err(CopyError::TakenOver),
             Err(MetaError::Unknown | MetaError::Unavailable(_) | MetaError::Overloaded)
                 if attempts < COMMIT_ATTEMPTS_MAX =>
             {

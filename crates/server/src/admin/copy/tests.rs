@@ -8,9 +8,10 @@ use bytes::Bytes;
 use tidelock_blob::fs::FsBlobStore;
 use tidelock_blob::{BlobId, BlobStore};
 use tidelock_meta::local::{LocalOptions, LocalStore};
+use tidelock_meta::memory::MemoryStore;
 use tidelock_meta::record::{lease, store};
 use tidelock_meta::{Batch, MetaStore, OpId, ReadLevel, SystemClock, Write};
-use tidelock_store::{StoreState, SystemEntropy, mark_copy};
+use tidelock_store::{StoreState, SystemEntropy, finish_copy, mark_copy};
 
 use super::*;
 use crate::args::ServeArgs;
@@ -171,4 +172,33 @@ async fn an_interrupted_copy_is_served_by_nobody_and_starts_over() {
     assert_eq!(blobs.list(None, 10).await.unwrap().len(), 3);
     drop(blobs);
     Server::bind(config(&to)).await.unwrap().run(async {}).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_copy_that_was_taken_over_writes_no_more() {
+    let entropy = SystemEntropy::new();
+    let whole = StoreState::Whole;
+    let whole = store::StoreRow { id: [7; 16], keys: Vec::new(), state: whole }.encode();
+    let (source, target) = (MemoryStore::new(), MemoryStore::new());
+    let mut batch = Batch::new(OpId([1; 16]));
+    batch.put(Bytes::from_static(b"\x02 a head"), Bytes::from_static(b"v"));
+    source.commit(batch).await.unwrap();
+    let mark = || mark_copy(&target, &entropy, &whole, StoreState::BeingCopied);
+    let first = mark().await.unwrap().unwrap();
+    rows::copy(&source, &target, first, &Unobserved).await.unwrap();
+    let second = mark().await.unwrap().unwrap();
+    let stopped = [
+        rows::copy(&source, &target, first, &Unobserved).await.map(|_| ()),
+        rows::clear(&target, first, &Unobserved).await,
+    ];
+    for stopped in stopped {
+        assert!(matches!(stopped, Err(CopyError::TakenOver)), "{stopped:?}");
+    }
+    assert_eq!(finish_copy(&target, &entropy, first).await, Ok(false));
+    rows::clear(&target, second, &Unobserved).await.unwrap();
+    rows::copy(&source, &target, second, &Unobserved).await.unwrap();
+    assert_eq!(finish_copy(&target, &entropy, second).await, Ok(true));
+    assert_eq!(mark().await, Ok(None), "what is whole is nobody's to copy to");
+    let found = target.get(&[store::key()], ReadLevel::Latest).await.unwrap().remove(0).unwrap();
+    assert_eq!(found.value, whole);
 }
