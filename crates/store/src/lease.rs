@@ -53,23 +53,6 @@ pub struct AnnouncedServer {
     pub expires_ms: UnixMillis,
 }
 
-/// The servers that run on a store at `now_ms`, or that have not been silent for long enough to be
-/// sure that they do not.
-///
-/// # Errors
-///
-/// When the engine fails or a row is damaged.
-pub async fn announced_servers(
-    meta: &dyn MetaStore,
-    now_ms: UnixMillis,
-) -> Result<Vec<AnnouncedServer>, StorageError> {
-    let mut servers = Vec::new();
-    for (_, seen) in announcement_rows(meta).await? {
-        servers.extend(announced(&LeaseRow::decode(&seen.value)?, now_ms));
-    }
-    Ok(servers)
-}
-
 /// What all servers of a store had said at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcements(BTreeMap<Key, Version>);
@@ -232,7 +215,8 @@ impl Store {
         self.release(&self.announcement()).await
     }
 
-    /// The servers that run on this store, this one included; see [`announced_servers`].
+    /// The servers that run on this store, this one included, or that have not been silent for long
+    /// enough to be sure that they do not.
     ///
     /// # Errors
     ///

@@ -53,7 +53,7 @@ pub use identity::{ACCOUNT_ID, AccessKey, Credentials, NewAccessKey, Principal, 
 pub use keyring::{Keyring, KeyringError};
 pub use lease::{
     ANNOUNCEMENT_INTERVAL, ANNOUNCEMENT_TERM, AnnouncedServer, Announcements, CLOCK_SKEW_MAX,
-    LEASE_TERM_MAX, LeaseTerm, SILENCE, Watched, announced_servers, watch_servers,
+    LEASE_TERM_MAX, LeaseTerm, SILENCE, Watched, watch_servers,
 };
 pub use listing::{
     ListObjects, ListUploads, ListVersions, ListedFacts, ListedObject, ListedUpload, ListedVersion,
