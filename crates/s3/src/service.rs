@@ -12,7 +12,7 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use ring::rand::SystemRandom;
 use tidelock_auth::sigv4::PayloadMode;
-use tidelock_store::Store;
+use tidelock_store::{Conversation, Origin, Protocol, Store, user_agent};
 
 use crate::Clock;
 use crate::authn::{Authenticated, Authenticator, host_of};
@@ -36,12 +36,36 @@ pub(crate) const COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-s
 pub(crate) const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
 
 /// Who is at the other end of the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
     /// Whether the connection is encrypted.
     pub secure: bool,
+    /// What was said on it before.
+    pub conversation: Arc<Conversation>,
+}
+
+impl Peer {
+    /// Where a request on this connection comes from.
+    pub fn origin(
+        &self,
+        protocol: Protocol,
+        caller: &Authenticated,
+        headers: &HeaderMap,
+        request_id: &str,
+    ) -> Origin {
+        let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+        Origin {
+            request_id: request_id.to_owned(),
+            access_key_id: caller.access_key_id.clone(),
+            address: self.address.ip().to_canonical().to_string(),
+            user_agent: user_agent(&String::from_utf8_lossy(agent)),
+            protocol,
+            lock_id: None,
+            conversation: self.conversation.clone(),
+        }
+    }
 }
 
 /// The S3 protocol over a store.
@@ -152,10 +176,11 @@ impl S3Service {
         let idle_timeout = self.config.body_idle_timeout;
         let payload = Payload::new(body, framing, content_bytes, idle_timeout);
         let Routed { query, address, operation } = routed;
+        let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
         let mut call = Call {
             service: self,
             operation,
-            principal: caller.principal,
+            principal: caller.principal.with_origin(origin),
             method: parts.method,
             headers: parts.headers,
             query,

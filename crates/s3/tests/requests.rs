@@ -359,7 +359,11 @@ async fn sts_and_iam_know_the_caller() {
 async fn refusals_carry_their_code_for_the_log() {
     let fixture = Fixture::new();
     let (builder, _) = fixture.sign(Method::GET, "/nowhere/k", &[], 0, &payload_hash(b""), "s3");
-    let peer = tidelock_s3::Peer { address: "127.0.0.1:1".parse().unwrap(), secure: true };
+    let peer = tidelock_s3::Peer {
+        address: "127.0.0.1:1".parse().unwrap(),
+        secure: true,
+        conversation: Arc::default(),
+    };
     let request = builder.body(Full::<Bytes>::default()).unwrap();
     let response = fixture.service.handle(request, peer).await;
     assert_eq!(response.extensions().get::<ErrorCode>(), Some(&ErrorCode::NoSuchBucket));
@@ -404,7 +408,11 @@ async fn what_a_refused_client_still_sends_is_read_within_limits() {
             counter.fetch_add(1, Ordering::SeqCst);
             Ok::<_, Infallible>(Frame::data(Bytes::from(vec![0; KIB])))
         });
-        let peer = tidelock_s3::Peer { address: "127.0.0.1:1".parse().unwrap(), secure: true };
+        let peer = tidelock_s3::Peer {
+            address: "127.0.0.1:1".parse().unwrap(),
+            secure: true,
+            conversation: Arc::default(),
+        };
         let request = builder.body(StreamBody::new(pieces)).unwrap();
         let response = fixture.service.handle(request, peer).await;
         assert_eq!(response.status(), status, "{name}");

@@ -5,13 +5,14 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tidelock_meta::{Clock, Health, MetaStore};
 use tidelock_s3::{ErrorCode, Operation, Peer, RequestId, ResponseBody, S3Service};
+use tidelock_store::{ConnectionId, Conversation, Entropy};
 use tokio::sync::Semaphore;
 
 use crate::api::{self, Answer, Api};
@@ -36,8 +37,33 @@ pub(crate) struct Dispatch {
     pub(crate) slots: Arc<Semaphore>,
     /// Whether new work is welcome: false until the store is open and from shutdown on.
     pub(crate) ready: AtomicBool,
+    /// Names the connections.
+    pub(crate) connections: Connections,
     /// Asked for its health; everything else goes through the services.
     pub(crate) meta: Arc<dyn MetaStore>,
+}
+
+/// Names connections: this server's own 8 bytes, and a number.
+pub(crate) struct Connections {
+    server: [u8; 8],
+    next: AtomicU64,
+}
+
+impl Connections {
+    pub(crate) fn new(entropy: &dyn Entropy) -> Self {
+        let mut server = [0; 8];
+        entropy.fill(&mut server);
+        Self { server, next: AtomicU64::new(0) }
+    }
+
+    /// A connection that was just opened.
+    pub(crate) fn next(&self) -> Arc<Conversation> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.server);
+        id[8..].copy_from_slice(&number.to_be_bytes());
+        Arc::new(Conversation::new(ConnectionId(id)))
+    }
 }
 
 /// Counts one connection for as long as it lives.

@@ -101,7 +101,8 @@ async fn connection(
     let served = async {
         // Answers are small and waited for.
         stream.set_nodelay(true)?;
-        let peer = Peer { address, secure: listening.tls.is_some() };
+        let conversation = listening.dispatch.connections.next();
+        let peer = Peer { address, secure: listening.tls.is_some(), conversation };
         let timeout = listening.limits.header_timeout;
         let stall_limit = listening.limits.body_timeout;
         match listening.tls.take() {
@@ -183,7 +184,7 @@ async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 ) -> Result<(), BoxError> {
     let Listening { dispatch, limits, mut draining, .. } = listening;
     let service = service_fn(move |request| {
-        let dispatch = dispatch.clone();
+        let (dispatch, peer) = (dispatch.clone(), peer.clone());
         async move { Ok::<_, Infallible>(dispatch.answer(request, peer, None).await) }
     });
     let connection = http1::Builder::new()
@@ -209,7 +210,7 @@ async fn serve_http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let pace = Pace::new(dispatch.clock.clone());
     let watched = pace.clone();
     let service = service_fn(move |request| {
-        let (dispatch, turn) = (dispatch.clone(), watched.begin());
+        let (dispatch, peer, turn) = (dispatch.clone(), peer.clone(), watched.begin());
         async move { Ok::<_, Infallible>(dispatch.answer(request, peer, Some(turn)).await) }
     });
     let connection = http2::Builder::new(TokioExecutor::new())

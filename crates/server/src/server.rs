@@ -22,7 +22,7 @@ use crate::background;
 use crate::bootstrap;
 use crate::config::Config;
 use crate::credentials::{self, KeyPair, Root};
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Connections, Dispatch};
 use crate::engine::{Close, Engines, Ownership};
 use crate::error::ServeError;
 use crate::listener::{self, Listening};
@@ -302,6 +302,7 @@ fn open_dispatch(
         domains: config.domains.clone(),
         slots: Arc::new(Semaphore::new(config.limits.requests_max)),
         ready: AtomicBool::new(false),
+        connections: Connections::new(&*around.entropy),
         meta,
     }
 }

@@ -160,6 +160,7 @@ mod tests {
             checksum: None,
             body: Body::Empty,
             wrapped_key: Vec::new(),
+            state: None,
         })))
     }
 

@@ -1,5 +1,7 @@
 //! Who there is: users, their access keys, and root.
 
+use std::sync::Arc;
+
 use ring::digest;
 use tidelock_meta::record::DecodeError;
 use tidelock_meta::record::access_key::{self, AccessKeyRow};
@@ -11,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::Store;
 use crate::commit::{Plan, Reading};
 use crate::error::{IdentityError, StorageError};
+use crate::origin::Origin;
 
 /// The account that everything belongs to; AWS's form is 12 digits.
 pub const ACCOUNT_ID: &str = "000000000000";
@@ -32,6 +35,8 @@ pub struct Principal {
     pub name: String,
     /// May do everything.
     pub is_root: bool,
+    /// The request that proved it.
+    pub origin: Arc<Origin>,
 }
 
 /// A user.
@@ -109,7 +114,14 @@ impl Principal {
             canonical_id: hex::encode(digest),
             name: "root".to_owned(),
             is_root: true,
+            origin: Arc::default(),
         }
+    }
+
+    /// The same, with the request that proved it.
+    #[must_use]
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { origin: Arc::new(origin), ..self }
     }
 
     fn user(name: &str, row: &UserRow) -> Self {
@@ -118,6 +130,7 @@ impl Principal {
             canonical_id: row.canonical_id.clone(),
             name: name.to_owned(),
             is_root: false,
+            origin: Arc::default(),
         }
     }
 }

@@ -23,6 +23,7 @@ mod lock;
 mod multipart;
 mod name;
 mod object;
+mod origin;
 mod row_blob;
 mod sealing;
 mod sweep;
@@ -33,7 +34,9 @@ use std::sync::Arc;
 use commit::Rows;
 use tidelock_blob::BlobStore;
 use tidelock_meta::MetaStore;
-pub use tidelock_meta::record::bucket::{DefaultEncryption, PublicAccessBlock, Versioning};
+pub use tidelock_meta::record::bucket::{
+    DefaultEncryption, Enforcement, GuardConfig, LockHistory, PublicAccessBlock, Versioning,
+};
 pub use tidelock_meta::record::version::{
     Checksum, ChecksumAlgorithm, ChecksumType, ETag, VersionId,
 };
@@ -69,6 +72,7 @@ pub use object::{
     ByteRange, CopyObject, CopySource, DeletedObject, GetObject, ObjectInfo, ObjectReader,
     ObjectSettings, PutObject, StoredObject,
 };
+pub use origin::{ConnectionId, Conversation, Origin, Protocol, USER_AGENT_BYTES_MAX, user_agent};
 pub use row_blob::RowBlobStore;
 pub use sealing::{
     SealingError, StoreSealing, check_keyring, finish_copy, mark_copy, open_sealing, read_sealing,

@@ -20,6 +20,9 @@
 //! | 0C | [`lease`] | name |
 //! | 0D | [`blob`] | blob id |
 //! | 0E | [`blob_chunk`] | blob id, chunk number |
+//! | 0F | [`guard`] | bucket id, key of the state |
+//! | 10 | [`refused`] | bucket id, escaped key of the state, sequence |
+//! | 11 | [`contended`] | bucket id, key of the state |
 
 pub mod access_key;
 pub mod blob;
@@ -27,11 +30,16 @@ pub mod blob_chunk;
 pub mod body;
 pub mod bucket;
 pub mod codec;
+pub mod contended;
+pub mod guard;
 pub mod head;
 pub mod lease;
 pub mod part;
 pub mod reclaim;
+pub mod refused;
 pub mod root;
+pub mod run;
+pub mod state;
 pub mod store;
 pub mod upload;
 pub mod user;
@@ -61,4 +69,7 @@ pub(crate) enum Tag {
     Lease = 0x0C,
     Blob = 0x0D,
     BlobChunk = 0x0E,
+    Guard = 0x0F,
+    Refused = 0x10,
+    Contended = 0x11,
 }

@@ -209,7 +209,7 @@ impl Completed {
         Ok(Self {
             completed_ms: reader.i64()?,
             request: reader.array()?,
-            version: VersionId { sequence: reader.u64()?, random: reader.u64()? },
+            version: VersionId::read(reader)?,
             is_null: reader.flag()?,
             etag: ETag::read(reader)?,
             checksum: reader.option(Checksum::read)?,

@@ -6,6 +6,7 @@
 //!        kind 0  delete marker: nothing more
 //!        kind 1  object: size:u64 | md5:16 | parts:option u32 | headers:pairs | metadata:pairs | tags:pairs
 //!                | checksum:option | body | wrapped key:bytes
+//!        kind 2  object that is a Terraform state: as kind 1 | sealed facts:bytes (see [`super::state`])
 //! checksum  algorithm:u8 | type:u8 | value:bytes | parts:option u32
 //! body      0 | (empty)      1 | body id:16 | chunks:u32      2 | blob id:16
 //!           3 | upload id:16 | list of first:u16 last:u16
@@ -123,6 +124,9 @@ pub struct ObjectFacts {
     /// The data key (or, for parts, the upload's key) wrapped by a key of the keyring and bound to
     /// bucket, object key and version.
     pub wrapped_key: Vec<u8>,
+    /// What is known of it as a Terraform state ([`super::state::StateFacts`]), sealed; only of states in
+    /// guarded buckets.
+    pub state: Option<Vec<u8>>,
 }
 
 /// What a version is.
@@ -213,15 +217,14 @@ impl ObjectVersion {
     }
 
     pub(crate) fn write(&self, writer: &mut Writer) {
-        writer.u64(self.id.sequence);
-        writer.u64(self.id.random);
+        self.id.write(writer);
         writer.flag(self.is_null);
         writer.i64(self.modified_ms);
         writer.text(&self.author);
         match &self.kind {
             VersionKind::DeleteMarker => writer.u8(0),
             VersionKind::Object(facts) => {
-                writer.u8(1);
+                writer.u8(if facts.state.is_some() { 2 } else { 1 });
                 facts.write(writer);
             }
         }
@@ -229,13 +232,18 @@ impl ObjectVersion {
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
-            id: VersionId { sequence: reader.u64()?, random: reader.u64()? },
+            id: VersionId::read(reader)?,
             is_null: reader.flag()?,
             modified_ms: reader.i64()?,
             author: reader.text()?,
             kind: match reader.u8()? {
                 0 => VersionKind::DeleteMarker,
                 1 => VersionKind::Object(Box::new(ObjectFacts::read(reader)?)),
+                2 => {
+                    let mut facts = ObjectFacts::read(reader)?;
+                    facts.state = Some(reader.bytes()?.to_vec());
+                    VersionKind::Object(Box::new(facts))
+                }
                 _ => return Err(reader.error("unknown kind")),
             },
         })
@@ -252,6 +260,7 @@ impl ObjectFacts {
         writer.option(self.checksum.as_ref(), |writer, checksum| checksum.write(writer));
         self.body.write(writer);
         writer.bytes(&self.wrapped_key);
+        self.state.iter().for_each(|sealed| writer.bytes(sealed));
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -264,7 +273,19 @@ impl ObjectFacts {
             checksum: reader.option(Checksum::read)?,
             body: Body::read(reader)?,
             wrapped_key: reader.bytes()?.to_vec(),
+            state: None,
         })
+    }
+}
+
+impl VersionId {
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        writer.u64(self.sequence);
+        writer.u64(self.random);
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { sequence: reader.u64()?, random: reader.u64()? })
     }
 }
 
@@ -413,9 +434,9 @@ pub(crate) mod arbitrary {
 
     fn object() -> impl Strategy<Value = VersionKind> {
         let texts = || any::<Vec<(String, String)>>();
-        let numbers = (any::<u64>(), any::<[u8; 16]>(), any::<Option<u32>>(), any::<Vec<u8>>());
+        let numbers = any::<(u64, [u8; 16], Option<u32>, Vec<u8>, Option<Vec<u8>>)>();
         (numbers, texts(), texts(), texts(), proptest::option::of(checksum()), body()).prop_map(
-            |((size, md5, parts, wrapped_key), headers, metadata, tags, checksum, body)| {
+            |((size, md5, parts, wrapped_key, state), headers, metadata, tags, checksum, body)| {
                 let etag = ETag { md5, parts };
                 let facts = ObjectFacts {
                     size,
@@ -426,6 +447,7 @@ pub(crate) mod arbitrary {
                     checksum,
                     body,
                     wrapped_key,
+                    state,
                 };
                 VersionKind::Object(Box::new(facts))
             },

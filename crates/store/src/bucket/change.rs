@@ -1,6 +1,8 @@
 //! Changes of a bucket's configuration.
 
-use tidelock_meta::record::bucket::{self, DefaultEncryption, PublicAccessBlock, Versioning};
+use tidelock_meta::record::bucket::{
+    self, DefaultEncryption, GuardConfig, PublicAccessBlock, Versioning,
+};
 use tidelock_meta::{Batch, OpId};
 
 use super::OpenBucket;
@@ -21,6 +23,8 @@ pub enum BucketChange {
     PublicAccessBlock(Option<PublicAccessBlock>),
     /// Put or DeleteBucketTagging.
     Tags(Option<Vec<(String, String)>>),
+    /// Guards its states, or ceases to.
+    Guard(Option<GuardConfig>),
 }
 
 impl Store {
@@ -41,6 +45,7 @@ impl Store {
                 BucketChange::Encryption(encryption) => row.encryption = *encryption,
                 BucketChange::PublicAccessBlock(block) => row.public_access_block = *block,
                 BucketChange::Tags(tags) => row.tags.clone_from(tags),
+                BucketChange::Guard(guard) => row.guard.clone_from(guard),
             }
             if row == open.row {
                 return Ok(Plan::Answer(()));

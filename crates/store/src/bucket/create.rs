@@ -38,6 +38,7 @@ impl Store {
             public_access_block: None,
             encryption: None,
             tags,
+            guard: None,
         };
         let key = bucket::key(name.as_str());
         let op_id = OpId(row.id.0);

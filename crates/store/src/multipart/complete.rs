@@ -204,6 +204,7 @@ impl Store {
                 checksum: assembled.checksum.clone(),
                 body: Body::Parts { upload: upload_id.0, ranges: assembled.ranges.clone() },
                 wrapped_key: self.keyring.wrap(&*upload_key, &bound_to, &*self.entropy),
+                state: None,
             })),
         })
     }

@@ -142,6 +142,7 @@ impl Store {
                 checksum: Some(written.checksum.clone()),
                 body: written.body.clone(),
                 wrapped_key: self.keyring.wrap(&*written.data_key, &bound_to, &*self.entropy),
+                state: None,
             })),
         }
     }

@@ -1,0 +1,323 @@
+//! The guard of a state: who holds its lock, and which runs have lost it.
+//!
+//! ```text
+//! key    0F | bucket:16 | key of the state
+//! value  01 | epoch:u64 | hold:option | released:option | list of fenced | allowance:option
+//!           | index:option
+//! hold       version:16 | epoch:u64 | since_ms:i64 | run | sealed lock:bytes | writes:u32
+//!            | last_write_ms:option i64
+//! released   released_ms:i64 | version
+//! fenced     run | epoch:u64 | ended_ms:i64 | broken:flag | alive_ms:option i64
+//! allowance  granted_ms:i64 | expires_ms:i64 | by:text
+//! index      version:16 | size:u64 | body | wrapped key:bytes
+//! ```
+//! Written with every lock, unlock and write of the state in a guarded bucket, and deleted only with
+//! the bucket: rules about locks check this row at its version, never that something is absent.
+//! `epoch` counts the times the lock was taken. `released` is the last lock, whose body stays until
+//! the next one, for clients that were told of it a moment ago. `index` is what the current state
+//! holds, by name.
+
+use bytes::Bytes;
+
+use super::codec::{Reader, Writer};
+use super::run::Run;
+use super::version::{Body, ObjectVersion, VersionId};
+use super::{BucketId, DecodeError, Tag};
+use crate::{Key, KeyRange};
+
+const RECORD: &str = "guard";
+const LAYOUT: u8 = 1;
+
+/// Runs that are remembered after they lost or gave back the lock, the latest ones.
+pub const FENCED_MAX: usize = 16;
+
+/// The row of a guarded state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardRow {
+    /// How often the lock was taken.
+    pub epoch: u64,
+    /// Who has it.
+    pub hold: Option<Hold>,
+    /// The last one that was given back.
+    pub released: Option<Released>,
+    /// Runs that had it, the latest last.
+    pub fenced: Vec<FencedRun>,
+    /// The next write may be anything.
+    pub allowance: Option<Allowance>,
+    /// What the current state holds.
+    pub index: Option<StateIndex>,
+}
+
+/// A lock that is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The version of the lock object.
+    pub version: VersionId,
+    /// Its number.
+    pub epoch: u64,
+    /// Since when, by the server's clock.
+    pub since_ms: i64,
+    /// Who took it.
+    pub run: Run,
+    /// The body of the lock object, sealed; empty where that is too large to be a lock.
+    pub sealed_lock: Vec<u8>,
+    /// States written under it.
+    pub writes: u32,
+    /// When the last one was.
+    pub last_write_ms: Option<i64>,
+}
+
+/// A lock that was given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Released {
+    /// When.
+    pub released_ms: i64,
+    /// The lock object; its body is still there.
+    pub version: ObjectVersion,
+}
+
+/// A run that had the lock and has it no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FencedRun {
+    /// Which.
+    pub run: Run,
+    /// The number of its lock.
+    pub epoch: u64,
+    /// When it lost it.
+    pub ended_ms: i64,
+    /// Somebody else took it away, or may have.
+    pub broken: bool,
+    /// When it was last seen after that.
+    pub alive_ms: Option<i64>,
+}
+
+/// A permission for one write that would be refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Since when.
+    pub granted_ms: i64,
+    /// Until when.
+    pub expires_ms: i64,
+    /// ARN of who gave it.
+    pub by: String,
+}
+
+/// Where the index of a state is: a body like that of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateIndex {
+    /// The version it is of.
+    pub version: VersionId,
+    /// Plaintext bytes.
+    pub size: u64,
+    /// Where the bytes are.
+    pub body: Body,
+    /// The data key.
+    pub wrapped_key: Vec<u8>,
+}
+
+/// The key of a state's guard.
+pub fn key(bucket: BucketId, state_key: &str) -> Key {
+    let mut writer = Writer::key(Tag::Guard);
+    writer.raw(&bucket.0);
+    writer.raw(state_key.as_bytes());
+    writer.finish()
+}
+
+/// The keys of the guards of all states whose key begins with `prefix`.
+pub fn range(bucket: BucketId, prefix: &str) -> KeyRange {
+    KeyRange::prefix(&key(bucket, prefix))
+}
+
+/// The key of the state in a guard's key.
+pub fn decode_key(key: &[u8]) -> Result<String, DecodeError> {
+    let mut reader = Reader::key(RECORD, Tag::Guard, key)?;
+    reader.raw(16)?;
+    let state_key = reader.rest();
+    String::from_utf8(state_key.to_vec()).map_err(|_| reader.error("key is not UTF-8"))
+}
+
+impl GuardRow {
+    /// Remembers a run that has lost the lock.
+    pub fn fence(&mut self, fenced: FencedRun) {
+        self.fenced.push(fenced);
+        if self.fenced.len() > FENCED_MAX {
+            self.fenced.remove(0);
+        }
+    }
+
+    /// The row as stored.
+    pub fn encode(&self) -> Bytes {
+        let mut writer = Writer::value(LAYOUT);
+        writer.u64(self.epoch);
+        writer.option(self.hold.as_ref(), |writer, hold| hold.write(writer));
+        writer.option(self.released.as_ref(), |writer, released| {
+            writer.i64(released.released_ms);
+            released.version.write(writer);
+        });
+        writer.list(&self.fenced, |writer, fenced| fenced.write(writer));
+        writer.option(self.allowance.as_ref(), |writer, allowance| {
+            writer.i64(allowance.granted_ms);
+            writer.i64(allowance.expires_ms);
+            writer.text(&allowance.by);
+        });
+        writer.option(self.index.as_ref(), |writer, index| {
+            index.version.write(writer);
+            writer.u64(index.size);
+            index.body.write(writer);
+            writer.bytes(&index.wrapped_key);
+        });
+        writer.finish()
+    }
+
+    /// The row from its stored bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::value(RECORD, LAYOUT, bytes)?;
+        let row = Self {
+            epoch: reader.u64()?,
+            hold: reader.option(Hold::read)?,
+            released: reader.option(|reader| {
+                let released_ms = reader.i64()?;
+                Ok(Released { released_ms, version: ObjectVersion::read(reader)? })
+            })?,
+            fenced: reader.list(FencedRun::read)?,
+            allowance: reader.option(|reader| {
+                let (granted_ms, expires_ms) = (reader.i64()?, reader.i64()?);
+                Ok(Allowance { granted_ms, expires_ms, by: reader.text()? })
+            })?,
+            index: reader.option(|reader| {
+                Ok(StateIndex {
+                    version: VersionId::read(reader)?,
+                    size: reader.u64()?,
+                    body: Body::read(reader)?,
+                    wrapped_key: reader.bytes()?.to_vec(),
+                })
+            })?,
+        };
+        reader.end()?;
+        Ok(row)
+    }
+}
+
+impl Hold {
+    fn write(&self, writer: &mut Writer) {
+        self.version.write(writer);
+        writer.u64(self.epoch);
+        writer.i64(self.since_ms);
+        self.run.write(writer);
+        writer.bytes(&self.sealed_lock);
+        writer.u32(self.writes);
+        writer.option(self.last_write_ms.as_ref(), |writer, ms| writer.i64(*ms));
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            version: VersionId::read(reader)?,
+            epoch: reader.u64()?,
+            since_ms: reader.i64()?,
+            run: Run::read(reader)?,
+            sealed_lock: reader.bytes()?.to_vec(),
+            writes: reader.u32()?,
+            last_write_ms: reader.option(Reader::i64)?,
+        })
+    }
+}
+
+impl FencedRun {
+    fn write(&self, writer: &mut Writer) {
+        self.run.write(writer);
+        writer.u64(self.epoch);
+        writer.i64(self.ended_ms);
+        writer.flag(self.broken);
+        writer.option(self.alive_ms.as_ref(), |writer, ms| writer.i64(*ms));
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            run: Run::read(reader)?,
+            epoch: reader.u64()?,
+            ended_ms: reader.i64()?,
+            broken: reader.flag()?,
+            alive_ms: reader.option(Reader::i64)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::run::arbitrary as runs;
+    use super::super::version::arbitrary as versions;
+    use super::*;
+
+    fn id() -> impl Strategy<Value = VersionId> {
+        any::<(u64, u64)>().prop_map(|(sequence, random)| VersionId { sequence, random })
+    }
+
+    fn hold() -> impl Strategy<Value = Hold> {
+        (id(), any::<(u64, i64, Vec<u8>, u32, Option<i64>)>(), runs::run()).prop_map(
+            |(version, (epoch, since_ms, sealed_lock, writes, last_write_ms), run)| Hold {
+                version,
+                epoch,
+                since_ms,
+                run,
+                sealed_lock,
+                writes,
+                last_write_ms,
+            },
+        )
+    }
+
+    fn fenced() -> impl Strategy<Value = FencedRun> {
+        (runs::run(), any::<(u64, i64, bool, Option<i64>)>()).prop_map(
+            |(run, (epoch, ended_ms, broken, alive_ms))| FencedRun {
+                run,
+                epoch,
+                ended_ms,
+                broken,
+                alive_ms,
+            },
+        )
+    }
+
+    fn index() -> impl Strategy<Value = StateIndex> {
+        (id(), any::<(u64, [u8; 16], Vec<u8>)>()).prop_map(|(version, (size, id, wrapped_key))| {
+            StateIndex { version, size, body: Body::Blob { id }, wrapped_key }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn rows_come_back(
+            epoch: u64,
+            hold in proptest::option::of(hold()),
+            released in proptest::option::of((any::<i64>(), versions::version())),
+            fenced in proptest::collection::vec(fenced(), 0..4),
+            allowance: Option<(i64, i64, String)>,
+            index in proptest::option::of(index()),
+        ) {
+            let row = GuardRow {
+                epoch,
+                hold,
+                released: released
+                    .map(|(released_ms, version)| Released { released_ms, version }),
+                fenced,
+                allowance: allowance.map(|(granted_ms, expires_ms, by)| {
+                    Allowance { granted_ms, expires_ms, by }
+                }),
+                index,
+            };
+            prop_assert_eq!(GuardRow::decode(&row.encode()).unwrap(), row);
+        }
+
+        #[test]
+        fn keys_come_back(state_key: String) {
+            prop_assert_eq!(decode_key(&key(BucketId([9; 16]), &state_key)).unwrap(), state_key);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            let _ = GuardRow::decode(&bytes);
+        }
+    }
+}

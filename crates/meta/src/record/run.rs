@@ -1,0 +1,103 @@
+//! A run: who writes a state, as far as it can be told from a request. Part of other records.
+//!
+//! ```text
+//! run    holder:text | address:text | user_agent:text | list of connection:16
+//! ```
+
+use super::DecodeError;
+use super::codec::{Reader, Writer};
+
+/// Connections of one run that are remembered, the latest ones.
+pub const CONNECTIONS_MAX: usize = 8;
+
+/// Names a connection among all of all servers: 8 bytes of the server, 8 of the connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ConnectionId(pub [u8; 16]);
+
+/// What is known of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// ARN of the principal.
+    pub holder: String,
+    /// IP address of the client.
+    pub address: String,
+    /// `User-Agent`.
+    pub user_agent: String,
+    /// The connections it was seen on, the latest last.
+    pub connections: Vec<ConnectionId>,
+}
+
+impl Run {
+    /// Whether it was seen on `connection`.
+    pub fn has(&self, connection: ConnectionId) -> bool {
+        self.connections.contains(&connection)
+    }
+
+    /// Remembers that it was seen on `connection`.
+    pub fn add(&mut self, connection: ConnectionId) {
+        self.connections.retain(|known| *known != connection);
+        self.connections.push(connection);
+        if self.connections.len() > CONNECTIONS_MAX {
+            self.connections.remove(0);
+        }
+    }
+
+    /// Whether `other` looks the same but for its connections: same principal, address and program.
+    pub fn looks_like(&self, other: &Self) -> bool {
+        (&self.holder, &self.address, &self.user_agent)
+            == (&other.holder, &other.address, &other.user_agent)
+    }
+
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        writer.text(&self.holder);
+        writer.text(&self.address);
+        writer.text(&self.user_agent);
+        writer.list(&self.connections, |writer, connection| writer.raw(&connection.0));
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            holder: reader.text()?,
+            address: reader.text()?,
+            user_agent: reader.text()?,
+            connections: reader.list(|reader| Ok(ConnectionId(reader.array()?)))?,
+        })
+    }
+}
+
+/// Arbitrary runs, for the round-trip properties of the records that hold one.
+#[cfg(test)]
+pub(crate) mod arbitrary {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(crate) fn run() -> impl Strategy<Value = Run> {
+        let connections = proptest::collection::vec(any::<[u8; 16]>(), 0..CONNECTIONS_MAX);
+        (any::<(String, String, String)>(), connections).prop_map(
+            |((holder, address, user_agent), connections)| Run {
+                holder,
+                address,
+                user_agent,
+                connections: connections.into_iter().map(ConnectionId).collect(),
+            },
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_connections_are_remembered() {
+        let mut run = Run::default();
+        for number in 0..=CONNECTIONS_MAX as u8 {
+            run.add(ConnectionId([number; 16]));
+        }
+        run.add(ConnectionId([1; 16]));
+        assert!(!run.has(ConnectionId([0; 16])), "the oldest is forgotten");
+        assert_eq!(run.connections.len(), CONNECTIONS_MAX);
+        assert_eq!(run.connections.last(), Some(&ConnectionId([1; 16])));
+    }
+}

@@ -1,0 +1,174 @@
+//! Where a request came from, and what its client has been told on the same connection: what tells two
+//! runs of one principal apart.
+//!
+//! No client of S3 says which run it belongs to. What there is: the address, the `User-Agent`, and the
+//! connection, which a process keeps as long as it is not idle for long. A [`Conversation`] remembers
+//! what the other end has seen, so that a write can be taken for what its client meant. It decides
+//! nothing by itself: a server that knows less answers as S3 would.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tidelock_meta::record::BucketId;
+pub use tidelock_meta::record::run::ConnectionId;
+use tidelock_meta::record::version::VersionId;
+
+/// Longest `User-Agent` that is kept.
+pub const USER_AGENT_BYTES_MAX: usize = 512;
+/// Locks of which a connection remembers what it has read.
+const LOCKS_REMEMBERED_MAX: usize = 32;
+/// Buckets of which a connection remembers that it listed them.
+const BUCKETS_REMEMBERED_MAX: usize = 16;
+
+/// Which protocol a request speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// S3.
+    S3,
+    /// Terraform's `http` backend.
+    TerraformHttp,
+    /// The JSON API.
+    Api,
+    /// The server itself, at nobody's request.
+    #[default]
+    Server,
+}
+
+/// Where a request came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Names the request in answers and logs.
+    pub request_id: String,
+    /// The access key that signed it.
+    pub access_key_id: String,
+    /// The client's IP address.
+    pub address: String,
+    /// Its `User-Agent`, cut at [`USER_AGENT_BYTES_MAX`].
+    pub user_agent: String,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// The ID of the lock that the client says it holds; only Terraform's `http` backend says.
+    pub lock_id: Option<String>,
+    /// What its connection has seen before.
+    pub conversation: Arc<Conversation>,
+}
+
+/// What the client at the other end of a connection has asked and been told.
+#[derive(Debug, Default)]
+pub struct Conversation {
+    connection: ConnectionId,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    listed: VecDeque<BucketId>,
+    locks: VecDeque<(BucketId, String, VersionId)>,
+}
+
+impl Conversation {
+    /// A connection that was just opened.
+    pub fn new(connection: ConnectionId) -> Self {
+        Self { connection, memory: Mutex::default() }
+    }
+
+    /// Names the connection among all of all servers.
+    pub fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    /// The client was given a list of the bucket: every Terraform process begins with one.
+    pub(crate) fn has_listed(&self, bucket: BucketId) {
+        let mut memory = self.memory();
+        if !memory.listed.contains(&bucket) {
+            memory.listed.push_back(bucket);
+            if memory.listed.len() > BUCKETS_REMEMBERED_MAX {
+                memory.listed.pop_front();
+            }
+        }
+    }
+
+    /// Whether [`Self::has_listed`] was said of the bucket.
+    pub(crate) fn began_here(&self, bucket: BucketId) -> bool {
+        self.memory().listed.contains(&bucket)
+    }
+
+    /// The client was given this lock.
+    pub(crate) fn has_read_lock(&self, bucket: BucketId, key: &str, lock: VersionId) {
+        let mut memory = self.memory();
+        memory.locks.retain(|(of, name, _)| (*of, name.as_str()) != (bucket, key));
+        memory.locks.push_back((bucket, key.to_owned(), lock));
+        if memory.locks.len() > LOCKS_REMEMBERED_MAX {
+            memory.locks.pop_front();
+        }
+    }
+
+    /// The lock that the client was given last.
+    pub(crate) fn last_lock_read(&self, bucket: BucketId, key: &str) -> Option<VersionId> {
+        let memory = self.memory();
+        let mut locks = memory.locks.iter().rev();
+        locks.find(|(of, name, _)| (*of, name.as_str()) == (bucket, key)).map(|(_, _, id)| *id)
+    }
+
+    /// Each change is whole: a panic elsewhere leaves nothing half done.
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PartialEq for Conversation {
+    fn eq(&self, other: &Self) -> bool {
+        self.connection == other.connection
+    }
+}
+
+impl Eq for Conversation {}
+
+/// A `User-Agent`, cut where it is too long to be kept.
+pub fn user_agent(text: &str) -> String {
+    let end = text.floor_char_boundary(USER_AGENT_BYTES_MAX);
+    text[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUCKET: BucketId = BucketId([1; 16]);
+
+    fn lock(sequence: u64) -> VersionId {
+        VersionId { sequence, random: 0 }
+    }
+
+    #[test]
+    fn the_last_lock_read_counts() {
+        let conversation = Conversation::new(ConnectionId([1; 16]));
+        assert_eq!(conversation.last_lock_read(BUCKET, "k"), None);
+        conversation.has_read_lock(BUCKET, "k", lock(1));
+        conversation.has_read_lock(BUCKET, "other", lock(2));
+        conversation.has_read_lock(BUCKET, "k", lock(3));
+        assert_eq!(conversation.last_lock_read(BUCKET, "k"), Some(lock(3)));
+        assert_eq!(conversation.last_lock_read(BucketId([2; 16]), "k"), None);
+    }
+
+    #[test]
+    fn its_memory_is_bounded() {
+        let conversation = Conversation::new(ConnectionId([1; 16]));
+        for number in 0..2 * LOCKS_REMEMBERED_MAX as u64 {
+            conversation.has_read_lock(BUCKET, &number.to_string(), lock(number));
+        }
+        assert_eq!(conversation.last_lock_read(BUCKET, "0"), None);
+        for number in 0..2 * BUCKETS_REMEMBERED_MAX as u8 {
+            conversation.has_listed(BucketId([number; 16]));
+        }
+        assert!(!conversation.began_here(BucketId([0; 16])));
+        assert!(conversation.began_here(BucketId([2 * BUCKETS_REMEMBERED_MAX as u8 - 1; 16])));
+    }
+
+    #[test]
+    fn a_user_agent_is_cut_between_characters() {
+        let long = "ä".repeat(USER_AGENT_BYTES_MAX);
+        assert_eq!(user_agent(&long).len(), USER_AGENT_BYTES_MAX);
+        assert_eq!(user_agent("Terraform/1.11.4"), "Terraform/1.11.4");
+    }
+}
