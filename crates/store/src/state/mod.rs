@@ -1,0 +1,13 @@
+//! What is derived of a state when it is written, so that lists and searches read no body: its facts,
+//! its index, and what changed against the version before. Decides nothing about writes.
+
+mod codec;
+mod derive;
+mod facts;
+mod index;
+mod keep;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use derive::{Derived, changes, derive};
+pub(crate) use index::Index;
