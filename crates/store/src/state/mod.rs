@@ -4,6 +4,8 @@
 mod codec;
 mod derive;
 mod facts;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod index;
 mod keep;
 #[cfg(test)]

@@ -1,118 +1,20 @@
 //! What is sealed opens in its place alone, and an index is kept, found and removed like a body.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use tidelock_blob::memory::MemoryBlobStore;
 use tidelock_blob::{BlobId, BlobStore as _};
-use tidelock_meta::clock::ManualClock;
-use tidelock_meta::memory::MemoryStore;
 use tidelock_meta::record::guard::{Hold, StateIndex};
 use tidelock_meta::record::run::Run;
-use tidelock_meta::record::state::StateFacts;
-use tidelock_meta::record::version::{
-    Body, ETag, ObjectFacts, ObjectVersion, VersionId, VersionKind,
-};
+use tidelock_meta::record::version::{Body, VersionId};
 use tidelock_meta::record::{BucketId, reclaim};
-use tidelock_meta::{Batch, Direction, KeyRange, MetaStore, OpId, ReadLevel};
+use tidelock_meta::{Direction, MetaStore as _, ReadLevel};
 
+use super::derive;
+use super::fixture::{Fixture, NOW_MS, facts, key, many, version};
 use super::keep::INLINE_INDEX_BYTES_MAX;
-use super::{Index, derive};
-use crate::{Keyring, ObjectKey, Store, StoreConfig, SystemEntropy};
 
-const NOW_MS: i64 = 1_800_000_000_000;
 const BUCKET: BucketId = BucketId([1; 16]);
 const ID: VersionId = VersionId { sequence: 7, random: 8 };
-
-struct Fixture {
-    store: Arc<Store>,
-    meta: Arc<MemoryStore>,
-    blobs: Arc<MemoryBlobStore>,
-    clock: Arc<ManualClock>,
-}
-
-impl Fixture {
-    fn new() -> Self {
-        let entropy = Arc::new(SystemEntropy::new());
-        let keyring = Keyring::parse(&Keyring::generate("test", &*entropy)).unwrap();
-        let (meta, blobs) = (Arc::new(MemoryStore::new()), Arc::new(MemoryBlobStore::new()));
-        let clock = Arc::new(ManualClock::new(NOW_MS));
-        let config = StoreConfig::default();
-        let store =
-            Store::new(meta.clone(), blobs.clone(), keyring, clock.clone(), entropy, config);
-        Self { store: Arc::new(store), meta, blobs, clock }
-    }
-
-    async fn keep(&self, index: &Index, key: &ObjectKey) -> StateIndex {
-        let written = self.store.write_index(index).await.unwrap();
-        let mut batch = Batch::new(OpId([1; 16]));
-        let kept = self.store.keep_index(&mut batch, &written, BUCKET, key, ID);
-        assert!(self.store.try_commit(batch).await.unwrap());
-        kept
-    }
-
-    async fn discard(&self, index: &StateIndex) {
-        let mut batch = Batch::new(OpId([2; 16]));
-        self.store.discard_index(&mut batch, index);
-        assert!(self.store.try_commit(batch).await.unwrap());
-    }
-
-    async fn rows(&self) -> usize {
-        let all = KeyRange { start: tidelock_meta::Key::new(), end: None };
-        let rows = self.meta.scan(all, usize::MAX, Direction::Forward, ReadLevel::Latest).await;
-        rows.unwrap().len()
-    }
-}
-
-fn key(text: &str) -> ObjectKey {
-    text.parse().unwrap()
-}
-
-/// A state with so many resources, all of other names.
-fn state(resources: usize) -> String {
-    let resources: Vec<_> = (0..resources)
-        .map(|at| {
-            format!(r#"{{"mode":"managed","type":"t","name":"n{at}","instances":[{{"attributes":{{}}}}]}}"#)
-        })
-        .collect();
-    format!(r#"{{"version":4,"serial":1,"lineage":"l","resources":[{}]}}"#, resources.join(","))
-}
-
-fn facts() -> StateFacts {
-    StateFacts {
-        serial: 3,
-        lineage: "l".to_owned(),
-        sha256: [9; 32],
-        format_version: Some(4),
-        terraform_version: Some("1.11.4".to_owned()),
-        counts: None,
-        changes: None,
-        changed: vec!["+ a.b".to_owned()],
-        run: Run::default(),
-        lock: None,
-        rolled_back_from: None,
-    }
-}
-
-fn version(id: VersionId, state: Option<Vec<u8>>) -> ObjectVersion {
-    let facts = ObjectFacts {
-        size: 1,
-        etag: ETag { md5: [0; 16], parts: None },
-        headers: Vec::new(),
-        metadata: Vec::new(),
-        tags: Vec::new(),
-        checksum: None,
-        body: Body::Empty,
-        wrapped_key: Vec::new(),
-        state,
-    };
-    ObjectVersion {
-        id,
-        is_null: false,
-        modified_ms: NOW_MS,
-        author: "arn".to_owned(),
-        kind: VersionKind::Object(Box::new(facts)),
-    }
-}
 
 #[test]
 fn facts_open_in_their_place_alone() {
@@ -167,10 +69,10 @@ fn a_lock_opens_in_its_place_alone() {
 async fn a_small_index_rides_in_the_commit_and_a_large_one_is_a_blob() {
     for (resources, is_blob) in [(20, false), (1_500, false), (4_000, true)] {
         let fixture = Fixture::new();
-        let index = derive(state(resources).as_bytes()).index.unwrap();
+        let index = derive(many(resources).as_bytes()).index.unwrap();
         let bytes = index.encode().len();
         assert_eq!(bytes > INLINE_INDEX_BYTES_MAX, is_blob, "{resources}: {bytes}");
-        let kept = fixture.keep(&index, &key("k")).await;
+        let kept = fixture.keep((BUCKET, "k"), ID, &index).await;
         assert_eq!(kept.size, bytes as u64);
         assert_eq!(matches!(kept.body, Body::Blob { .. }), is_blob);
         let read = fixture.store.read_index(BUCKET, &key("k"), &kept).await.unwrap();
@@ -180,9 +82,9 @@ async fn a_small_index_rides_in_the_commit_and_a_large_one_is_a_blob() {
         fixture.discard(&kept).await;
         // A blob stays for those who have begun to read it, until the sweeper comes.
         let grace = fixture.store.config().reclaim_grace;
-        fixture.clock.advance(grace + std::time::Duration::from_millis(1));
+        fixture.clock.advance(grace + Duration::from_millis(1));
         assert_eq!(fixture.store.sweep().await.unwrap().blobs, u64::from(is_blob));
-        assert_eq!(fixture.rows().await, 0, "{resources}");
+        assert!(fixture.rows().await.is_empty(), "{resources}");
         assert_eq!(fixture.blobs.list(None, 1).await.unwrap(), Vec::<BlobId>::new());
         let read = fixture.store.read_index(BUCKET, &key("k"), &kept).await.unwrap();
         assert_eq!(read, None, "gone, and no error");
@@ -192,12 +94,12 @@ async fn a_small_index_rides_in_the_commit_and_a_large_one_is_a_blob() {
 #[tokio::test]
 async fn an_index_that_was_never_kept_goes_with_its_intent() {
     let fixture = Fixture::new();
-    let index = derive(state(4_000).as_bytes()).index.unwrap();
+    let index = derive(many(4_000).as_bytes()).index.unwrap();
     let written = fixture.store.write_index(&index).await.unwrap();
     assert_eq!(fixture.blobs.list(None, 2).await.unwrap().len(), 1);
     drop(written);
     let expiry = fixture.store.config().intent_expiry;
-    fixture.clock.advance(expiry + std::time::Duration::from_millis(1));
+    fixture.clock.advance(expiry + Duration::from_millis(1));
     assert_eq!(fixture.store.sweep().await.unwrap().blobs, 1);
     assert_eq!(fixture.blobs.list(None, 2).await.unwrap(), Vec::<BlobId>::new());
     let due = reclaim::range_of_all();
@@ -208,7 +110,7 @@ async fn an_index_that_was_never_kept_goes_with_its_intent() {
 #[tokio::test]
 async fn a_row_that_names_a_monster_is_refused() {
     let fixture = Fixture::new();
-    let index = derive(state(1).as_bytes()).index.unwrap();
-    let kept = StateIndex { size: u64::MAX, ..fixture.keep(&index, &key("k")).await };
+    let index = derive(many(1).as_bytes()).index.unwrap();
+    let kept = StateIndex { size: u64::MAX, ..fixture.keep((BUCKET, "k"), ID, &index).await };
     assert!(fixture.store.read_index(BUCKET, &key("k"), &kept).await.is_err());
 }
