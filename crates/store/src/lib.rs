@@ -34,7 +34,7 @@ mod version;
 use std::sync::Arc;
 
 use commit::Rows;
-use guard::Contended;
+use guard::{Contended, LOOKED_INTO_KIB_MAX};
 use tidelock_blob::BlobStore;
 use tidelock_meta::MetaStore;
 pub use tidelock_meta::record::bucket::{
@@ -101,6 +101,8 @@ pub struct Store {
     root: Option<(String, zeroize::Zeroizing<String>)>,
     /// Locks that somebody was refused a moment ago.
     contended: Contended,
+    /// Memory for bodies that are looked into, in KiB.
+    looking_into: tokio::sync::Semaphore,
     /// Names this process in intent rows.
     owner: [u8; 16],
 }
@@ -118,7 +120,19 @@ impl Store {
         let owner = entropy::array(&*entropy);
         let rows = Rows::new(meta);
         let contended = Contended::default();
-        Self { rows, blobs, keyring, clock, entropy, config, root: None, contended, owner }
+        let looking_into = tokio::sync::Semaphore::new(LOOKED_INTO_KIB_MAX);
+        Self {
+            rows,
+            blobs,
+            keyring,
+            clock,
+            entropy,
+            config,
+            root: None,
+            contended,
+            looking_into,
+            owner,
+        }
     }
 
     /// What the store was made with.

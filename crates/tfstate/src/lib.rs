@@ -43,4 +43,6 @@ pub use lock::{LOCK_BYTES_MAX, Lock, Operation};
 pub use mask::{MASKED, MASKED_VALUES_MAX, Mask};
 pub use serial::{SerialSplice, SpliceError};
 pub use state::{Format, NotAState, State, StateReader, TEXT_BYTES_MAX};
-pub use summary::{Check, CheckStatus, Counts, Index, Instance, Mode, Output, Resource, Summary};
+pub use summary::{
+    Check, CheckStatus, Counts, Index, Instance, Mode, Output, Resource, Summary, resource_address,
+};

@@ -163,19 +163,24 @@ impl Summary {
 impl Resource {
     /// The address of the block: `module.net["eu"].data.aws_ami.ubuntu`.
     pub fn address(&self) -> String {
-        let module = self.module.as_deref().map(|module| format!("{module}."));
-        let mode = match &self.mode {
-            Mode::Managed => String::new(),
-            Mode::Data => "data.".to_owned(),
-            Mode::Other(mode) => format!("{mode}."),
-        };
-        format!("{}{mode}{}.{}", module.unwrap_or_default(), self.type_name, self.name)
+        resource_address(self.module.as_deref(), &self.mode, &self.type_name, &self.name)
     }
 
     /// The address of one of its instances: `aws_instance.web[0]`. The same for its deposed objects.
     pub fn instance_address(&self, instance: &Instance) -> String {
         format!("{}{}", self.address(), instance.index)
     }
+}
+
+/// The address of a resource block, from what it is made of.
+pub fn resource_address(module: Option<&str>, mode: &Mode, type_name: &str, name: &str) -> String {
+    let module = module.map(|module| format!("{module}."));
+    let mode = match mode {
+        Mode::Managed => String::new(),
+        Mode::Data => "data.".to_owned(),
+        Mode::Other(mode) => format!("{mode}."),
+    };
+    format!("{}{mode}{type_name}.{name}", module.unwrap_or_default())
 }
 
 impl fmt::Display for Index {
