@@ -86,8 +86,15 @@ pub use sealing::{
     SealingError, StoreSealing, check_keyring, finish_copy, mark_copy, open_sealing, read_sealing,
     root_credentials,
 };
+pub use state::{
+    FoundInstance, HeldLock, ListStates, ListedState, ListedStateVersion, SearchCursor, SearchPage,
+    SearchStates, StatePage, UnknownObject,
+};
 pub use sweep::{ServesAlone, SweepReport};
+pub use tidelock_meta::record::run::Run;
+pub use tidelock_meta::record::state::{StateChanges, StateCounts, StateFacts, WrittenUnder};
 pub use tidelock_meta::record::store::StoreState;
+pub use tidelock_tfstate::{Index as InstanceKey, Mode as ResourceMode, ResourceQuery};
 pub use version::{DisplayVersion, InvalidVersionId, VersionSelector};
 
 /// The store: all operations of the domain, over a [`MetaStore`] and a [`BlobStore`].

@@ -1,10 +1,11 @@
 //! Terraform and OpenTofu states of any S3 endpoint: found, read and compared, over plain S3.
 //!
-//! It reads objects and never writes; what a body says is `tidelock-tfstate`'s, whose types are
+//! What Tidelock has derived of them it takes from there. It reads objects and never writes; what a body says is `tidelock-tfstate`'s, whose types are
 //! re-exported here.
 
 mod body;
 mod key;
+mod known;
 mod list;
 mod lock;
 mod shown;
@@ -16,13 +17,16 @@ use tokio::sync::Semaphore;
 
 pub use body::{StateBody, StateError};
 pub use key::workspace;
+pub use known::{
+    Findings, FoundInstance, KnownCounts, KnownFacts, KnownLock, KnownState, KnownStates,
+};
 pub use list::{ListedState, OBJECTS_LISTED_MAX, States};
 pub use lock::StateLock;
 pub use shown::Shown;
 pub use tidelock_tfstate::{
     AttributeChange, Check, CheckStatus, Counts, DOCUMENT_BYTES_MAX, Diff, Document, DocumentError,
     Format, Index, Instance, InstanceAddress, InstanceChange, Mode, NotAState, OutputChange,
-    Resource, Show, State, Summary, Value,
+    Resource, ResourceQuery, Show, State, Summary, Value,
 };
 pub use version::{
     Changes, ReadVersion, StateVersion, StateVersions, VERSIONS_LISTED_MAX, VersionHistory,

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use serde::Serialize;
 use tidelock_s3::S3Error;
-use tidelock_store::{IdentityError, StorageError};
+use tidelock_store::{BucketError, IdentityError, StorageError};
 
 use super::{Answer, json};
 
@@ -59,6 +59,17 @@ impl ApiError {
         Answer { response: json(self.status, &self), operation, code }
     }
 
+    /// The cause is the operator's, not the caller's.
+    fn storage(cause: &StorageError) -> Self {
+        tracing::error!(error = %cause, "the store failed");
+        let (status, code) = match cause {
+            StorageError::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            StorageError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+            StorageError::Corrupt(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+        };
+        Self::new(status, code, "the store cannot do this now")
+    }
+
     fn new(status: StatusCode, code: &'static str, message: &str) -> Self {
         Self { status, code, message: message.to_owned() }
     }
@@ -79,21 +90,19 @@ impl From<IdentityError> for ApiError {
             IdentityError::InvalidUserName => (StatusCode::BAD_REQUEST, "InvalidUserName"),
             IdentityError::NoSuchKey => (StatusCode::NOT_FOUND, "NoSuchKey"),
             IdentityError::InUse(_) => (StatusCode::CONFLICT, "UserInUse"),
-            IdentityError::Storage(StorageError::Overloaded(_)) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "SlowDown")
-            }
-            IdentityError::Storage(StorageError::Unavailable(_)) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
-            }
-            IdentityError::Storage(StorageError::Corrupt(_)) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
-            }
+            IdentityError::Storage(cause) => return Self::storage(cause),
         };
-        if let IdentityError::Storage(cause) = &error {
-            // The cause is the operator's, not the caller's.
-            tracing::error!(error = %cause, "the identity store failed");
-            return Self::new(status, code, "the store cannot do this now");
-        }
+        Self::new(status, code, &error.to_string())
+    }
+}
+
+impl From<BucketError> for ApiError {
+    fn from(error: BucketError) -> Self {
+        let (status, code) = match &error {
+            BucketError::NoSuchBucket => (StatusCode::NOT_FOUND, "NoSuchBucket"),
+            BucketError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
+            BucketError::Storage(cause) => return Self::storage(cause),
+        };
         Self::new(status, code, &error.to_string())
     }
 }

@@ -1,4 +1,4 @@
-//! The JSON API under `/_/api/v1`: what S3 has no words for, users and their keys.
+//! The JSON API under `/_/api/v1`: what S3 has no words for, users and their keys, and states.
 //!
 //! Requests are signed with Signature Version 4 like those of S3 (service `s3`), answers are JSON,
 //! and an error is `{"code": ..., "message": ...}`. What a caller may do is decided by the store,
@@ -6,6 +6,7 @@
 
 mod error;
 mod keys;
+mod states;
 mod users;
 
 use std::sync::Arc;
@@ -53,6 +54,8 @@ enum Operation {
     ListAccessKeys { user: Option<String> },
     CreateAccessKey,
     DeleteAccessKey { id: String },
+    ListStates { bucket: String },
+    SearchStates { bucket: String },
 }
 
 impl Api {
@@ -104,6 +107,12 @@ impl Api {
             }
             Operation::CreateAccessKey => keys::create(&self.store, &actor, &body).await,
             Operation::DeleteAccessKey { id } => keys::delete(&self.store, &actor, &id).await,
+            Operation::ListStates { bucket } => {
+                states::list(&self.store, &actor, &bucket, parts).await
+            }
+            Operation::SearchStates { bucket } => {
+                states::search(&self.store, &actor, &bucket, parts).await
+            }
         }
     }
 
@@ -143,7 +152,11 @@ impl Operation {
             (&Method::GET, ["keys"]) => Ok(Self::ListAccessKeys { user: query_user(parts)? }),
             (&Method::POST, ["keys"]) => Ok(Self::CreateAccessKey),
             (&Method::DELETE, ["keys", id]) => Ok(Self::DeleteAccessKey { id: decode(id)? }),
-            (_, ["users" | "keys"] | ["users" | "keys", _]) => {
+            (&Method::GET, ["states", bucket]) => Ok(Self::ListStates { bucket: decode(bucket)? }),
+            (&Method::GET, ["search", bucket]) => {
+                Ok(Self::SearchStates { bucket: decode(bucket)? })
+            }
+            (_, ["users" | "keys"] | ["users" | "keys" | "states" | "search", _]) => {
                 Err(ApiError::method_not_allowed(&parts.method))
             }
             _ => Err(ApiError::no_such_path(parts.uri.path())),
@@ -158,11 +171,13 @@ impl Operation {
             Self::ListAccessKeys { .. } => "ListAccessKeys",
             Self::CreateAccessKey => "CreateAccessKey",
             Self::DeleteAccessKey { .. } => "DeleteAccessKey",
+            Self::ListStates { .. } => "ListStates",
+            Self::SearchStates { .. } => "SearchStates",
         }
     }
 }
 
-/// The value of `?user=`, the one parameter there is.
+/// The value of `?user=`, the one parameter that is read.
 fn query_user(parts: &request::Parts) -> Result<Option<String>, ApiError> {
     let query = parts.uri.query().unwrap_or_default();
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));

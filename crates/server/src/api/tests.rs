@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use http_body_util::Full;
+use serde_json::Value;
 use tidelock_auth::identity::{AccessKeyId, SecretAccessKey};
 use tidelock_auth::sigv4::{RequestHead, Signer};
 use tidelock_blob::memory::MemoryBlobStore;
 use tidelock_meta::memory::MemoryStore;
 use tidelock_meta::{Clock, SystemClock};
-use tidelock_store::{Keyring, StoreConfig, SystemEntropy};
+use tidelock_store::{
+    BytesSource, Keyring, ObjectSettings, PutObject, StoreConfig, SystemEntropy, WriteCondition,
+};
 
 use super::*;
 
@@ -15,6 +18,7 @@ const ROOT: (&str, &str) = ("rootroot", "rootsecret");
 
 struct Harness {
     api: Api,
+    store: Arc<Store>,
     clock: Arc<dyn Clock>,
 }
 
@@ -42,7 +46,8 @@ impl Harness {
         );
         let store = Arc::new(store.with_root(ROOT.0, zeroize::Zeroizing::new(ROOT.1.to_owned())));
         let authenticator = Arc::new(Authenticator::new(store.clone(), clock.clone()));
-        Self { api: Api::new(store, authenticator, Duration::from_secs(1)), clock }
+        let api = Api::new(store.clone(), authenticator, Duration::from_secs(1));
+        Self { api, store, clock }
     }
 
     async fn ask(
@@ -144,4 +149,54 @@ async fn only_root_may_and_only_with_a_signed_body() {
         let (found, found_code, _) = harness.ask(who, target, r#"{"name":"x"}"#, spoiled).await;
         assert_eq!((found, found_code), (status, code), "{who:?}");
     }
+}
+
+#[tokio::test]
+async fn states_are_listed_and_searched() {
+    let harness = Harness::new();
+    let (root, bucket) = (Principal::root(), "states".parse().unwrap());
+    harness.store.create_bucket(&root, &bucket, "", None).await.unwrap();
+    for key in ["a/one", "a/two", "b"] {
+        let request = PutObject {
+            principal: &root,
+            bucket: &bucket,
+            key: &key.parse().unwrap(),
+            condition: &WriteCondition::default(),
+            settings: &ObjectSettings::default(),
+            content_md5: None,
+            checksum: None,
+        };
+        harness.store.put_object(&request, &mut BytesSource::new("{}")).await.unwrap();
+    }
+    let rows = [
+        ("states/states", 200, "OK"),
+        ("states/states?prefix=a%2F&limit=1", 200, "OK"),
+        ("states/none", 404, "NoSuchBucket"),
+        ("states/N", 400, "MalformedRequest"),
+        ("states/states?limit=x", 400, "MalformedRequest"),
+        ("states/states?type=t", 400, "MalformedRequest"),
+        ("states/states?prefix=a&prefix=b", 400, "MalformedRequest"),
+        ("search/states?type=t&name=n&address=a&provider=p&prefix=a&limit=9", 200, "OK"),
+        ("search/states?after=-%3Aa%2Fone", 200, "OK"),
+        ("search/states?after=a", 400, "MalformedRequest"),
+        ("search/none", 404, "NoSuchBucket"),
+        ("states", 404, "NoSuchPath"),
+    ];
+    for (target, status, code) in rows {
+        let target = format!("GET /_/api/v1/{target}");
+        let (found, found_code, document) = harness.ask(ROOT, &target, "", Spoiled::No).await;
+        assert_eq!((found, found_code), (status, code), "{target}: {document}");
+    }
+    let ask = async |target: &str| harness.ask(ROOT, target, "", Spoiled::No).await.2;
+    let listed = ask("GET /_/api/v1/states/states?prefix=a%2F").await;
+    assert_eq!((&listed["guarded"], &listed["next"]), (&false.into(), &Value::Null));
+    assert_eq!(listed["unknown"][1]["key"], "a/two");
+    assert_eq!(listed["unknown"][1]["size"], 2);
+    let found = ask("GET /_/api/v1/search/states?after=-%3Aa%2Fone").await;
+    assert_eq!((&found["found"], &found["next"]), (&serde_json::json!([]), &Value::Null));
+    assert_eq!(found["unindexed"][0]["key"], "a/two");
+    assert_eq!(found["unindexed"][1]["key"], "b");
+    let (status, code, _) =
+        harness.ask(ROOT, "POST /_/api/v1/states/states", "", Spoiled::No).await;
+    assert_eq!((status, code), (405, "MethodNotAllowed"));
 }

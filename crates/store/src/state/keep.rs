@@ -1,6 +1,9 @@
 //! Where the index of a state is kept: in the commit of the state itself if it is small, otherwise as a
 //! blob that was written before, under an intent. Sealed like any body.
 
+use std::collections::VecDeque;
+
+use bytes::Bytes;
 use tidelock_meta::Batch;
 use tidelock_meta::record::BucketId;
 use tidelock_meta::record::guard::StateIndex;
@@ -59,18 +62,33 @@ impl Store {
         key: &ObjectKey,
         index: &StateIndex,
     ) -> Result<Option<Index>, StorageError> {
+        self.open_index(bucket, key, index, None).await
+    }
+
+    /// The same, where `rows` of it may have been read already.
+    pub(super) async fn open_index(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        index: &StateIndex,
+        rows: Option<VecDeque<Bytes>>,
+    ) -> Result<Option<Index>, StorageError> {
         if index.size > INDEX_BYTES_MAX {
             return Err(damaged("it is larger than any"));
         }
         let place = place(b"index\0", bucket, key, index.version);
         let data_key = self.unwrap_key(&index.wrapped_key, &place)?;
         let (body, size) = (index.body.clone(), index.size);
-        let mut open =
-            match self.open_segment(Segment { body, size, data_key, wanted: 0..size }).await {
-                Ok(open) => open,
-                Err(OpenError::Gone) => return Ok(None),
-                Err(OpenError::Storage(error)) => return Err(error),
-            };
+        let segment = Segment { body, size, data_key, wanted: 0..size };
+        let opened = match rows {
+            Some(rows) => segment.with_rows(rows),
+            None => self.open_segment(segment).await,
+        };
+        let mut open = match opened {
+            Ok(open) => open,
+            Err(OpenError::Gone) => return Ok(None),
+            Err(OpenError::Storage(error)) => return Err(error),
+        };
         let mut bytes = Vec::new();
         while let Some(piece) = open.next().await? {
             bytes.extend_from_slice(&piece);

@@ -8,8 +8,15 @@ mod facts;
 pub(crate) mod fixture;
 mod index;
 mod keep;
+mod list;
+#[cfg(test)]
+mod listing_tests;
+mod page;
+mod search;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use derive::{DERIVED_BODY_BYTES_MAX, Derived, changes, derive};
 pub(crate) use index::Index;
+pub use list::{HeldLock, ListStates, ListedState, ListedStateVersion, StatePage, UnknownObject};
+pub use search::{FoundInstance, SearchCursor, SearchPage, SearchStates};

@@ -5,6 +5,7 @@ mod list;
 mod lock;
 mod pull;
 mod resources;
+mod search;
 mod show;
 mod versions;
 
@@ -32,6 +33,7 @@ enum Action {
     Diff(diff::Args),
     Pull(pull::Args),
     Resources(resources::Args),
+    Search(search::Args),
 }
 
 impl Args {
@@ -44,6 +46,7 @@ impl Args {
             Action::Diff(args) => args.run(&session).await,
             Action::Pull(args) => args.run(&session).await,
             Action::Resources(args) => args.run(&session).await,
+            Action::Search(args) => args.run(&session).await,
         }
     }
 }
