@@ -6,7 +6,9 @@
 mod harness;
 
 mod admin;
+mod lock;
 mod objects;
 mod output;
 mod serve;
 mod state;
+mod state_changes;

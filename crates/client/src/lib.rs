@@ -21,5 +21,5 @@ pub use connection::{Client, Now};
 pub use error::{ClientError, ErrorKind, ServiceError};
 pub use object::{Object, ObjectIdentifier, ObjectPages};
 pub use settings::{Settings, SettingsError};
-pub use transfer::{PART_SIZE_BYTES, Progress};
+pub use transfer::{PART_SIZE_BYTES, Progress, Upload};
 pub use version::{ObjectVersion, VersionPages};

@@ -8,12 +8,9 @@ use tidelock_client::settings::Credentials;
 use tidelock_client::{Client, ClientError};
 use tidelock_server::backend_block::{Backend, BackendKey, EndpointKind, user_name};
 
-use crate::connect::{ChangeArgs, ClientArgs, Session};
+use crate::connect::{ChangeArgs, ClientArgs, Session, endpoint_kind};
 use crate::exit::Failure;
 use crate::output;
-
-/// Host names under this are AWS's own.
-const AWS_SUFFIX: &str = ".amazonaws.com";
 
 /// Make a bucket ready for Terraform states and print the backend block
 ///
@@ -74,15 +71,6 @@ impl Args {
         print(&session, &backend, key.as_ref(), &block, file.is_some())?;
         file.map_or(Ok(()), |file| file.write(&block))
     }
-}
-
-async fn endpoint_kind(client: &Client) -> Result<EndpointKind, Failure> {
-    let host = client.settings().endpoint.host().unwrap_or_default();
-    if host.ends_with(AWS_SUFFIX) {
-        return Ok(EndpointKind::Aws);
-    }
-    let tidelock = client.is_tidelock().await?;
-    Ok(if tidelock { EndpointKind::Tidelock } else { EndpointKind::OtherS3 })
 }
 
 /// Only root may list users.

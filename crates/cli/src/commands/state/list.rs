@@ -3,8 +3,8 @@
 use serde::Serialize;
 use tidelock_client::state::{Format, ListedState, StateError, StateLock, workspace};
 
-use super::lock;
 use crate::address::BucketPrefix;
+use crate::commands::lock::lock_line;
 use crate::connect::Session;
 use crate::exit::Failure;
 use crate::output::{List, Row};
@@ -127,7 +127,7 @@ impl Row for ListRow {
             text(self.outputs),
             self.last_modified.clone(),
             self.size.to_string(),
-            text(self.lock.as_ref().map(lock::line)),
+            text(self.lock.as_ref().map(lock_line)),
             text(self.note.as_ref()),
         ]
     }

@@ -2,9 +2,10 @@
 
 mod diff;
 mod list;
-mod lock;
 mod pull;
+mod push;
 mod resources;
+mod rollback;
 mod show;
 mod versions;
 
@@ -15,7 +16,10 @@ use crate::address::ObjectAddress;
 use crate::connect::ClientArgs;
 use crate::exit::Failure;
 
-/// List, read and compare Terraform and OpenTofu states, of any S3 endpoint
+/// The word of a lock under which a state is put in the place of another.
+const PUSH_OPERATION: &str = "state-push";
+
+/// List, read, compare and put Terraform and OpenTofu states, of any S3 endpoint
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -31,6 +35,8 @@ enum Action {
     Versions(versions::Args),
     Diff(diff::Args),
     Pull(pull::Args),
+    Push(push::Args),
+    Rollback(rollback::Args),
     Resources(resources::Args),
 }
 
@@ -43,6 +49,8 @@ impl Args {
             Action::Versions(args) => args.run(&session).await,
             Action::Diff(args) => args.run(&session).await,
             Action::Pull(args) => args.run(&session).await,
+            Action::Push(args) => args.run(&session).await,
+            Action::Rollback(args) => args.run(&session).await,
             Action::Resources(args) => args.run(&session).await,
         }
     }
