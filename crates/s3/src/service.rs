@@ -31,6 +31,7 @@ use crate::route::{Address, Operation};
 
 const S3: &[&str] = &["s3"];
 const SERVER: &str = "Tidelock";
+const SDK_REQUEST: HeaderName = HeaderName::from_static("amz-sdk-request");
 const DECODED_CONTENT_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
 pub(crate) const COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
 pub(crate) const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
@@ -62,6 +63,7 @@ impl Peer {
             address: self.address.ip().to_canonical().to_string(),
             user_agent: user_agent(&String::from_utf8_lossy(agent)),
             protocol,
+            attempt: sdk_attempt(headers),
             lock_id: None,
             conversation: self.conversation.clone(),
         }
@@ -261,6 +263,14 @@ fn framing_of(caller: &Authenticated, headers: &HeaderMap) -> S3Result<(Framing,
             (Framing::Plain { sha256: None }, content_length(headers))
         }
     })
+}
+
+/// Which attempt the client's SDK says that this is: `attempt=2; max=5`.
+fn sdk_attempt(headers: &HeaderMap) -> u32 {
+    let text = headers.get(SDK_REQUEST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let fields = text.split(';').filter_map(|field| field.trim().split_once('='));
+    let attempt = fields.filter(|(name, _)| *name == "attempt").map(|(_, number)| number).next();
+    attempt.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 fn decoded_content_length(headers: &HeaderMap) -> S3Result<u64> {
