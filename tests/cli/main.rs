@@ -6,6 +6,7 @@
 mod harness;
 
 mod admin;
+mod guard;
 mod lock;
 mod objects;
 mod output;

@@ -8,6 +8,7 @@ pub mod api;
 mod bucket;
 mod connection;
 mod error;
+pub mod guard;
 mod object;
 pub mod settings;
 pub mod state;
@@ -16,7 +17,7 @@ mod uri;
 mod version;
 mod xml;
 
-pub use bucket::Bucket;
+pub use bucket::{Bucket, BucketSettings};
 pub use connection::{Client, Now};
 pub use error::{ClientError, ErrorKind, ServiceError};
 pub use object::{Object, ObjectIdentifier, ObjectPages};

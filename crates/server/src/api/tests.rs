@@ -15,6 +15,7 @@ const ROOT: (&str, &str) = ("rootroot", "rootsecret");
 
 struct Harness {
     api: Api,
+    store: Arc<Store>,
     clock: Arc<dyn Clock>,
 }
 
@@ -42,7 +43,8 @@ impl Harness {
         );
         let store = Arc::new(store.with_root(ROOT.0, zeroize::Zeroizing::new(ROOT.1.to_owned())));
         let authenticator = Arc::new(Authenticator::new(store.clone(), clock.clone()));
-        Self { api: Api::new(store, authenticator, Duration::from_secs(1)), clock }
+        let api = Api::new(store.clone(), authenticator, Duration::from_secs(1));
+        Self { api, store, clock }
     }
 
     async fn ask(
@@ -79,7 +81,12 @@ impl Harness {
         }
         let sent = if spoiled == Spoiled::OtherBody { "{}" } else { body };
         let request = request.body(Full::new(Bytes::from(sent.to_owned()))).unwrap();
-        let answer = self.api.answer(request).await;
+        let peer = Peer {
+            address: "192.0.2.7:1".parse().unwrap(),
+            secure: false,
+            conversation: Arc::default(),
+        };
+        let answer = self.api.answer(request, &peer).await;
         let status = answer.response.status().as_u16();
         let body = answer.response.into_body().collect().await.unwrap().to_bytes();
         let document = serde_json::from_slice(&body).unwrap_or(serde_json::Value::Null);
@@ -143,5 +150,97 @@ async fn only_root_may_and_only_with_a_signed_body() {
         let target = "POST /_/api/v1/users";
         let (found, found_code, _) = harness.ask(who, target, r#"{"name":"x"}"#, spoiled).await;
         assert_eq!((found, found_code), (status, code), "{who:?}");
+    }
+}
+
+/// A guarded bucket `b` of root's.
+async fn guarded() -> Harness {
+    let harness = Harness::new();
+    let (root, name) = (Principal::root(), "b".repeat(3).parse().unwrap());
+    harness.store.create_bucket(&root, &name, "", None).await.unwrap();
+    harness
+}
+
+#[tokio::test]
+async fn a_guard_is_set_rule_by_rule() {
+    let harness = guarded().await;
+    let off = r#"{"lock_writes":"off","serial":"off","lock_required":false,"lock_history":"purge","stale_after_seconds":3600,"state_bytes_max":null}"#;
+    let path = "/_/api/v1/buckets/bbb/guard";
+    let rows: &[(&str, &str, u16, &str, &str)] = &[
+        ("GET", "", 404, "NotGuarded", ""),
+        ("PUT", "{}", 200, "OK", off),
+        ("GET", "", 200, "OK", off),
+        (
+            "PUT",
+            r#"{"serial":"enforce","state_bytes_max":9,"stale_after_seconds":60}"#,
+            200,
+            "OK",
+            r#"{"lock_writes":"off","serial":"enforce","lock_required":false,"lock_history":"purge","stale_after_seconds":60,"state_bytes_max":9}"#,
+        ),
+        (
+            "PUT",
+            r#"{"lock_required":true,"lock_history":"keep","lock_writes":"observe"}"#,
+            200,
+            "OK",
+            r#"{"lock_writes":"observe","serial":"enforce","lock_required":true,"lock_history":"keep","stale_after_seconds":60,"state_bytes_max":9}"#,
+        ),
+        (
+            "PUT",
+            r#"{"state_bytes_max":null}"#,
+            200,
+            "OK",
+            r#"{"lock_writes":"observe","serial":"enforce","lock_required":true,"lock_history":"keep","stale_after_seconds":60,"state_bytes_max":null}"#,
+        ),
+        ("PUT", r#"{"serial":"on"}"#, 400, "MalformedRequest", ""),
+        ("PUT", r#"{"serials":"off"}"#, 400, "MalformedRequest", ""),
+        ("PUT", r#"{"stale_after_seconds":18446744073709551615}"#, 400, "MalformedRequest", ""),
+        ("POST", "{}", 405, "MethodNotAllowed", ""),
+        ("DELETE", "", 204, "OK", ""),
+        ("GET", "", 404, "NotGuarded", ""),
+    ];
+    for (method, body, status, code, expected) in rows {
+        let target = format!("{method} {path}");
+        let (found, found_code, document) = harness.ask(ROOT, &target, body, Spoiled::No).await;
+        assert_eq!((found, found_code), (*status, *code), "{target} {body}: {document}");
+        if !expected.is_empty() {
+            let expected: serde_json::Value = serde_json::from_str(expected).unwrap();
+            assert_eq!(document, expected, "{target} {body}");
+        }
+    }
+    let none = "GET /_/api/v1/buckets/none/guard";
+    assert_eq!(harness.ask(ROOT, none, "", Spoiled::No).await.1, "NoSuchBucket");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said() {
+    let harness = guarded().await;
+    let id = "0".repeat(32);
+    let rows: &[(&str, &str, u16, &str)] = &[
+        ("GET /_/api/v1/locks/bbb", "", 404, "NotGuarded"),
+        ("DELETE /_/api/v1/locks/bbb/k", "{}", 404, "NotGuarded"),
+        ("PUT /_/api/v1/buckets/bbb/guard", "{}", 200, "OK"),
+        ("GET /_/api/v1/locks/bbb?prefix=env%3A%2F", "", 200, "OK"),
+        ("DELETE /_/api/v1/locks/bbb/env%3A%2Fdev%2Fk", r#"{"reason":"why"}"#, 404, "NotLocked"),
+        ("DELETE /_/api/v1/locks/bbb/k", r#"{"why":"why"}"#, 400, "MalformedRequest"),
+        ("GET /_/api/v1/locks/none", "", 404, "NoSuchBucket"),
+        ("GET /_/api/v1/refused/bbb", "", 200, "OK"),
+        ("GET /_/api/v1/refused/bbb/{id}?key=k", "", 404, "NoSuchVersion"),
+        ("GET /_/api/v1/refused/bbb/{id}", "", 400, "MalformedRequest"),
+        ("GET /_/api/v1/refused/bbb/latest?key=k", "", 400, "MalformedRequest"),
+        ("DELETE /_/api/v1/refused/bbb/{id}?key=k", "", 404, "NoSuchVersion"),
+        ("POST /_/api/v1/allowances/bbb", r#"{"key":"k","seconds":60}"#, 201, "OK"),
+        ("POST /_/api/v1/allowances/bbb", r#"{"key":"k","seconds":0}"#, 400, "MalformedRequest"),
+        ("POST /_/api/v1/allowances/bbb", r#"{"key":"","seconds":9}"#, 400, "MalformedRequest"),
+        (
+            "POST /_/api/v1/allowances/bbb",
+            r#"{"key":"k","seconds":86401}"#,
+            400,
+            "MalformedRequest",
+        ),
+    ];
+    for (target, body, status, code) in rows {
+        let target = target.replace("{id}", &id);
+        let (found, found_code, document) = harness.ask(ROOT, &target, body, Spoiled::No).await;
+        assert_eq!((found, found_code), (*status, *code), "{target} {body}: {document}");
     }
 }

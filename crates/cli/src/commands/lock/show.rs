@@ -2,11 +2,11 @@
 
 use tidelock_client::state::ListedLock;
 
-use super::list::LockRow;
+use super::list::{self, LockRow};
 use crate::address::ObjectAddress;
 use crate::connect::Session;
 use crate::exit::Failure;
-use crate::output;
+use crate::output::text_or;
 
 /// Show who holds the lock of a state; exits with 3 if nobody does
 #[derive(clap::Args, Debug)]
@@ -23,7 +23,10 @@ impl Args {
         let found = found.ok_or_else(|| not_locked(&self.state))?;
         let last_modified = found.last_modified;
         let listed = ListedLock { key: key.clone(), lock: found.lock, last_modified };
-        output::one(session.format, &LockRow::from(listed))
+        let seen = list::seen(session, bucket, key).await?;
+        let seen = seen.into_iter().find(|it| it.key == *key && it.lock.id == listed.lock.id);
+        let row = LockRow::from(listed).with(seen.map(|held| held.seen));
+        text_or(session.format, &row.text(), &row)
     }
 }
 

@@ -1,9 +1,11 @@
 //! `tidelock state ...`
 
+mod allow;
 mod diff;
 mod list;
 mod pull;
 mod push;
+mod refused;
 mod resources;
 mod rollback;
 mod show;
@@ -11,9 +13,10 @@ mod versions;
 
 use clap::Subcommand;
 use tidelock_client::state::{Show, StateError};
+use tidelock_server::backend_block::EndpointKind;
 
 use crate::address::ObjectAddress;
-use crate::connect::ClientArgs;
+use crate::connect::{ClientArgs, Session, endpoint_kind};
 use crate::exit::Failure;
 
 /// The word of a lock under which a state is put in the place of another.
@@ -37,6 +40,8 @@ enum Action {
     Pull(pull::Args),
     Push(push::Args),
     Rollback(rollback::Args),
+    Refused(refused::Args),
+    Allow(allow::Args),
     Resources(resources::Args),
 }
 
@@ -51,6 +56,8 @@ impl Args {
             Action::Pull(args) => args.run(&session).await,
             Action::Push(args) => args.run(&session).await,
             Action::Rollback(args) => args.run(&session).await,
+            Action::Refused(args) => args.run(&session).await,
+            Action::Allow(args) => args.run(&session).await,
             Action::Resources(args) => args.run(&session).await,
         }
     }
@@ -72,6 +79,16 @@ impl RevealArgs {
         }
         eprintln!("tidelock: sensitive values are shown");
         Show::Revealed
+    }
+}
+
+/// What S3 has no words for.
+async fn require_tidelock(session: &Session) -> Result<(), Failure> {
+    match endpoint_kind(&session.client).await? {
+        EndpointKind::Tidelock => Ok(()),
+        EndpointKind::Aws | EndpointKind::OtherS3 => {
+            Err(Failure::usage("only Tidelock refuses states, and keeps what it has refused"))
+        }
     }
 }
 
