@@ -179,7 +179,7 @@ fn what_was_refused_comes_back() {
     let allow = |more: &[&str]| server.cli(&[&["state", "allow", &place], more].concat());
     exits(&allow(&["--dry-run"]), 0);
     assert_eq!(put(&server.root(), KEY, &refused), 412);
-    exits(&allow(&["--for", "30d"]), 1);
+    exits(&allow(&["--for", "720h"]), 1);
     assert!(exits(&allow(&["--for", "5m"]), 0).contains(KEY));
     assert_eq!(put(&server.root(), KEY, &refused), 200);
     assert_eq!(put(&server.root(), KEY, &state(2, "again")), 412, "one write");

@@ -13,12 +13,12 @@ use crate::harness::server::{ROOT_ACCESS_KEY, ROOT_SECRET_KEY, tidelock};
 use crate::harness::{Ask, Server};
 use crate::objects::{stderr, stdout};
 
-const TERRAFORMS_LOCK: &str = r#"{"ID":"714c34bb","Operation":"OperationTypeApply","Info":"","Who":"me@host","Version":"1.11.4","Created":"2026-11-21T20:35:06Z","Path":"b/env:/dev/k"}"#;
+const TERRAFORMS_LOCK: &str = r#"{"ID":"714c34bb","Operation":"OperationTypeApply","Info":"","Who":"me@host","Version":"1.11.4","Created":"2026-11-21T20:35:06Z","Path":"bbb/env:/dev/k"}"#;
 /// Longest that a test waits for a command to get on.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn lock_body(server: &Server, key: &str) -> Option<String> {
-    let answer = server.root().send(&Ask::object("GET", "b", &format!("{key}.tflock")));
+    let answer = server.root().send(&Ask::object("GET", "bbb", &format!("{key}.tflock")));
     match answer.status {
         200 => Some(String::from_utf8(answer.body).unwrap()),
         404 => None,
@@ -33,11 +33,11 @@ fn exits(output: &Output, code: i32) -> String {
 }
 
 fn furnished(server: &Server) -> Furnished<'_> {
-    server.make_bucket("b", "");
+    server.make_bucket("bbb", "");
     Furnished(server)
 }
 
-/// A server with the bucket `b`.
+/// A server with the bucket `bbb`.
 struct Furnished<'a>(&'a Server);
 
 impl Furnished<'_> {
@@ -47,7 +47,7 @@ impl Furnished<'_> {
 
     fn put_lock(&self, key: &str, body: &str) {
         let key = format!("{key}.tflock");
-        self.0.root().send(&Ask::object("PUT", "b", &key).body(body)).expect(200);
+        self.0.root().send(&Ask::object("PUT", "bbb", &key).body(body)).expect(200);
     }
 
     fn spawn(&self, arguments: &[&str]) -> Child {
@@ -61,32 +61,33 @@ impl Furnished<'_> {
 fn the_life_of_a_lock() {
     let server = Server::start(&[]);
     let b = furnished(&server);
-    exits(&b.lock(&["show", "b/env:/dev/k"]), 3);
-    exits(&b.lock(&["acquire", "b/env:/dev/k", "--dry-run"]), 0);
+    exits(&b.lock(&["show", "bbb/env:/dev/k"]), 3);
+    exits(&b.lock(&["acquire", "bbb/env:/dev/k", "--dry-run"]), 0);
     assert_eq!(lock_body(&server, "env:/dev/k"), None);
-    let id = exits(&b.lock(&["acquire", "b/env:/dev/k", "--info", "moving \"it\""]), 0);
+    let id = exits(&b.lock(&["acquire", "bbb/env:/dev/k", "--info", "moving \"it\""]), 0);
     let id = id.trim();
     let body: Value = serde_json::from_str(&lock_body(&server, "env:/dev/k").unwrap()).unwrap();
     assert_eq!((id.len(), &body["ID"]), (36, &id.into()));
     assert_eq!(
         (&body["Operation"], &body["Info"], &body["Path"]),
-        (&"tidelock-lock".into(), &"moving \"it\"".into(), &"b/env:/dev/k".into())
+        (&"tidelock-lock".into(), &"moving \"it\"".into(), &"bbb/env:/dev/k".into())
     );
     assert!(body["Who"].as_str().unwrap().contains('@'), "{body}");
-    let refused = b.lock(&["acquire", "b/env:/dev/k"]);
+    let refused = b.lock(&["acquire", "bbb/env:/dev/k"]);
     exits(&refused, 5);
-    for words in [id, body["Who"].as_str().unwrap(), "moving \"it\"", "lock release b/env:/dev/k"] {
+    for words in [id, body["Who"].as_str().unwrap(), "moving \"it\"", "lock release bbb/env:/dev/k"]
+    {
         assert!(stderr(&refused).contains(words), "{words}: {}", stderr(&refused));
     }
-    let listed = exits(&b.lock(&["list", "b", "-o", "json"]), 0);
+    let listed = exits(&b.lock(&["list", "bbb", "-o", "json"]), 0);
     let listed: Value = serde_json::from_str(&listed).unwrap();
     assert_eq!((&listed[0]["key"], &listed[0]["workspace"]), (&"env:/dev/k".into(), &"dev".into()));
     assert_eq!((&listed[0]["id"], &listed[0]["since"]), (&id.into(), &body["Created"]));
     assert!(listed[0]["last_modified"].as_str().unwrap().ends_with('Z'), "{listed}");
-    assert!(exits(&b.lock(&["list", "b/app"]), 0).lines().count() == 3, "only the head");
-    assert!(exits(&b.lock(&["show", "b/env:/dev/k"]), 0).contains(id));
+    assert!(exits(&b.lock(&["list", "bbb/app"]), 0).lines().count() == 3, "only the head");
+    assert!(exits(&b.lock(&["show", "bbb/env:/dev/k"]), 0).contains(id));
 
-    let release = |more: &[&str]| b.lock(&[&["release", "b/env:/dev/k"], more].concat());
+    let release = |more: &[&str]| b.lock(&[&["release", "bbb/env:/dev/k"], more].concat());
     exits(&release(&[]), 2);
     exits(&release(&["--yes", "--id", "another"]), 5);
     exits(&release(&["--id", id, "--dry-run"]), 0);
@@ -102,18 +103,18 @@ fn locks_of_others_are_read_and_released() {
     let b = furnished(&server);
     b.put_lock("env:/dev/k", TERRAFORMS_LOCK);
     b.put_lock("odd", "no lock body");
-    let table = exits(&b.lock(&["list", "b"]), 0);
+    let table = exits(&b.lock(&["list", "bbb"]), 0);
     for words in
         ["env:/dev/k", "dev", "me@host", "OperationTypeApply", "2026-11-21T20:35:06Z", "odd"]
     {
         assert!(table.contains(words), "{words}: {table}");
     }
-    let refused = b.lock(&["run", "b/odd", "--", "true"]);
+    let refused = b.lock(&["run", "bbb/odd", "--", "true"]);
     exits(&refused, 5);
     assert!(stderr(&refused).contains("by whom cannot be read"), "{}", stderr(&refused));
-    exits(&b.lock(&["release", "b/odd", "--yes"]), 0);
-    exits(&b.lock(&["release", "b/env:/dev/k", "--id", "714c34bb", "--yes"]), 0);
-    assert_eq!(exits(&b.lock(&["list", "b", "-o", "jsonl"]), 0), "");
+    exits(&b.lock(&["release", "bbb/odd", "--yes"]), 0);
+    exits(&b.lock(&["release", "bbb/env:/dev/k", "--id", "714c34bb", "--yes"]), 0);
+    assert_eq!(exits(&b.lock(&["list", "bbb", "-o", "jsonl"]), 0), "");
 }
 
 #[test]
@@ -121,15 +122,15 @@ fn a_lock_is_waited_for() {
     let server = Server::start(&[]);
     let b = furnished(&server);
     b.put_lock("k", TERRAFORMS_LOCK);
-    exits(&b.lock(&["acquire", "b/k", "--wait", "600ms"]), 5);
-    let mut waiting = b.spawn(&["run", "b/k", "--wait", "1m", "--", "true"]);
+    exits(&b.lock(&["acquire", "bbb/k", "--wait", "600ms"]), 5);
+    let mut waiting = b.spawn(&["run", "bbb/k", "--wait", "1m", "--", "true"]);
     std::thread::sleep(Duration::from_millis(700));
     assert!(waiting.try_wait().unwrap().is_none(), "it waits");
-    server.root().send(&Ask::object("DELETE", "b", "k.tflock")).expect(204);
+    server.root().send(&Ask::object("DELETE", "bbb", "k.tflock")).expect(204);
     exits(&waiting.wait_with_output().unwrap(), 0);
     // Given up while waiting: nothing is taken, and the lock of another stays.
     b.put_lock("k", TERRAFORMS_LOCK);
-    let waiting = b.spawn(&["run", "b/k", "--wait", "1m", "--", "true"]);
+    let waiting = b.spawn(&["run", "bbb/k", "--wait", "1m", "--", "true"]);
     std::thread::sleep(Duration::from_millis(700));
     signal("TERM", waiting.id());
     exits(&waiting.wait_with_output().unwrap(), 130);
@@ -152,14 +153,14 @@ fn a_command_runs_under_the_lock() {
         (&["no-such-command-anywhere"], 127),
     ];
     for (command, code) in rows {
-        let output = b.lock(&[&["run", "b/k", "--"], *command].concat());
+        let output = b.lock(&[&["run", "bbb/k", "--"], *command].concat());
         exits(&output, *code);
         assert_eq!(lock_body(&server, "k"), None, "{command:?}");
     }
-    exits(&b.lock(&["run", "b/k"]), 2);
-    let told = exits(&b.lock(&["run", "b/k", "--", "sh", "-c", "echo $TIDELOCK_LOCK_ID"]), 0);
+    exits(&b.lock(&["run", "bbb/k"]), 2);
+    let told = exits(&b.lock(&["run", "bbb/k", "--", "sh", "-c", "echo $TIDELOCK_LOCK_ID"]), 0);
     assert_eq!(told.trim().len(), 36, "{told}");
-    let dry = b.lock(&["run", "b/k", "--dry-run", "--", "sh", "-c", "echo done"]);
+    let dry = b.lock(&["run", "bbb/k", "--dry-run", "--", "sh", "-c", "echo done"]);
     assert_eq!(exits(&dry, 0), "", "nothing runs");
 }
 
@@ -174,7 +175,7 @@ fn signals_reach_the_command_and_the_lock_is_released() {
             "trap 'exit 9' {name}; touch {}; while :; do sleep 0.05; done",
             ready.display()
         );
-        let running = b.spawn(&["run", "b/k", "--", "sh", "-c", &script]);
+        let running = b.spawn(&["run", "bbb/k", "--", "sh", "-c", &script]);
         wait_until("the command runs", PATIENCE, || ready.exists());
         assert!(lock_body(&server, "k").is_some());
         signal(name, running.id());
@@ -200,9 +201,9 @@ fn a_lock_of_another_is_left_alone() {
             ready.display(),
             go.display()
         );
-        let running = b.spawn(&["run", "b/k", "--", "sh", "-c", &script]);
+        let running = b.spawn(&["run", "bbb/k", "--", "sh", "-c", &script]);
         wait_until("the command runs", PATIENCE, || ready.exists());
-        exits(&b.lock(&["release", "b/k", "--yes"]), 0);
+        exits(&b.lock(&["release", "bbb/k", "--yes"]), 0);
         if let Some(body) = body {
             b.put_lock("k", body);
         }
@@ -211,7 +212,7 @@ fn a_lock_of_another_is_left_alone() {
         exits(&ended, 4);
         assert!(stderr(&ended).contains(words), "{}", stderr(&ended));
         assert_eq!(lock_body(&server, "k").as_deref(), body);
-        server.root().send(&Ask::object("DELETE", "b", "k.tflock")).expect(204);
+        server.root().send(&Ask::object("DELETE", "bbb", "k.tflock")).expect(204);
     }
 }
 

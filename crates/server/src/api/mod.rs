@@ -9,8 +9,10 @@ mod error;
 mod guard;
 mod keys;
 mod locks;
+mod openapi;
 mod refused;
 mod route;
+mod schema;
 mod users;
 
 use std::sync::Arc;
@@ -99,6 +101,9 @@ impl Api {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let operation = routed.operation.as_str();
+        if routed.operation == Operation::Describe {
+            return Answer { response: openapi::answer(), operation, code: "OK" };
+        }
         let result = async {
             let reading = tokio::time::timeout(self.body_timeout, read(body));
             let body = reading.await.map_err(|_elapsed| ApiError::timeout())??;
@@ -147,6 +152,7 @@ impl Api {
                 refused::discard(store, actor, (&bucket()?, &key), id).await
             }
             Operation::AllowState => allowances::create(store, actor, &bucket()?, body).await,
+            Operation::Describe => Ok(openapi::answer()),
         }
     }
 

@@ -1,9 +1,10 @@
-//! Everything the API can be asked: one table, by which requests are routed.
+//! Everything the API can be asked: one table, by which requests are routed and the API is
+//! [described](super::openapi).
 //!
 //! `{name}` is one segment, `{name...}` all that is left; both are percent-decoded once, so that a key
 //! may hold anything, slashes included.
 
-use http::{Method, request};
+use http::{Method, StatusCode, request};
 
 use super::PREFIX;
 use super::error::ApiError;
@@ -26,35 +27,95 @@ pub(super) enum Operation {
     GetRefused,
     DiscardRefused,
     AllowState,
+    Describe,
+}
+
+/// What travels as a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Document {
+    /// None.
+    Nothing,
+    /// JSON, of this [schema](super::schema).
+    Json(&'static str),
+    /// Any JSON.
+    AnyJson,
+    /// Bytes as they are.
+    Bytes,
 }
 
 /// A row of the table.
-struct Route {
-    method: Method,
-    path: &'static str,
-    operation: Operation,
+pub(super) struct Route {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    pub(super) operation: Operation,
+    pub(super) request: Document,
+    pub(super) status: StatusCode,
+    pub(super) answer: Document,
+    /// Names of the parameters in the query, and whether one must be there.
+    pub(super) query: &'static [(&'static str, bool)],
 }
 
+/// A row without bodies and parameters.
 const fn route(method: Method, path: &'static str, operation: Operation) -> Route {
-    Route { method, path, operation }
+    let (request, answer) = (Document::Nothing, Document::Nothing);
+    Route { method, path, operation, request, status: StatusCode::NO_CONTENT, answer, query: &[] }
 }
 
-const ROUTES: &[Route] = &[
-    route(Method::GET, "users", Operation::ListUsers),
-    route(Method::POST, "users", Operation::CreateUser),
+impl Route {
+    const fn takes(self, schema: &'static str) -> Self {
+        Self { request: Document::Json(schema), ..self }
+    }
+
+    const fn answers(self, status: StatusCode, answer: Document) -> Self {
+        Self { status, answer, ..self }
+    }
+
+    const fn query(self, query: &'static [(&'static str, bool)]) -> Self {
+        Self { query, ..self }
+    }
+}
+
+const OK: StatusCode = StatusCode::OK;
+const CREATED: StatusCode = StatusCode::CREATED;
+
+/// All of them.
+pub(super) const ROUTES: &[Route] = &[
+    route(Method::GET, "users", Operation::ListUsers).answers(OK, Document::Json("Users")),
+    route(Method::POST, "users", Operation::CreateUser)
+        .takes("NewUser")
+        .answers(CREATED, Document::Json("User")),
     route(Method::DELETE, "users/{name}", Operation::DeleteUser),
-    route(Method::GET, "keys", Operation::ListAccessKeys),
-    route(Method::POST, "keys", Operation::CreateAccessKey),
+    route(Method::GET, "keys", Operation::ListAccessKeys)
+        .query(&[("user", false)])
+        .answers(OK, Document::Json("AccessKeys")),
+    route(Method::POST, "keys", Operation::CreateAccessKey)
+        .takes("NewAccessKey")
+        .answers(CREATED, Document::Json("AccessKeyWithSecret")),
     route(Method::DELETE, "keys/{id}", Operation::DeleteAccessKey),
-    route(Method::GET, "buckets/{bucket}/guard", Operation::GetBucketGuard),
-    route(Method::PUT, "buckets/{bucket}/guard", Operation::PutBucketGuard),
+    route(Method::GET, "buckets/{bucket}/guard", Operation::GetBucketGuard)
+        .answers(OK, Document::Json("Guard")),
+    route(Method::PUT, "buckets/{bucket}/guard", Operation::PutBucketGuard)
+        .takes("GuardEdit")
+        .answers(OK, Document::Json("Guard")),
     route(Method::DELETE, "buckets/{bucket}/guard", Operation::DeleteBucketGuard),
-    route(Method::GET, "locks/{bucket}", Operation::ListLocks),
-    route(Method::DELETE, "locks/{bucket}/{key...}", Operation::ReleaseLock),
-    route(Method::GET, "refused/{bucket}", Operation::ListRefused),
-    route(Method::GET, "refused/{bucket}/{id}", Operation::GetRefused),
-    route(Method::DELETE, "refused/{bucket}/{id}", Operation::DiscardRefused),
-    route(Method::POST, "allowances/{bucket}", Operation::AllowState),
+    route(Method::GET, "locks/{bucket}", Operation::ListLocks)
+        .query(&[("prefix", false)])
+        .answers(OK, Document::Json("Locks")),
+    route(Method::DELETE, "locks/{bucket}/{key...}", Operation::ReleaseLock)
+        .takes("LockRelease")
+        .answers(OK, Document::Json("Lock")),
+    route(Method::GET, "refused/{bucket}", Operation::ListRefused)
+        .query(&[("prefix", false)])
+        .answers(OK, Document::Json("RefusedStates")),
+    route(Method::GET, "refused/{bucket}/{id}", Operation::GetRefused)
+        .query(&[("key", true)])
+        .answers(OK, Document::Bytes),
+    route(Method::DELETE, "refused/{bucket}/{id}", Operation::DiscardRefused)
+        .query(&[("key", true)]),
+    route(Method::POST, "allowances/{bucket}", Operation::AllowState)
+        .takes("NewAllowance")
+        .answers(CREATED, Document::Json("Allowance")),
+    route(Method::GET, "openapi.json", Operation::Describe).answers(OK, Document::AnyJson),
 ];
 
 /// A request that is routed, and what its path and query say.
@@ -115,6 +176,31 @@ impl Operation {
             Self::GetRefused => "GetRefused",
             Self::DiscardRefused => "DiscardRefused",
             Self::AllowState => "AllowState",
+            Self::Describe => "Describe",
+        }
+    }
+
+    /// In a sentence.
+    pub(super) fn summary(self) -> &'static str {
+        match self {
+            Self::ListUsers => "All users; root only",
+            Self::CreateUser => "Makes a user, who has no key yet; root only",
+            Self::DeleteUser => "Deletes a user who has neither keys nor buckets; root only",
+            Self::ListAccessKeys => "The access keys of a user, or of all; root only",
+            Self::CreateAccessKey => {
+                "Makes an access key; its secret is shown this once; root only"
+            }
+            Self::DeleteAccessKey => "Deletes an access key; root only",
+            Self::GetBucketGuard => "How the states of a bucket are guarded",
+            Self::PutBucketGuard => "Changes how they are guarded; what is not named stays",
+            Self::DeleteBucketGuard => "Guards the states of a bucket no more",
+            Self::ListLocks => "The locks that are held in a guarded bucket",
+            Self::ReleaseLock => "Releases the lock of a state, whoever holds it",
+            Self::ListRefused => "States that were refused and kept",
+            Self::GetRefused => "A refused state, byte for byte",
+            Self::DiscardRefused => "Drops a refused state before its time",
+            Self::AllowState => "Lets the next write of a state through that would be refused",
+            Self::Describe => "This description; needs no signature",
         }
     }
 }

@@ -90,6 +90,9 @@ impl Harness {
         let status = answer.response.status().as_u16();
         let body = answer.response.into_body().collect().await.unwrap().to_bytes();
         let document = serde_json::from_slice(&body).unwrap_or(serde_json::Value::Null);
+        if status < 300 {
+            check_described(method, path, status, &document);
+        }
         (status, answer.code, document)
     }
 }
@@ -153,17 +156,51 @@ async fn only_root_may_and_only_with_a_signed_body() {
     }
 }
 
-/// A guarded bucket `b` of root's.
-async fn guarded() -> Harness {
+/// An answer is as the description of the API says.
+fn check_described(method: &str, path: &str, status: u16, document: &serde_json::Value) {
+    let request = Request::builder().method(method).uri(path).body(()).unwrap();
+    let routed = Routed::of(&request.into_parts().0).unwrap();
+    let is_asked = |route: &&route::Route| route.operation == routed.operation;
+    let row = route::ROUTES.iter().find(is_asked).unwrap();
+    assert_eq!(row.status.as_u16(), status, "{method} {path}");
+    if let route::Document::Json(name) = row.answer {
+        check_schema(name, document);
+    }
+}
+
+fn check_schema(name: &str, document: &serde_json::Value) {
+    let schema = schema::SCHEMAS.iter().find(|schema| schema.name == name).unwrap();
+    let found: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut expected: Vec<&str> = schema.fields.iter().map(|(field, ..)| *field).collect();
+    expected.sort_unstable();
+    assert_eq!(found, expected, "{name}");
+    for (field, kind, _) in schema.fields {
+        if let schema::Kind::List(of) = kind {
+            document[field].as_array().unwrap().iter().for_each(|item| check_schema(of, item));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_description_needs_no_signature() {
     let harness = Harness::new();
-    let (root, name) = (Principal::root(), "b".repeat(3).parse().unwrap());
+    let target = "GET /_/api/v1/openapi.json";
+    let (status, _, document) = harness.ask(ROOT, target, "", Spoiled::Unsigned).await;
+    assert_eq!((status, &document["openapi"]), (200, &"3.1.0".into()));
+    assert!(document["paths"]["/_/api/v1/locks/{bucket}/{key}"]["delete"].is_object());
+}
+
+/// A bucket `bbb` of root's.
+async fn with_bucket() -> Harness {
+    let harness = Harness::new();
+    let (root, name) = (Principal::root(), "bbb".parse().unwrap());
     harness.store.create_bucket(&root, &name, "", None).await.unwrap();
     harness
 }
 
 #[tokio::test]
 async fn a_guard_is_set_rule_by_rule() {
-    let harness = guarded().await;
+    let harness = with_bucket().await;
     let off = r#"{"lock_writes":"off","serial":"off","lock_required":false,"lock_history":"purge","stale_after_seconds":3600,"state_bytes_max":null}"#;
     let path = "/_/api/v1/buckets/bbb/guard";
     let rows: &[(&str, &str, u16, &str, &str)] = &[
@@ -213,7 +250,7 @@ async fn a_guard_is_set_rule_by_rule() {
 
 #[tokio::test]
 async fn what_is_not_there_is_said() {
-    let harness = guarded().await;
+    let harness = with_bucket().await;
     let id = "0".repeat(32);
     let rows: &[(&str, &str, u16, &str)] = &[
         ("GET /_/api/v1/locks/bbb", "", 404, "NotGuarded"),
