@@ -144,7 +144,10 @@ impl Client {
         self.ask(Outgoing::new(Method::GET, path.to_owned()).query(query)).await
     }
 
-    async fn ask<T: DeserializeOwned>(&self, request: Outgoing) -> Result<T, ClientError> {
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        request: Outgoing,
+    ) -> Result<T, ClientError> {
         let document = self.document(request).await?;
         serde_json::from_slice(&document.body)
             .map_err(|error| ClientError::Malformed(error.to_string()))

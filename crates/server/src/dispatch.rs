@@ -91,7 +91,7 @@ impl Dispatch {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let answering = async {
             if own {
-                self.answer_own(request, &mut in_work).await
+                self.answer_own(request, &peer, &mut in_work).await
             } else {
                 self.answer_s3(request, peer, &mut in_work).await
             }
@@ -136,14 +136,19 @@ impl Dispatch {
         Answer { operation: operation.unwrap_or("Unknown"), code: code.unwrap_or("OK"), response }
     }
 
-    async fn answer_own(&self, request: Request<ReceivedBody>, in_work: &mut InWork) -> Answer {
+    async fn answer_own(
+        &self,
+        request: Request<ReceivedBody>,
+        peer: &Peer,
+        in_work: &mut InWork,
+    ) -> Answer {
         let path = request.uri().path();
         if path.starts_with(api::PREFIX) {
             let Ok(slot) = self.slots.clone().try_acquire_owned() else {
                 return self.refuse(ErrorCode::SlowDown, request.method(), request.uri().path());
             };
             in_work.hold(slot);
-            return self.api.answer(request).await;
+            return self.api.answer(request, peer).await;
         }
         // Probes and scrapes must get through when the limit on requests is reached.
         in_work.quiet();

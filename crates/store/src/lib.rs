@@ -46,7 +46,7 @@ pub use tidelock_meta::record::version::{
 pub use tidelock_meta::{Clock, UnixMillis};
 
 pub use body::source::{BodyError, BodySource, BytesSource};
-pub use bucket::{Bucket, BucketChange, BucketPage};
+pub use bucket::{Bucket, BucketChange, BucketPage, GuardEdit};
 pub use checksum::{ChecksumExpectation, ChecksumRequest, Digester};
 pub use condition::{ConditionFailure, DeleteCondition, ETagMatch, WriteCondition};
 pub use config::StoreConfig;
@@ -87,7 +87,7 @@ pub use sealing::{
     root_credentials,
 };
 pub use state::{
-    FoundInstance, HeldLock, ListStates, ListedState, ListedStateVersion, SearchCursor, SearchPage,
+    FoundInstance, ListStates, ListedState, ListedStateVersion, SearchCursor, SearchPage,
     SearchStates, StatePage, UnknownObject,
 };
 pub use sweep::{ServesAlone, SweepReport};

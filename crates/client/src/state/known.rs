@@ -70,6 +70,7 @@ pub struct KnownLock {
     pub since: String,
     id: String,
     operation: String,
+    info: String,
     who: String,
     created: String,
     version: String,
@@ -232,6 +233,7 @@ impl From<KnownLock> for StateLock {
         Self {
             id: lock.id,
             operation: lock.operation,
+            info: lock.info,
             who: or(lock.who, lock.holder),
             created: or(lock.created, lock.since),
             version: lock.version,

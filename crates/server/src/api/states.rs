@@ -1,7 +1,7 @@
 //! `/_/api/v1/states/BUCKET` and `/_/api/v1/search/BUCKET`: states and what they hold by name, from what
 //! was derived when they were written. Never a value.
 
-use http::{Response, StatusCode, request};
+use http::{Response, StatusCode};
 use serde::Serialize;
 use tidelock_s3::ResponseBody;
 use tidelock_store::{
@@ -11,7 +11,9 @@ use tidelock_store::{
 };
 
 use super::error::ApiError;
-use super::{decode, iso8601, json};
+use super::locks::Lock;
+use super::route::Routed;
+use super::{iso8601, json};
 
 /// Most states or instances of one page, and as many as there are if nothing else is asked.
 const PAGE_ITEMS_MAX: usize = 1000;
@@ -85,19 +87,6 @@ struct Run {
 }
 
 #[derive(Serialize)]
-struct Lock {
-    holder: String,
-    since: String,
-    last_write: Option<String>,
-    /// What the lock says of itself; empty where it is no lock body.
-    id: String,
-    operation: String,
-    who: String,
-    created: String,
-    version: String,
-}
-
-#[derive(Serialize)]
 struct Unknown {
     key: String,
     size: u64,
@@ -129,13 +118,13 @@ struct Found {
 pub(super) async fn list(
     store: &Store,
     actor: &Principal,
-    bucket: &str,
-    parts: &request::Parts,
+    bucket: &BucketName,
+    routed: &Routed,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let asked = Parameters::of(parts, &["prefix", "after", "limit"])?;
+    let asked = Parameters::of(routed, &["prefix", "after", "limit"])?;
     let request = ListStates {
         principal: actor,
-        bucket: &bucket_name(bucket)?,
+        bucket,
         prefix: &asked.prefix,
         after: asked.after.as_deref(),
         limit: asked.limit(),
@@ -153,15 +142,15 @@ pub(super) async fn list(
 pub(super) async fn search(
     store: &Store,
     actor: &Principal,
-    bucket: &str,
-    parts: &request::Parts,
+    bucket: &BucketName,
+    routed: &Routed,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let known = ["prefix", "after", "limit", "type", "name", "address", "provider"];
-    let asked = Parameters::of(parts, &known)?;
+    let asked = Parameters::of(routed, &known)?;
     let after = asked.after.as_deref().map(parse_cursor).transpose()?;
     let request = SearchStates {
         principal: actor,
-        bucket: &bucket_name(bucket)?,
+        bucket,
         prefix: &asked.prefix,
         query: &asked.query,
         after: after.as_ref(),
@@ -178,16 +167,14 @@ pub(super) async fn search(
 
 impl Parameters {
     /// Each of `known` at most once, and no other.
-    fn of(parts: &request::Parts, known: &[&str]) -> Result<Self, ApiError> {
+    fn of(routed: &Routed, known: &[&str]) -> Result<Self, ApiError> {
         let (mut asked, mut seen) = (Self::default(), Vec::new());
-        let query = parts.uri.query().unwrap_or_default();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        for (name, value) in routed.parameters() {
+            let (name, value) = (name.as_str(), value.clone());
             if !known.contains(&name) || seen.contains(&name) {
                 return Err(ApiError::malformed(&format!("unexpected parameter {name:?}")));
             }
             seen.push(name);
-            let value = decode(value)?;
             match name {
                 "prefix" => asked.prefix = value,
                 "after" => asked.after = Some(value),
@@ -210,10 +197,6 @@ impl Parameters {
     }
 }
 
-fn bucket_name(name: &str) -> Result<BucketName, ApiError> {
-    name.parse().map_err(|_| ApiError::malformed("not a name of a bucket"))
-}
-
 /// `12:KEY` after twelve instances of a state, `-:KEY` after all of them.
 fn cursor(cursor: &SearchCursor) -> String {
     let instances = cursor.instances.map_or("-".to_owned(), |instances| instances.to_string());
@@ -234,7 +217,8 @@ fn parse_cursor(text: &str) -> Result<SearchCursor, ApiError> {
 
 impl From<ListedState> for State {
     fn from(listed: ListedState) -> Self {
-        let lock = listed.lock.map(Lock::from);
+        let key = listed.key.clone();
+        let lock = listed.lock.map(|lock| Lock::from(HeldLock { key, lock }));
         let Some(version) = listed.version else {
             return Self {
                 key: listed.key,
@@ -298,22 +282,6 @@ impl From<StateChanges> for Changes {
     fn from(changes: StateChanges) -> Self {
         let StateChanges { added, changed, removed } = changes;
         Self { added, changed, removed }
-    }
-}
-
-impl From<HeldLock> for Lock {
-    fn from(held: HeldLock) -> Self {
-        let lock = held.lock.unwrap_or_default();
-        Self {
-            holder: held.holder,
-            since: iso8601(held.since_ms),
-            last_write: held.last_write_ms.map(iso8601),
-            operation: lock.operation.as_str().to_owned(),
-            id: lock.id,
-            who: lock.who,
-            created: lock.created,
-            version: lock.version,
-        }
     }
 }
 

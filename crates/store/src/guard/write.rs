@@ -56,7 +56,7 @@ pub(crate) struct Passed {
 }
 
 /// The lock that is held, opened.
-pub(super) struct HeldNow<'a> {
+pub(crate) struct HeldNow<'a> {
     pub(super) hold: &'a Hold,
     pub(super) lock: Option<Lock>,
 }
@@ -171,7 +171,7 @@ impl Store {
     }
 
     /// The lock that is held, opened.
-    pub(super) fn held_now<'a>(
+    pub(crate) fn held_now<'a>(
         &self,
         bucket: &OpenBucket,
         state_key: &ObjectKey,
@@ -197,7 +197,7 @@ impl Store {
 }
 
 impl HeldNow<'_> {
-    pub(super) fn facts(&self, now_ms: i64, config: &GuardConfig) -> LockFacts {
+    pub(crate) fn facts(&self, now_ms: i64, config: &GuardConfig) -> LockFacts {
         LockFacts::of(self.hold, self.lock.clone(), now_ms, config.stale_after_ms)
     }
 }

@@ -2,13 +2,13 @@
 
 use tidelock_meta::record::state::StateFacts;
 use tidelock_meta::record::version::ObjectVersion;
-use tidelock_tfstate::Lock;
 
 use super::page::{Entry, entries};
 use crate::Store;
 use crate::bucket::OpenBucket;
 use crate::commit::Reading;
 use crate::error::{BucketError, StorageError};
+use crate::guard::LockFacts;
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
 use crate::version::DisplayVersion;
@@ -49,7 +49,7 @@ pub struct ListedState {
     /// Its current version; none of a state that is not there.
     pub version: Option<ListedStateVersion>,
     /// Who holds it.
-    pub lock: Option<HeldLock>,
+    pub lock: Option<LockFacts>,
 }
 
 /// The current version of a state.
@@ -65,19 +65,6 @@ pub struct ListedStateVersion {
     pub author: String,
     /// None of an object that is locked but not known to be a state.
     pub facts: Option<StateFacts>,
-}
-
-/// A lock that is held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldLock {
-    /// ARN of who has it.
-    pub holder: String,
-    /// Since when, by the server's clock.
-    pub since_ms: i64,
-    /// When the state was last written under it.
-    pub last_write_ms: Option<i64>,
-    /// What it says of itself; none where it is no lock body.
-    pub lock: Option<Lock>,
 }
 
 /// An object of which nothing was derived.
@@ -141,13 +128,11 @@ impl Store {
         page: &mut StatePage,
     ) -> Result<(), StorageError> {
         let Entry { key, object, guard } = entry;
-        let lock = match &guard.hold {
-            Some(hold) => Some(HeldLock {
-                holder: hold.run.holder.clone(),
-                since_ms: hold.since_ms,
-                last_write_ms: hold.last_write_ms,
-                lock: self.unseal_lock(bucket.row.id, &key, hold)?,
-            }),
+        let lock = match &bucket.row.guard {
+            Some(config) => {
+                let held = self.held_now(bucket, &key, &guard)?;
+                held.map(|held| held.facts(self.now(), config))
+            }
             None => None,
         };
         let Some(object) = object else {

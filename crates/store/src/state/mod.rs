@@ -18,5 +18,5 @@ mod tests;
 
 pub(crate) use derive::{DERIVED_BODY_BYTES_MAX, Derived, changes, derive};
 pub(crate) use index::Index;
-pub use list::{HeldLock, ListStates, ListedState, ListedStateVersion, StatePage, UnknownObject};
+pub use list::{ListStates, ListedState, ListedStateVersion, StatePage, UnknownObject};
 pub use search::{FoundInstance, SearchCursor, SearchPage, SearchStates};

@@ -7,8 +7,8 @@ use tidelock_client::state::{
     DocumentError, Format, KnownState, KnownStates, ListedState, StateError, StateLock, workspace,
 };
 
-use super::lock;
 use crate::address::BucketPrefix;
+use crate::commands::lock::lock_line;
 use crate::connect::Session;
 use crate::exit::Failure;
 use crate::output::{List, Row};
@@ -190,7 +190,7 @@ impl Row for ListRow {
             self.last_modified.clone(),
             text(self.written_by.as_ref()),
             self.size.to_string(),
-            text(self.lock.as_ref().map(lock::line)),
+            text(self.lock.as_ref().map(lock_line)),
             text(self.note.as_ref()),
         ]
     }
