@@ -23,7 +23,7 @@ pub(super) fn document() -> Value {
     for route in ROUTES {
         let path = format!("{PREFIX}{}", route.path.replace("...}", "}"));
         let entry = paths.entry(path).or_insert_with(|| json!({}));
-        entry[route.method.as_str().to_ascii_lowercase()] = operation(route);
+        entry[route.verb.as_str().to_ascii_lowercase()] = operation(route);
     }
     let schemas: Map<String, Value> =
         SCHEMAS.iter().map(|schema| (schema.name.to_owned(), schema.to_json())).collect();

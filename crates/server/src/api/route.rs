@@ -4,7 +4,7 @@
 //! `{name}` is one segment, `{name...}` all that is left; both are percent-decoded once, so that a key
 //! may hold anything, slashes included.
 
-use http::{Method, StatusCode, request};
+use http::{StatusCode, request};
 
 use super::PREFIX;
 use super::error::ApiError;
@@ -32,6 +32,15 @@ pub(super) enum Operation {
     Describe,
 }
 
+/// The methods that do something here; a constant table cannot hold [`http::Method`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Get,
+    Put,
+    Post,
+    Delete,
+}
+
 /// What travels as a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Document {
@@ -46,8 +55,9 @@ pub(super) enum Document {
 }
 
 /// A row of the table.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Route {
-    pub(super) method: Method,
+    pub(super) verb: Verb,
     pub(super) path: &'static str,
     pub(super) operation: Operation,
     pub(super) request: Document,
@@ -58,9 +68,9 @@ pub(super) struct Route {
 }
 
 /// A row without bodies and parameters.
-const fn route(method: Method, path: &'static str, operation: Operation) -> Route {
+const fn route(verb: Verb, path: &'static str, operation: Operation) -> Route {
     let (request, answer) = (Document::Nothing, Document::Nothing);
-    Route { method, path, operation, request, status: StatusCode::NO_CONTENT, answer, query: &[] }
+    Route { verb, path, operation, request, status: StatusCode::NO_CONTENT, answer, query: &[] }
 }
 
 impl Route {
@@ -82,45 +92,44 @@ const CREATED: StatusCode = StatusCode::CREATED;
 
 /// All of them.
 pub(super) const ROUTES: &[Route] = &[
-    route(Method::GET, "users", Operation::ListUsers).answers(OK, Document::Json("Users")),
-    route(Method::POST, "users", Operation::CreateUser)
+    route(Verb::Get, "users", Operation::ListUsers).answers(OK, Document::Json("Users")),
+    route(Verb::Post, "users", Operation::CreateUser)
         .takes("NewUser")
         .answers(CREATED, Document::Json("User")),
-    route(Method::DELETE, "users/{name}", Operation::DeleteUser),
-    route(Method::GET, "keys", Operation::ListAccessKeys)
+    route(Verb::Delete, "users/{name}", Operation::DeleteUser),
+    route(Verb::Get, "keys", Operation::ListAccessKeys)
         .query(&[("user", false)])
         .answers(OK, Document::Json("AccessKeys")),
-    route(Method::POST, "keys", Operation::CreateAccessKey)
+    route(Verb::Post, "keys", Operation::CreateAccessKey)
         .takes("NewAccessKey")
         .answers(CREATED, Document::Json("AccessKeyWithSecret")),
-    route(Method::DELETE, "keys/{id}", Operation::DeleteAccessKey),
-    route(Method::GET, "buckets/{bucket}/guard", Operation::GetBucketGuard)
+    route(Verb::Delete, "keys/{id}", Operation::DeleteAccessKey),
+    route(Verb::Get, "buckets/{bucket}/guard", Operation::GetBucketGuard)
         .answers(OK, Document::Json("Guard")),
-    route(Method::PUT, "buckets/{bucket}/guard", Operation::PutBucketGuard)
+    route(Verb::Put, "buckets/{bucket}/guard", Operation::PutBucketGuard)
         .takes("GuardEdit")
         .answers(OK, Document::Json("Guard")),
-    route(Method::DELETE, "buckets/{bucket}/guard", Operation::DeleteBucketGuard),
-    route(Method::GET, "locks/{bucket}", Operation::ListLocks)
+    route(Verb::Delete, "buckets/{bucket}/guard", Operation::DeleteBucketGuard),
+    route(Verb::Get, "locks/{bucket}", Operation::ListLocks)
         .query(&[("prefix", false)])
         .answers(OK, Document::Json("Locks")),
-    route(Method::DELETE, "locks/{bucket}/{key...}", Operation::ReleaseLock)
+    route(Verb::Delete, "locks/{bucket}/{key...}", Operation::ReleaseLock)
         .takes("LockRelease")
         .answers(OK, Document::Json("Lock")),
-    route(Method::GET, "refused/{bucket}", Operation::ListRefused)
+    route(Verb::Get, "refused/{bucket}", Operation::ListRefused)
         .query(&[("prefix", false)])
         .answers(OK, Document::Json("RefusedStates")),
-    route(Method::GET, "refused/{bucket}/{id}", Operation::GetRefused)
+    route(Verb::Get, "refused/{bucket}/{id}", Operation::GetRefused)
         .query(&[("key", true)])
         .answers(OK, Document::Bytes),
-    route(Method::DELETE, "refused/{bucket}/{id}", Operation::DiscardRefused)
-        .query(&[("key", true)]),
-    route(Method::POST, "allowances/{bucket}", Operation::AllowState)
+    route(Verb::Delete, "refused/{bucket}/{id}", Operation::DiscardRefused).query(&[("key", true)]),
+    route(Verb::Post, "allowances/{bucket}", Operation::AllowState)
         .takes("NewAllowance")
         .answers(CREATED, Document::Json("Allowance")),
-    route(Method::GET, "states/{bucket}", Operation::ListStates)
+    route(Verb::Get, "states/{bucket}", Operation::ListStates)
         .query(&[("prefix", false), ("after", false), ("limit", false)])
         .answers(OK, Document::Json("States")),
-    route(Method::GET, "search/{bucket}", Operation::SearchStates)
+    route(Verb::Get, "search/{bucket}", Operation::SearchStates)
         .query(&[
             ("type", false),
             ("name", false),
@@ -131,7 +140,7 @@ pub(super) const ROUTES: &[Route] = &[
             ("limit", false),
         ])
         .answers(OK, Document::Json("FoundInstances")),
-    route(Method::GET, "openapi.json", Operation::Describe).answers(OK, Document::AnyJson),
+    route(Verb::Get, "openapi.json", Operation::Describe).answers(OK, Document::AnyJson),
 ];
 
 /// A request that is routed, and what its path and query say.
@@ -151,7 +160,7 @@ impl Routed {
         for route in ROUTES {
             let Some(values) = values(route.path, path) else { continue };
             is_there = true;
-            if route.method == parts.method {
+            if route.verb.as_str() == parts.method.as_str() {
                 let decoded = values.into_iter().map(|(name, text)| Ok((name, decode(text)?)));
                 let path = decoded.collect::<Result<_, ApiError>>()?;
                 let query = query(parts.uri.query().unwrap_or_default())?;
@@ -175,6 +184,18 @@ impl Routed {
     /// The first parameter of this name in the query.
     pub(super) fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Verb {
+    /// As it is in a request.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Put => "PUT",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
     }
 }
 
