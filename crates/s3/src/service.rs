@@ -29,6 +29,7 @@ use crate::route::{Address, Operation};
 
 const S3: &[&str] = &["s3"];
 const SERVER: &str = "Tidelock";
+const SDK_REQUEST: HeaderName = HeaderName::from_static("amz-sdk-request");
 pub(crate) const COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
 pub(crate) const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
 
@@ -59,6 +60,7 @@ impl Peer {
             address: self.address.ip().to_canonical().to_string(),
             user_agent: user_agent(&String::from_utf8_lossy(agent)),
             protocol,
+            attempt: sdk_attempt(headers),
             lock_id: None,
             conversation: self.conversation.clone(),
         }
@@ -237,6 +239,14 @@ struct Routed {
     query: Query,
     address: Address,
     operation: Operation,
+}
+
+/// Which attempt the client's SDK says that this is: `attempt=2; max=5`.
+fn sdk_attempt(headers: &HeaderMap) -> u32 {
+    let text = headers.get(SDK_REQUEST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let fields = text.split(';').filter_map(|field| field.trim().split_once('='));
+    let attempt = fields.filter(|(name, _)| *name == "attempt").map(|(_, number)| number).next();
+    attempt.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// Failures of ours are logged here, once; refusals are the access log's.

@@ -57,6 +57,18 @@ pub(crate) enum Plan<T> {
     Scan(KeyRange, usize),
 }
 
+impl<T> Plan<T> {
+    /// The same with another answer.
+    pub(crate) fn map<U>(self, answer: impl FnOnce(T) -> U) -> Plan<U> {
+        match self {
+            Self::Answer(it) => Plan::Answer(answer(it)),
+            Self::Commit(batch, it) => Plan::Commit(batch, answer(it)),
+            Self::Read(keys) => Plan::Read(keys),
+            Self::Scan(range, limit) => Plan::Scan(range, limit),
+        }
+    }
+}
+
 /// Where an answer comes from.
 enum Settled<T> {
     /// The commit that it was planned with has landed.

@@ -7,6 +7,7 @@ use tidelock_meta::record::DecodeError;
 
 use crate::body::source::BodyError;
 use crate::condition::ConditionFailure;
+use crate::guard::{LockedBy, Refusal};
 use crate::version::DisplayVersion;
 
 /// The store could not do its work. Never a statement about what is stored.
@@ -118,6 +119,12 @@ pub enum PutObjectError {
     /// Over [`crate::StoreConfig::put_bytes_max`].
     #[error("the body is too large")]
     TooLarge,
+    /// Somebody holds the lock that was to be taken.
+    #[error(transparent)]
+    Locked(Box<LockedBy>),
+    /// The guard refuses it.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
 }
 
 /// Why an object was not read.
@@ -154,6 +161,9 @@ pub enum DeleteObjectError {
     /// A condition of the request does not hold.
     #[error(transparent)]
     Condition(#[from] ConditionFailure),
+    /// The guard refuses it.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
 }
 
 /// Why an object was not copied.
@@ -244,6 +254,12 @@ pub enum CompleteError {
         /// The parts' sum.
         actual: u64,
     },
+    /// The guard refuses it; the upload is over.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
+    /// Somebody holds the lock that was to be taken.
+    #[error(transparent)]
+    Locked(Box<LockedBy>),
     /// The upload has composite checksums, and the list of parts leaves some out.
     #[error("the list of parts lacks a checksum")]
     MissingPartChecksum {
@@ -281,6 +297,19 @@ pub enum IdentityError {
 impl BucketError {
     fn is_outcome_unknown(&self) -> bool {
         matches!(self, Self::Storage(StorageError::Unavailable(_)))
+    }
+}
+
+impl GetObjectError {
+    /// What of it is the store's own, where the object was known to be there.
+    pub(crate) fn into_storage(self) -> StorageError {
+        match self {
+            Self::Bucket(BucketError::Storage(error)) => error,
+            Self::Bucket(BucketError::NoSuchBucket | BucketError::AccessDenied)
+            | Self::NoSuchKey { .. }
+            | Self::NoSuchVersion
+            | Self::IsDeleteMarker { .. } => StorageError::Corrupt(self.to_string()),
+        }
     }
 }
 

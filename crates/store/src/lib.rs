@@ -15,6 +15,7 @@ mod condition;
 mod config;
 mod entropy;
 mod error;
+mod guard;
 mod identity;
 mod keyring;
 mod lease;
@@ -26,12 +27,14 @@ mod object;
 mod origin;
 mod row_blob;
 mod sealing;
+mod state;
 mod sweep;
 mod version;
 
 use std::sync::Arc;
 
 use commit::Rows;
+use guard::Contended;
 use tidelock_blob::BlobStore;
 use tidelock_meta::MetaStore;
 pub use tidelock_meta::record::bucket::{
@@ -51,6 +54,11 @@ pub use entropy::{Entropy, SystemEntropy};
 pub use error::{
     BucketError, CompleteError, CopyError, CreateBucketError, DeleteBucketError, DeleteObjectError,
     GetObjectError, IdentityError, PutObjectError, StorageError, UploadError, UploadPartError,
+};
+pub use guard::{
+    ALLOWANCE_TERM_MAX, AllowError, HeldLock, LockFacts, LockRelease, LockedBy, REFUSED_KEPT_MAX,
+    REFUSED_TERM, Refusal, RefusalReason, RefusedError, RefusedVersion, ReleaseError,
+    StateAllowance,
 };
 pub use identity::{ACCOUNT_ID, AccessKey, Credentials, NewAccessKey, Principal, ROOT_ARN, User};
 pub use keyring::{Keyring, KeyringError};
@@ -91,6 +99,8 @@ pub struct Store {
     entropy: Arc<dyn Entropy>,
     config: StoreConfig,
     root: Option<(String, zeroize::Zeroizing<String>)>,
+    /// Locks that somebody was refused a moment ago.
+    contended: Contended,
     /// Names this process in intent rows.
     owner: [u8; 16],
 }
@@ -107,7 +117,8 @@ impl Store {
     ) -> Self {
         let owner = entropy::array(&*entropy);
         let rows = Rows::new(meta);
-        Self { rows, blobs, keyring, clock, entropy, config, root: None, owner }
+        let contended = Contended::default();
+        Self { rows, blobs, keyring, clock, entropy, config, root: None, contended, owner }
     }
 
     /// What the store was made with.

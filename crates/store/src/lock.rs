@@ -61,6 +61,14 @@ impl Store {
         Ok(if same { Comparison::Same } else { Comparison::Other })
     }
 
+    /// The bytes of a written lock; none where it is too large to be one.
+    pub(crate) fn lock_body(&self, written: &WrittenBody) -> Result<Option<Vec<u8>>, StorageError> {
+        let (Body::Inline { id, .. }, Some(chunk)) = (&written.body, written.only_chunk()) else {
+            return Ok(None);
+        };
+        open_only_chunk(&written.data_key, *id, written.size, chunk).map(Some)
+    }
+
     /// The data key of an object that has one of its own.
     pub(crate) fn unwrap_data_key(
         &self,

@@ -47,6 +47,8 @@ pub struct Origin {
     pub user_agent: String,
     /// What it speaks.
     pub protocol: Protocol,
+    /// Which attempt of the client's SDK it is, from 1; 0 where it does not say.
+    pub attempt: u32,
     /// The ID of the lock that the client says it holds; only Terraform's `http` backend says.
     pub lock_id: Option<String>,
     /// What its connection has seen before.

@@ -5,8 +5,8 @@
 use http::{HeaderName, HeaderValue, header};
 use tidelock_store::{
     BodyError, BucketError, CompleteError, ConditionFailure, CopyError, CreateBucketError,
-    DeleteBucketError, DeleteObjectError, DisplayVersion, GetObjectError, IdentityError,
-    PutObjectError, StorageError, UploadError, UploadPartError,
+    DeleteBucketError, DeleteObjectError, DisplayVersion, GetObjectError, IdentityError, LockedBy,
+    PutObjectError, Refusal, RefusalReason, StorageError, UploadError, UploadPartError,
 };
 
 use super::{ErrorCode, S3Error};
@@ -74,6 +74,38 @@ impl From<ConditionFailure> for S3Error {
     }
 }
 
+impl From<LockedBy> for S3Error {
+    /// AWS's own code and field, with a message of ours: Terraform prints it.
+    fn from(locked: LockedBy) -> Self {
+        Self::with_message(ErrorCode::PreconditionFailed, locked.message)
+            .field("Condition", "If-None-Match")
+    }
+}
+
+impl From<Refusal> for S3Error {
+    /// Codes of ours. All are 412: clients do not try again, and Terraform keeps what it could not
+    /// write.
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal.reason {
+            RefusalReason::StateLocked => ErrorCode::StateLocked,
+            RefusalReason::StateLockLost => ErrorCode::StateLockLost,
+            RefusalReason::StateLockRequired => ErrorCode::StateLockRequired,
+            RefusalReason::StaleStateWrite => ErrorCode::StaleStateWrite,
+            RefusalReason::StateLineageMismatch => ErrorCode::StateLineageMismatch,
+            RefusalReason::NotAState => ErrorCode::NotAState,
+            RefusalReason::StateTooLarge => ErrorCode::StateTooLarge,
+        };
+        let error = Self::with_message(code, refusal.message);
+        match refusal.refused {
+            Some(id) => {
+                let shown = DisplayVersion { id, is_null: false };
+                error.field("RefusedVersionId", shown.to_string())
+            }
+            None => error,
+        }
+    }
+}
+
 impl From<BodyError> for S3Error {
     fn from(error: BodyError) -> Self {
         let error = match error.0.downcast::<PayloadError>() {
@@ -96,6 +128,8 @@ impl From<PutObjectError> for S3Error {
             PutObjectError::BadMd5 => Self::new(ErrorCode::BadDigest),
             PutObjectError::BadChecksum => checksum::mismatch(),
             PutObjectError::TooLarge => Self::new(ErrorCode::EntityTooLarge),
+            PutObjectError::Locked(locked) => Self::from(*locked),
+            PutObjectError::Refused(refusal) => Self::from(*refusal),
         }
     }
 }
@@ -130,6 +164,7 @@ impl From<DeleteObjectError> for S3Error {
         match error {
             DeleteObjectError::Bucket(error) => error.into(),
             DeleteObjectError::Condition(failure) => failure.into(),
+            DeleteObjectError::Refused(refusal) => Self::from(*refusal),
         }
     }
 }
@@ -189,6 +224,8 @@ impl From<CompleteError> for S3Error {
                 .field("PartNumber", number.to_string())
                 .field("ETag", etag),
             CompleteError::TooLarge => Self::new(ErrorCode::EntityTooLarge),
+            CompleteError::Locked(locked) => Self::from(*locked),
+            CompleteError::Refused(refusal) => Self::from(*refusal),
             CompleteError::BadChecksum => checksum::mismatch(),
             CompleteError::BadSize { expected, actual } => Self::invalid_request(format!(
                 "The provided 'x-amz-mp-object-size' header value {expected} does not match what \

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tidelock_s3::{ResponseBody, S3Error};
 use tidelock_store::{
     BodyError, BucketError, ConditionFailure, DeleteObjectError, GetObjectError, InvalidObjectKey,
-    PutObjectError, StorageError,
+    LockedBy, PutObjectError, Refusal, RefusalReason, StorageError,
 };
 use tidelock_tfstate::Lock;
 
@@ -93,10 +93,10 @@ impl TfError {
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", message)
     }
 
-    /// The answer to LOCK while somebody holds it: their lock, as it is stored.
-    pub(super) fn held(lock: HeldLock) -> Self {
+    /// The answer to LOCK while somebody holds it: their lock.
+    pub(super) fn held(lock_body: Bytes) -> Self {
         let error = Self::new(StatusCode::LOCKED, "Locked", "the state is locked");
-        Self { bare: Some(lock.into_lock_body()), ..error }
+        Self { bare: Some(lock_body), ..error }
     }
 
     /// The lock went and came while LOCK looked who holds it.
@@ -249,6 +249,8 @@ impl From<PutObjectError> for TfError {
             PutObjectError::BadMd5 => (StatusCode::BAD_REQUEST, "BadDigest"),
             PutObjectError::BadChecksum => (StatusCode::BAD_REQUEST, "BadDigest"),
             PutObjectError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge"),
+            PutObjectError::Locked(locked) => return (*locked).into(),
+            PutObjectError::Refused(refusal) => return (*refusal).into(),
         };
         Self::new(status, code, &error.to_string())
     }
@@ -273,7 +275,37 @@ impl From<DeleteObjectError> for TfError {
         match error {
             DeleteObjectError::Bucket(error) => error.into(),
             DeleteObjectError::Condition(failure) => failure.into(),
+            DeleteObjectError::Refused(refusal) => (*refusal).into(),
         }
+    }
+}
+
+impl From<LockedBy> for TfError {
+    /// Terraform prints the lock, and of the guard's message what stands in its `Info`.
+    fn from(locked: LockedBy) -> Self {
+        let mut lock = locked.lock.lock;
+        lock.info = match lock.info.as_str() {
+            "" => locked.message,
+            info => format!("{info}. {}", locked.message),
+        };
+        Self::held(lock_body(&lock))
+    }
+}
+
+impl From<Refusal> for TfError {
+    /// None is tried again: what is refused now is refused until somebody does something about it.
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.reason {
+            RefusalReason::StateLocked => StatusCode::LOCKED,
+            RefusalReason::StateLockRequired => StatusCode::PRECONDITION_REQUIRED,
+            RefusalReason::StateLockLost
+            | RefusalReason::StaleStateWrite
+            | RefusalReason::StateLineageMismatch => StatusCode::CONFLICT,
+            RefusalReason::NotAState => StatusCode::UNPROCESSABLE_ENTITY,
+            RefusalReason::StateTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        };
+        let error = Self::new(status, refusal.reason.as_str(), &refusal.message);
+        Self { lock: refusal.lock.map(|facts| facts.lock), ..error }
     }
 }
 

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use tidelock_s3::content_md5;
 use tidelock_store::{
     BodySource as _, BytesSource, ConditionFailure, DeleteCondition, DeleteObjectError, ETagMatch,
-    GetObject, GetObjectError, ObjectInfo, PutObject, PutObjectError, WriteCondition,
+    Enforcement, GetObject, GetObjectError, LockRelease, ObjectInfo, Origin, Principal, PutObject,
+    PutObjectError, ReleaseError, WriteCondition,
 };
 use tidelock_tfstate::{LOCK_BYTES_MAX, Lock, Operation};
 
@@ -29,10 +30,8 @@ pub(super) struct HeldLock {
 
 /// How the lock stands that a change says it is made under.
 pub(super) enum Standing {
-    /// Nobody holds a lock, and none was named.
-    Free,
-    /// The named lock is held.
-    Held,
+    /// Nothing speaks against the change.
+    Clear,
     /// A lock was named that is gone.
     Lost(String),
     /// No lock was named, and one is held.
@@ -76,7 +75,7 @@ pub(super) async fn lock(call: &mut Call) -> Answered {
             Err(error) => return Err(error.into()),
         }
         if let Some(held) = find(call).await? {
-            return Err(TfError::held(held));
+            return Err(TfError::held(held.into_lock_body()));
         }
     }
     Err(TfError::unsteady())
@@ -90,33 +89,68 @@ pub(super) async fn unlock(call: &mut Call) -> Answered {
     let Some(held) = find(call).await? else { return Ok(done()) };
     match released {
         Released::Id(id) if !held.has_id(&id) => return Err(TfError::not_the_holder(&id, held)),
-        Released::Id(_) | Released::Any => {}
+        Released::Id(id) => {
+            let origin = Origin { lock_id: Some(id), ..(*call.principal.origin).clone() };
+            let holder = call.principal.clone().with_origin(origin);
+            delete(call, &holder, held).await?;
+        }
+        Released::Any => break_lock(call, held).await?,
     }
-    // Only what was read: a lock that somebody took meanwhile is not the one that was meant.
+    Ok(done())
+}
+
+/// Takes a lock away that its holder may not have given up.
+async fn break_lock(call: &Call, held: HeldLock) -> Result<(), TfError> {
+    let id = held.lock.as_ref().map(|lock| lock.id.as_str());
+    let (bucket, key) = (&call.address.bucket, &call.address.key);
+    let release = LockRelease { id, reason: "force-unlock" };
+    match call.store.release_lock(&call.principal, bucket, key, release).await {
+        // Another lock is not the one that was read.
+        Ok(_) | Err(ReleaseError::AnotherLock(_)) => Ok(()),
+        // The guard knows of no lock: none is held, or it is older than the guard.
+        Err(ReleaseError::NotGuarded | ReleaseError::NotLocked) => {
+            delete(call, &call.principal, held).await
+        }
+        Err(ReleaseError::Bucket(error)) => Err(error.into()),
+    }
+}
+
+/// Deletes the lock object that was read. One that somebody took meanwhile is not the one that was
+/// meant, and stays.
+async fn delete(call: &Call, principal: &Principal, held: HeldLock) -> Result<(), TfError> {
     let read = DeleteCondition { if_match: Some(ETagMatch::OneOf(vec![held.etag])) };
     let (bucket, lock_key) = (&call.address.bucket, &call.address.lock_key);
-    match call.store.delete_object(&call.principal, bucket, lock_key, None, &read).await {
+    match call.store.delete_object(principal, bucket, lock_key, None, &read).await {
         Ok(_)
         | Err(DeleteObjectError::Condition(
             ConditionFailure::IfMatch | ConditionFailure::NoSuchKey,
-        )) => Ok(done()),
+        )) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
 /// How the lock stands that `call` names by `?ID=`.
 ///
-/// A lock that changes hands between this look and the change is the guard's to notice, where the
-/// bucket has one: it decides within the commit.
+/// A lock that changes hands between this look and the change goes unnoticed, but in a bucket with a
+/// guard: that one decides within the commit, and keeps what it refuses.
 pub(super) async fn standing(call: &Call) -> Result<Standing, TfError> {
+    if call.lock_id().is_some() && is_guarded(call).await? {
+        return Ok(Standing::Clear);
+    }
     let held = find(call).await?;
     Ok(match (call.lock_id(), held) {
-        (None, None) => Standing::Free,
+        (None, None) => Standing::Clear,
         (Some(id), None) => Standing::Lost(id.to_owned()),
         (None, Some(held)) => Standing::Unnamed(held),
-        (Some(id), Some(held)) if held.has_id(id) => Standing::Held,
+        (Some(id), Some(held)) if held.has_id(id) => Standing::Clear,
         (Some(id), Some(held)) => Standing::Another(id.to_owned(), held),
     })
+}
+
+/// Whether the guard asks for the lock.
+async fn is_guarded(call: &Call) -> Result<bool, TfError> {
+    let bucket = call.store.bucket(&call.principal, &call.address.bucket).await?;
+    Ok(bucket.row.guard.is_some_and(|guard| guard.lock_writes == Enforcement::Enforce))
 }
 
 /// The body of LOCK or UNLOCK, in one time limit: it is a few hundred bytes.

@@ -238,3 +238,6 @@ fn dress(answered: Answered, operation: &'static str, id: RequestId) -> Answer {
     response.extensions_mut().insert(id);
     Answer { response, operation, code }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,7 @@ pub(super) async fn head(call: &mut Call) -> Answered {
 pub(super) async fn put(call: &mut Call) -> Answered {
     let content_md5 = content_md5(&call.headers)?;
     match standing(call).await? {
-        Standing::Free | Standing::Held => {}
+        Standing::Clear => {}
         Standing::Lost(id) => return Err(TfError::lock_lost(&id)),
         Standing::Unnamed(held) => return Err(TfError::locked(held)),
         Standing::Another(id, held) => return Err(TfError::not_the_holder(&id, held)),
@@ -65,7 +65,7 @@ pub(super) async fn put(call: &mut Call) -> Answered {
 /// DELETE: no state, unless somebody else holds its lock.
 pub(super) async fn delete(call: &mut Call) -> Answered {
     match standing(call).await? {
-        Standing::Free | Standing::Held => {}
+        Standing::Clear => {}
         Standing::Lost(id) => return Err(TfError::lock_lost(&id)),
         Standing::Unnamed(held) | Standing::Another(_, held) => return Err(TfError::locked(held)),
     }

@@ -36,6 +36,16 @@ pub(crate) enum OpenError {
     Storage(StorageError),
 }
 
+impl OpenError {
+    /// Of a body that nobody can have replaced.
+    pub(crate) fn of_known_body(self) -> StorageError {
+        match self {
+            Self::Gone => StorageError::Corrupt("a body is gone".to_owned()),
+            Self::Storage(error) => error,
+        }
+    }
+}
+
 impl From<StorageError> for OpenError {
     fn from(error: StorageError) -> Self {
         Self::Storage(error)
@@ -97,6 +107,21 @@ impl Store {
 }
 
 impl OpenSegment {
+    /// A segment over sealed chunks that are in memory; none where it is a blob.
+    pub(crate) fn of_chunks(segment: &Segment, chunks: &[Bytes]) -> Option<Self> {
+        let id = match segment.body {
+            Body::Empty => [0; 16],
+            Body::Inline { id, .. } => id,
+            Body::Blob { .. } | Body::Parts { .. } => return None,
+        };
+        Some(Self {
+            chunks: Chunks::Inline(chunks.iter().cloned().collect()),
+            cipher: ChunkCipher::new(&segment.data_key, id),
+            size: segment.size,
+            wanted: segment.wanted.clone(),
+        })
+    }
+
     /// The next bytes; none at the end of what is wanted.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
         if self.wanted.is_empty() {

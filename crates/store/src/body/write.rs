@@ -37,6 +37,11 @@ pub(crate) struct WrittenBody {
 }
 
 impl WrittenBody {
+    /// The sealed chunks that travel in the commit; none of a body that is in a blob.
+    pub(crate) fn chunks(&self) -> &[Bytes] {
+        &self.chunks
+    }
+
     /// The sealed chunk of a body that has just one and travels in the commit.
     pub(crate) fn only_chunk(&self) -> Option<&Bytes> {
         match self.chunks.as_slice() {

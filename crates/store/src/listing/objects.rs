@@ -81,6 +81,7 @@ impl Store {
 impl ListObjects<'_> {
     async fn list(&self, reading: &Reading) -> Result<ObjectPage, BucketError> {
         let bucket = OpenBucket::read(reading, self.bucket, self.principal).await?;
+        self.principal.origin.conversation.has_listed(bucket.row.id);
         let mut page = ObjectPage { owner: bucket.row.owner.clone(), ..ObjectPage::default() };
         if self.limit == 0 {
             return Ok(page);

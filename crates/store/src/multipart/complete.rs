@@ -5,7 +5,12 @@
 //! makes the object, if the sealed row is still as it was. An UploadPart that comes in between opens
 //! the upload again and this begins anew. The object points at its part rows, however many there are.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tidelock_meta::record::bucket::{Enforcement, GuardConfig};
 use tidelock_meta::record::part::{self, PartRow};
+use tidelock_meta::record::reclaim::Reclaimed;
 use tidelock_meta::record::upload::{self, Completed, UploadId, UploadRow, UploadState};
 use tidelock_meta::record::version::{
     Body, Checksum, ChecksumAlgorithm, ObjectFacts, ObjectVersion, VersionKind,
@@ -13,16 +18,24 @@ use tidelock_meta::record::version::{
 use tidelock_meta::{Batch, Key, OpId, Version};
 
 use super::OpenUpload;
-use super::key::upload_place;
+use super::key::{UploadKey, part_place, upload_place};
 use super::part_list::{Assembled, RequestedPart, assemble, request_digest};
 use crate::Store;
+use crate::body::read::Segment;
+use crate::body::seal::DataKey;
 use crate::bucket::OpenBucket;
-use crate::commit::{Plan, Reading};
+use crate::commit::{Plan, Reading, View};
 use crate::condition::{UploadWindow, WriteCondition};
 use crate::error::{CompleteError, StorageError, UploadError};
+use crate::guard::{
+    Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, PlannedRefusal, REFUSED_KEPT_MAX,
+    Refusal, Verdict, guard_key,
+};
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
-use crate::object::{OpenHead, StoredObject, Target, writes_null};
+use crate::object::{
+    Keeping, ObjectReader, ObjectSettings, OpenHead, StoredObject, Target, writes_null,
+};
 use crate::version::DisplayVersion;
 
 /// How often parts may come in between before it gives up.
@@ -51,8 +64,20 @@ pub struct CompleteUpload<'a> {
 
 enum Attempt {
     Done(Box<StoredObject>),
-    /// The upload is not sealed any more.
+    /// The guard refused it; the upload is over.
+    Refused(Box<Refusal>),
+    /// Somebody holds the lock, by this number.
+    Locked(Box<LockedBy>, u64),
+    /// The upload is not sealed any more, or what the guard looked at is outdated.
     Disturbed,
+}
+
+/// A sealed upload, with what its parts come to.
+struct SealedUpload<'a> {
+    request: &'a CompleteUpload<'a>,
+    upload: OpenUpload,
+    assembled: Assembled,
+    parts: Vec<(u16, PartRow)>,
 }
 
 /// Where an upload is, and whose request this is.
@@ -66,14 +91,14 @@ impl Store {
     /// Makes the object. Asked again with the same parts within an hour of its success, it answers the
     /// same again: a lost reply must not fail a saved state.
     pub async fn complete_upload(
-        &self,
+        self: &Arc<Self>,
         request: &CompleteUpload<'_>,
     ) -> Result<StoredObject, CompleteError> {
         let target =
             Target { principal: request.principal, bucket: request.bucket, key: request.key };
         let bucket = self.find_bucket(target.principal, target.bucket).await?;
         let upload_key = upload::key(bucket.row.id, target.key.as_str(), request.upload);
-        let place = Place { target, bucket, upload_key };
+        let mut place = Place { target, bucket, upload_key };
         for _ in 0..COMPLETE_ATTEMPTS_MAX {
             if let Some(answer) = self.seal_upload(&place, request).await? {
                 return Ok(answer);
@@ -89,12 +114,21 @@ impl Store {
                 let parts = all_parts(&reading, request.upload).await?;
                 let assembled = assemble(request.parts, &parts, upload.row.checksum, &self.config)?;
                 check_expectations(request, &assembled)?;
-                Ok::<_, CompleteError>(Some((upload, assembled)))
+                Ok::<_, CompleteError>(Some((upload, assembled, parts)))
             });
-            let Some((upload, assembled)) = looked.await? else { continue };
-            match self.commit_completed(&place, request, &upload, &assembled).await? {
+            let Some((upload, assembled, parts)) = looked.await? else { continue };
+            let sealed = SealedUpload { request, upload, assembled, parts };
+            let looked = self.look_as_guarded(&place, &sealed).await?;
+            match self.commit_completed(&place, &sealed, looked.as_ref()).await? {
                 Attempt::Done(stored) => return Ok(*stored),
-                Attempt::Disturbed => {}
+                Attempt::Refused(refusal) => return Err(CompleteError::Refused(refusal)),
+                Attempt::Locked(locked, epoch) => {
+                    self.mark_contended(target, &place.bucket, epoch).await?;
+                    return Err(CompleteError::Locked(locked));
+                }
+                Attempt::Disturbed => {
+                    place.bucket = self.find_bucket(target.principal, target.bucket).await?
+                }
             }
         }
         Err(StorageError::Overloaded("parts keep coming while the upload completes".to_owned())
@@ -127,87 +161,257 @@ impl Store {
         .await
     }
 
+    /// What the guard of the bucket looks at before the commit; none where there is no guard.
+    async fn look_as_guarded(
+        self: &Arc<Self>,
+        place: &Place<'_>,
+        sealed: &SealedUpload<'_>,
+    ) -> Result<Option<(Candidate, CurrentState)>, StorageError> {
+        if place.bucket.row.guard.is_none() || place.target.key.is_lock() {
+            return Ok(None);
+        }
+        let current = self.current_state(place.target, &place.bucket).await?;
+        let reader = self.upload_reader(place, sealed)?;
+        let candidate = self.candidate_of_reader(reader, sealed.assembled.size).await?;
+        Ok(Some((candidate, current)))
+    }
+
+    /// The bytes that the object will have.
+    fn upload_reader(
+        self: &Arc<Self>,
+        place: &Place<'_>,
+        sealed: &SealedUpload<'_>,
+    ) -> Result<ObjectReader, StorageError> {
+        let upload = sealed.request.upload;
+        let key = self.upload_key(place, sealed)?;
+        let ring = UploadKey::new(key, upload)?;
+        let mut segments = VecDeque::new();
+        let listed = |number: &u16| {
+            sealed.assembled.ranges.iter().any(|(first, last)| (*first..=*last).contains(number))
+        };
+        for (number, part) in sealed.parts.iter().filter(|(number, _)| listed(number)) {
+            let data_key = ring.unwrap(&part.wrapped_key, &part_place(*number, &part.body))?;
+            let (body, size) = (part.body.clone(), part.size);
+            segments.push_back(Segment { body, size, data_key, wanted: 0..size });
+        }
+        Ok(ObjectReader::new(Arc::clone(self), None, segments))
+    }
+
+    fn upload_key(
+        &self,
+        place: &Place<'_>,
+        sealed: &SealedUpload<'_>,
+    ) -> Result<DataKey, StorageError> {
+        let bound = upload_place(place.bucket.row.id, place.target.key, sealed.request.upload);
+        self.unwrap_key(&sealed.upload.row.wrapped_key, &bound)
+    }
+
     async fn commit_completed(
         &self,
         place: &Place<'_>,
-        request: &CompleteUpload<'_>,
-        sealed: &OpenUpload,
-        assembled: &Assembled,
+        sealed: &SealedUpload<'_>,
+        looked: Option<&(Candidate, CurrentState)>,
     ) -> Result<Attempt, CompleteError> {
         let target = place.target;
         let bucket_id = place.bucket.row.id;
         let [bucket_key, head_key] = Self::target_keys(target, bucket_id);
-        let keys = [bucket_key, head_key, place.upload_key.clone()];
+        let mut keys = vec![bucket_key, head_key, place.upload_key.clone()];
+        if place.bucket.row.guard.is_some() {
+            keys.extend(guard_key(bucket_id, target.key));
+        }
         let random = self.random();
-        let sealed_at: Version = sealed.seen.version;
+        let sealed_at: Version = sealed.upload.seen.version;
         self.update(&keys, |view| {
             let seen = view.rows[0].as_ref();
             let bucket = OpenBucket::again(bucket_id, target.bucket, seen, target.principal)?;
-            if view.rows[2].as_ref().is_none_or(|row| row.version != sealed_at) {
+            let is_sealed = view.rows[2].as_ref().is_some_and(|row| row.version == sealed_at);
+            if !is_sealed || bucket.row.guard != place.bucket.row.guard {
                 return Ok(Plan::Answer(Attempt::Disturbed));
             }
             let mut head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
-            let window = match head.row.mutations == sealed.row.mutations {
+            let window = match head.row.mutations == sealed.upload.row.mutations {
                 true => UploadWindow::Quiet,
                 false => UploadWindow::Disturbed,
             };
-            request.condition.check(head.row.current.as_ref(), window)?;
+            sealed.request.condition.check(head.row.current.as_ref(), window)?;
             head.row.uploads = head.row.uploads.saturating_sub(1);
-            let new = self.completed_version(
-                (&bucket, target.key),
-                &head,
-                (sealed, request.upload),
-                assembled,
-                random,
-            )?;
-            let stored = stored(&new, &bucket, assembled);
-            let mut batch = Batch::new(crate::object::op_id(&new));
-            let done = completed_row(sealed, request, &new, assembled);
-            if let Some(needed) =
-                self.install(&mut batch, (&bucket, target.key), &head, new, view)?
-            {
-                return Ok(Plan::Read(needed));
+            let new = self.completed_version(place, &head, sealed, random)?;
+            let ending = Ending { place, sealed, bucket: &bucket, head: &head, view };
+            let (Some(config), Some(key)) = (&bucket.row.guard, keys.get(3)) else {
+                return self.plan_completed(&ending, new, |_| {});
+            };
+            let guard = OpenGuard::of(key.clone(), view.rows[3].as_ref())?;
+            if target.key.is_lock() {
+                return self.plan_completed_lock(&ending, new, config, &guard);
             }
-            batch.expect(keys[2].clone(), view.rows[2].as_ref());
-            batch.put(keys[2].clone(), done.encode());
-            Ok(Plan::Commit(batch, Attempt::Done(Box::new(stored))))
+            let current_id = head.row.current.as_ref().map(|version| version.id);
+            match looked {
+                Some((candidate, current)) if current.version == current_id => {
+                    let bucket = &bucket;
+                    let write = GuardedWrite { target, bucket, config, guard, current, candidate };
+                    self.plan_completed_guarded(&ending, new, &write)
+                }
+                Some(_) | None => Ok(Plan::Answer(Attempt::Disturbed)),
+            }
         })
         .await
     }
 
+    /// The object becomes current, with what `also` adds.
+    fn plan_completed(
+        &self,
+        ending: &Ending<'_>,
+        new: ObjectVersion,
+        also: impl FnOnce(&mut Batch),
+    ) -> Result<Plan<Attempt>, CompleteError> {
+        let Ending { place, sealed, bucket, head, view } = *ending;
+        let stored = stored(&new, bucket, &sealed.assembled);
+        let mut batch = Batch::new(crate::object::op_id(&new));
+        let done = completed_row(sealed, &new);
+        let at = (bucket, place.target.key);
+        let new = (new, Keeping::AsVersioned);
+        if let Some(needed) = self.install(&mut batch, at, head, new, view)? {
+            return Ok(Plan::Read(needed));
+        }
+        batch.expect(place.upload_key.clone(), view.rows[2].as_ref());
+        batch.put(place.upload_key.clone(), done.encode());
+        also(&mut batch);
+        Ok(Plan::Commit(batch, Attempt::Done(Box::new(stored))))
+    }
+
+    /// No client takes a lock in parts; one that did would hold it.
+    fn plan_completed_lock(
+        &self,
+        ending: &Ending<'_>,
+        new: ObjectVersion,
+        config: &GuardConfig,
+        guard: &OpenGuard,
+    ) -> Result<Plan<Attempt>, CompleteError> {
+        let (target, bucket) = (ending.place.target, ending.bucket);
+        let held = self.locked_by(target, bucket, config, guard)?;
+        if let Some((locked, epoch)) = held.filter(|_| config.lock_writes == Enforcement::Enforce) {
+            return Ok(Plan::Answer(Attempt::Locked(Box::new(locked), epoch)));
+        }
+        let taken = new.clone();
+        self.plan_completed(ending, new, |batch| {
+            self.take_lock(batch, target, bucket, guard, &taken, None);
+        })
+    }
+
+    /// What Terraform writes of a state over 5 MiB.
+    fn plan_completed_guarded(
+        &self,
+        ending: &Ending<'_>,
+        mut new: ObjectVersion,
+        write: &GuardedWrite<'_>,
+    ) -> Result<Plan<Attempt>, CompleteError> {
+        let Ending { sealed, bucket, head, view, .. } = *ending;
+        match self.guard_write(write)? {
+            Verdict::Indifferent => {
+                self.plan_completed(ending, new, |batch| write.guard.check(batch))
+            }
+            Verdict::Same => {
+                let Some(current) = &head.row.current else {
+                    return Ok(Plan::Answer(Attempt::Disturbed));
+                };
+                let same = stored(current, bucket, &sealed.assembled);
+                let mut batch = Batch::new(OpId(self.random()));
+                self.end_upload(ending, &mut batch, Parts::Discarded);
+                Ok(Plan::Commit(batch, Attempt::Done(Box::new(same))))
+            }
+            Verdict::Pass(passed) => {
+                if let VersionKind::Object(facts) = &mut new.kind {
+                    let settings = ObjectSettings {
+                        metadata: facts.metadata.clone(),
+                        ..ObjectSettings::default()
+                    };
+                    facts.state = self.state_facts(write, &passed, &settings, new.id);
+                }
+                self.plan_completed(ending, new, |batch| passed.leave(batch, &write.guard))
+            }
+            Verdict::Refuse(breach) => {
+                let mut batch = Batch::new(crate::object::op_id(&new));
+                match self.plan_refusal(&mut batch, write, &breach, new, view)? {
+                    Err(range) => Ok(Plan::Scan(range, REFUSED_KEPT_MAX)),
+                    Ok(PlannedRefusal { refusal, keeps_body }) => {
+                        let parts = if keeps_body { Parts::Kept } else { Parts::Discarded };
+                        self.end_upload(ending, &mut batch, parts);
+                        Ok(Plan::Commit(batch, Attempt::Refused(Box::new(refusal))))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds to `batch` that the upload is over without having become an object.
+    fn end_upload(&self, ending: &Ending<'_>, batch: &mut Batch, parts: Parts) {
+        let Ending { place, sealed, bucket, head, view } = *ending;
+        batch.expect(place.upload_key.clone(), view.rows[2].as_ref());
+        batch.delete(place.upload_key.clone());
+        match parts {
+            Parts::Kept => {}
+            Parts::Discarded => self.reclaim(batch, sealed.request.upload.0, Reclaimed::Upload),
+        }
+        // The head is the lock of the key, and counts the uploads.
+        batch.expect(head.key.clone(), head.seen.as_ref());
+        match head.row.is_needless() {
+            true => batch.delete(head.key.clone()),
+            false => batch.put(head.key.clone(), head.row.encode()),
+        }
+        bucket.guard(batch);
+    }
+
     fn completed_version(
         &self,
-        place: (&OpenBucket, &ObjectKey),
+        place: &Place<'_>,
         head: &OpenHead,
-        upload: (&OpenUpload, UploadId),
-        assembled: &Assembled,
+        sealed: &SealedUpload<'_>,
         random: [u8; 8],
     ) -> Result<ObjectVersion, StorageError> {
-        let (bucket, key) = place;
-        let (sealed, upload_id) = upload;
+        let (bucket, key) = (&place.bucket, place.target.key);
+        let (row, assembled) = (&sealed.upload.row, &sealed.assembled);
         let now = self.now();
         let id = head.next_id(now, random);
-        let was_bound_to = upload_place(bucket.row.id, key, upload_id);
-        let upload_key = self.unwrap_key(&sealed.row.wrapped_key, &was_bound_to)?;
+        let upload_key = self.upload_key(place, sealed)?;
         let bound_to = Self::key_place(bucket.row.id, key, id);
+        let (upload, ranges) = (sealed.request.upload.0, assembled.ranges.clone());
         Ok(ObjectVersion {
             id,
             is_null: writes_null(bucket.row.versioning),
             modified_ms: head.modified_ms(now),
-            author: sealed.row.author.clone(),
+            author: row.author.clone(),
             kind: VersionKind::Object(Box::new(ObjectFacts {
                 size: assembled.size,
                 etag: assembled.etag,
-                headers: sealed.row.headers.clone(),
-                metadata: sealed.row.metadata.clone(),
-                tags: sealed.row.tags.clone(),
+                headers: row.headers.clone(),
+                metadata: row.metadata.clone(),
+                tags: row.tags.clone(),
                 checksum: assembled.checksum.clone(),
-                body: Body::Parts { upload: upload_id.0, ranges: assembled.ranges.clone() },
+                body: Body::Parts { upload, ranges },
                 wrapped_key: self.keyring.wrap(&*upload_key, &bound_to, &*self.entropy),
                 state: None,
             })),
         })
     }
+}
+
+/// The end of an upload, as one attempt to commit it has read everything.
+#[derive(Clone, Copy)]
+struct Ending<'a> {
+    place: &'a Place<'a>,
+    sealed: &'a SealedUpload<'a>,
+    bucket: &'a OpenBucket,
+    head: &'a OpenHead,
+    view: &'a View,
+}
+
+/// What becomes of the parts of an upload that does not become an object.
+#[derive(Clone, Copy)]
+enum Parts {
+    /// A refused version has them.
+    Kept,
+    /// They go.
+    Discarded,
 }
 
 async fn all_parts(
@@ -236,22 +440,19 @@ fn check_expectations(request: &CompleteUpload<'_>, got: &Assembled) -> Result<(
     Ok(())
 }
 
-fn completed_row(
-    sealed: &OpenUpload,
-    request: &CompleteUpload<'_>,
-    new: &ObjectVersion,
-    assembled: &Assembled,
-) -> UploadRow {
+fn completed_row(sealed: &SealedUpload<'_>, new: &ObjectVersion) -> UploadRow {
+    let assembled = &sealed.assembled;
     let completed = Completed {
         completed_ms: new.modified_ms,
-        request: request_digest(request.parts),
+        request: request_digest(sealed.request.parts),
         version: new.id,
         is_null: new.is_null,
         etag: assembled.etag,
         checksum: assembled.checksum.clone(),
         ranges: assembled.ranges.clone(),
     };
-    UploadRow { state: UploadState::Completed(Box::new(completed)), ..sealed.row.clone() }
+    let state = UploadState::Completed(Box::new(completed));
+    UploadRow { state, ..sealed.upload.row.clone() }
 }
 
 fn first_answer(

@@ -1,19 +1,24 @@
 //! DeleteObject: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html>.
 
 use tidelock_meta::record::bucket::Versioning;
+use tidelock_meta::record::guard::GuardRow;
 use tidelock_meta::record::version::{self, ObjectVersion, VersionKind};
 use tidelock_meta::{Batch, Key, OpId};
 
-use super::install::{Noncurrent, OpenHead, Target, noncurrent, writes_null};
+use super::install::{Keeping, Noncurrent, OpenHead, Target, noncurrent, writes_null};
 use super::put::op_id;
 use crate::Store;
 use crate::bucket::OpenBucket;
 use crate::commit::{Plan, View};
 use crate::condition::DeleteCondition;
 use crate::error::{DeleteObjectError, StorageError};
+use crate::guard::{DeleteVerdict, LockDelete, OpenGuard, Refusal, guard_key};
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
 use crate::version::{DisplayVersion, VersionSelector};
+
+/// How often a delete begins anew because the bucket's guard has changed.
+const LOOKS_MAX: u32 = 20;
 
 /// What a delete answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,24 +43,85 @@ impl Store {
         condition: &DeleteCondition,
     ) -> Result<DeletedObject, DeleteObjectError> {
         let target = Target { principal, bucket, key };
-        let bucket_id = self.find_bucket(principal, bucket).await?.row.id;
-        let keys = Self::target_keys(target, bucket_id);
-        let random = self.random();
-        self.update(&keys, |view| {
-            let bucket = OpenBucket::again(bucket_id, bucket, view.rows[0].as_ref(), principal)?;
+        for _ in 0..LOOKS_MAX {
+            let found = self.find_bucket(principal, bucket).await?;
+            if let Some(deleted) = self.try_delete(target, version, condition, &found).await? {
+                return Ok(deleted);
+            }
+        }
+        Err(StorageError::Overloaded("the bucket's guard keeps changing".to_owned()).into())
+    }
+
+    /// None if the bucket's guard has changed since it was found.
+    async fn try_delete(
+        &self,
+        target: Target<'_>,
+        version: Option<VersionSelector>,
+        condition: &DeleteCondition,
+        found: &OpenBucket,
+    ) -> Result<Option<DeletedObject>, DeleteObjectError> {
+        let (bucket_id, random) = (found.row.id, self.random());
+        let mut keys = Self::target_keys(target, bucket_id).to_vec();
+        if found.row.guard.is_some() {
+            keys.extend(guard_key(bucket_id, target.key));
+        }
+        let settled = self.update(&keys, |view| {
+            let seen = view.rows[0].as_ref();
+            let bucket = OpenBucket::again(bucket_id, target.bucket, seen, target.principal)?;
+            if bucket.row.guard != found.row.guard {
+                return Ok::<_, DeleteObjectError>(Plan::Answer(Ended::LookAgain));
+            }
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
             condition.check(head.row.current.as_ref())?;
-            match (version, bucket.row.versioning) {
-                (Some(selector), _) => {
-                    self.plan_delete_version(target, &bucket, head, selector, view)
+            let guard = match keys.get(2) {
+                Some(key) => Some(OpenGuard::of(key.clone(), view.rows[2].as_ref())?),
+                None => None,
+            };
+            let current = head.row.current.as_ref();
+            let is_of_current = version
+                .is_none_or(|selector| current.is_some_and(|current| selector.matches(current)));
+            let guard = guard.filter(|_| is_of_current);
+            let Some(guard) = guard else {
+                return Ok(self
+                    .plan_delete(target, version, (&bucket, head, random), view)?
+                    .map(Ended::Done));
+            };
+            if target.key.is_lock() {
+                let (bucket, head, guard) = (&bucket, &head, &guard);
+                let delete = LockDelete { target, bucket, head, guard, random };
+                return Ok(self.plan_delete_lock(&delete, view)?.map(Ended::Done));
+            }
+            match self.guard_delete(target, &bucket, &guard, current)? {
+                DeleteVerdict::Refuse(refusal, batch) => {
+                    Ok(Plan::Commit(batch, Ended::Refused(refusal)))
                 }
-                (None, Versioning::Unversioned) => Ok(self.plan_delete_only(&bucket, &head)),
-                (None, Versioning::Enabled | Versioning::Suspended) => {
-                    self.plan_delete_marker(target, &bucket, &head, random, view)
+                DeleteVerdict::Pass(leave) => {
+                    let plan = self.plan_delete(target, version, (&bucket, head, random), view)?;
+                    Ok(with_guard(plan, &guard, leave).map(Ended::Done))
                 }
             }
-        })
-        .await
+        });
+        match settled.await? {
+            Ended::Done(deleted) => Ok(Some(deleted)),
+            Ended::Refused(refusal) => Err(DeleteObjectError::Refused(Box::new(refusal))),
+            Ended::LookAgain => Ok(None),
+        }
+    }
+
+    fn plan_delete(
+        &self,
+        target: Target<'_>,
+        version: Option<VersionSelector>,
+        (bucket, head, random): (&OpenBucket, OpenHead, [u8; 8]),
+        view: &View,
+    ) -> Result<Plan<DeletedObject>, DeleteObjectError> {
+        match (version, bucket.row.versioning) {
+            (Some(selector), _) => self.plan_delete_version(target, bucket, head, selector, view),
+            (None, Versioning::Unversioned) => Ok(self.plan_delete_only(bucket, &head)),
+            (None, Versioning::Enabled | Versioning::Suspended) => {
+                self.plan_delete_marker(target, bucket, &head, random, view)
+            }
+        }
     }
 
     fn plan_delete_only(&self, bucket: &OpenBucket, head: &OpenHead) -> Plan<DeletedObject> {
@@ -89,7 +155,13 @@ impl Store {
         let deleted =
             DeletedObject { version: Some(DisplayVersion::of(&marker)), is_delete_marker: true };
         let mut batch = Batch::new(op_id(&marker));
-        match self.install(&mut batch, (bucket, target.key), head, marker, view)? {
+        match self.install(
+            &mut batch,
+            (bucket, target.key),
+            head,
+            (marker, Keeping::AsVersioned),
+            view,
+        )? {
             Some(needed) => Ok(Plan::Read(needed)),
             None => Ok(Plan::Commit(batch, deleted)),
         }
@@ -172,6 +244,33 @@ impl Store {
         batch.put(rewritten, row.encode());
         bucket.guard(&mut batch);
         Ok(Plan::Commit(batch, deleted_version(&old)))
+    }
+}
+
+/// How a delete ended.
+enum Ended {
+    Done(DeletedObject),
+    /// The guard refused it.
+    Refused(Refusal),
+    /// What was looked at before is outdated.
+    LookAgain,
+}
+
+/// A delete that leaves the guard of its state, too.
+fn with_guard(
+    plan: Plan<DeletedObject>,
+    guard: &OpenGuard,
+    leave: Option<GuardRow>,
+) -> Plan<DeletedObject> {
+    match plan {
+        Plan::Commit(mut batch, deleted) => {
+            match leave {
+                Some(row) => guard.replace(&mut batch, &row),
+                None => guard.check(&mut batch),
+            }
+            Plan::Commit(batch, deleted)
+        }
+        plan => plan,
     }
 }
 

@@ -94,7 +94,7 @@ impl Store {
     ) -> Result<Result<GetObject, R>, GetObjectError> {
         let mut gone: Option<VersionId> = None;
         for _ in 0..READ_ATTEMPTS_MAX {
-            let found = find(reading, target, version).await?;
+            let found = self.find_or_tombstone(reading, target, version).await?;
             if gone == Some(found.version.id) {
                 // It was not replaced meanwhile: its bytes are missing.
                 break;
@@ -122,6 +122,65 @@ impl Store {
             return Ok(Ok(GetObject { info, reader }));
         }
         Err(StorageError::Corrupt("the body of an object is gone".to_owned()).into())
+    }
+
+    /// The object; of a lock that was given back a moment ago, what it was, to who was refused it.
+    async fn find_or_tombstone(
+        &self,
+        reading: &Reading,
+        target: Target<'_>,
+        version: Option<VersionSelector>,
+    ) -> Result<FoundObject, GetObjectError> {
+        let found = find(reading, target, version).await;
+        if !target.key.is_lock() {
+            return found;
+        }
+        let found = match found {
+            Err(GetObjectError::NoSuchKey { delete_marker }) => {
+                let bucket = OpenBucket::read(reading, target.bucket, target.principal).await?;
+                self.lock_was_read(target, &bucket).await?;
+                let Some(version) = self.tombstone(reading, &bucket, target.key).await? else {
+                    return Err(GetObjectError::NoSuchKey { delete_marker });
+                };
+                FoundObject { bucket, version }
+            }
+            found => {
+                let found = found?;
+                self.lock_was_read(target, &found.bucket).await?;
+                found
+            }
+        };
+        let conversation = &target.principal.origin.conversation;
+        conversation.has_read_lock(found.bucket.row.id, target.key.as_str(), found.version.id);
+        Ok(found)
+    }
+
+    /// The bytes of a version whose row was read; [`GetObjectError::NoSuchVersion`] if it was removed
+    /// since.
+    pub(crate) async fn open_version(
+        self: &Arc<Self>,
+        target: Target<'_>,
+        bucket: &OpenBucket,
+        version: &ObjectVersion,
+        wanted: Option<ByteRange>,
+    ) -> Result<ObjectReader, GetObjectError> {
+        let found = FoundObject { bucket: bucket.clone(), version: version.clone() };
+        let looked = self.rows.look(|reading| async move {
+            let described = describe(&reading, &found).await?;
+            Ok::<_, StorageError>((found, described))
+        });
+        let (found, (info, parts)) = looked.await?;
+        let wanted = wanted.unwrap_or(0..info.size);
+        let mut segments = self.segments(target, &found, parts, &wanted)?;
+        let first = match segments.pop_front() {
+            None => None,
+            Some(segment) => match self.open_segment(segment).await {
+                Ok(open) => Some(open),
+                Err(OpenError::Gone) => return Err(GetObjectError::NoSuchVersion),
+                Err(OpenError::Storage(error)) => return Err(error.into()),
+            },
+        };
+        Ok(ObjectReader::new(Arc::clone(self), first, segments))
     }
 
     fn segments(

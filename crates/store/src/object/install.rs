@@ -46,6 +46,13 @@ impl OpenHead {
         }
     }
 
+    /// Makes `batch` land only on what was read, and leave it. Nothing that is not there is checked.
+    pub(crate) fn check(&self, batch: &mut Batch) {
+        if self.seen.is_some() {
+            batch.expect(self.key.clone(), self.seen.as_ref());
+        }
+    }
+
     /// The id for a version that comes after all others of this key.
     pub(crate) fn next_id(&self, now_ms: i64, random: [u8; 8]) -> VersionId {
         let previous = self.row.current.as_ref().map(|version| version.id);
@@ -87,25 +94,28 @@ impl Store {
         batch: &mut Batch,
         place: (&OpenBucket, &ObjectKey),
         head: &OpenHead,
-        new: ObjectVersion,
+        (new, keeping): (ObjectVersion, Keeping),
         view: &View,
     ) -> Result<Option<Vec<Key>>, DecodeError> {
         let (bucket, key) = place;
         let mut row = head.row.clone();
         let old = row.current.take();
-        let keeps_old = |old: &ObjectVersion| !(new.is_null && old.is_null);
+        if new.is_null
+            && let Some(sequence) = row.null_sequence.take()
+        {
+            let replaced = version::key(bucket.row.id, key.as_str(), sequence);
+            let Some(seen) = view.read(&replaced) else { return Ok(Some(vec![replaced])) };
+            if let Some(seen) = seen {
+                self.discard_version(batch, &ObjectVersion::decode(&seen.value)?);
+            }
+            batch.delete(replaced);
+        }
+        let keeps_old = |old: &ObjectVersion| match keeping {
+            Keeping::AsVersioned => !(new.is_null && old.is_null),
+            Keeping::Nothing => false,
+        };
         match old {
             Some(old) if keeps_old(&old) => {
-                if new.is_null
-                    && let Some(sequence) = row.null_sequence.take()
-                {
-                    let replaced = version::key(bucket.row.id, key.as_str(), sequence);
-                    let Some(seen) = view.read(&replaced) else { return Ok(Some(vec![replaced])) };
-                    if let Some(seen) = seen {
-                        self.discard_version(batch, &ObjectVersion::decode(&seen.value)?);
-                    }
-                    batch.delete(replaced);
-                }
                 if old.is_null {
                     row.null_sequence = Some(old.id.sequence);
                 }
@@ -137,6 +147,15 @@ impl Store {
         place.extend_from_slice(key.as_str().as_bytes());
         place
     }
+}
+
+/// What becomes of a version that is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// What the bucket's versioning says.
+    AsVersioned,
+    /// It goes.
+    Nothing,
 }
 
 /// Where a plan stands in its look for a noncurrent version.

@@ -14,7 +14,7 @@ pub use crate::body::read::ObjectReader;
 pub use copy::{CopyObject, CopySource};
 pub use delete::DeletedObject;
 pub use get::{ByteRange, GetObject};
-pub(crate) use install::{OpenHead, Target, writes_null};
+pub(crate) use install::{Keeping, OpenHead, Target, writes_null};
 pub use put::PutObject;
 pub(crate) use put::op_id;
 

@@ -1,21 +1,32 @@
 //! PutObject: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>.
 
+use std::sync::Arc;
+
+use tidelock_meta::record::bucket::{Enforcement, GuardConfig};
 use tidelock_meta::record::version::{ETag, ObjectFacts, ObjectVersion, VersionKind};
 use tidelock_meta::{Batch, OpId};
 
-use super::install::{OpenHead, Target, writes_null};
+use super::install::{Keeping, OpenHead, Target, writes_null};
 use super::{ObjectSettings, StoredObject};
 use crate::Store;
 use crate::body::source::BodySource;
 use crate::body::write::{BodyExpectation, WrittenBody};
 use crate::bucket::OpenBucket;
 use crate::checksum::ChecksumRequest;
-use crate::commit::Plan;
+use crate::commit::{Plan, View};
 use crate::condition::{ConditionFailure, UploadWindow, WriteCondition};
-use crate::error::PutObjectError;
+use crate::error::{PutObjectError, StorageError};
+use crate::guard::{
+    Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, PlannedRefusal, REFUSED_KEPT_MAX,
+    Refusal, Verdict, guard_key, purges_locks,
+};
 use crate::identity::Principal;
+use crate::lock::Comparison;
 use crate::name::{BucketName, ObjectKey};
 use crate::version::DisplayVersion;
+
+/// How often what a guarded write depends on is looked at anew because it changed meanwhile.
+const LOOKS_MAX: u32 = 50;
 
 /// A PutObject request, but for its body.
 #[derive(Clone, Debug)]
@@ -44,7 +55,7 @@ impl Store {
     /// When the bucket cannot be used, a condition does not hold, or the body is not what was
     /// announced. Then nothing has changed.
     pub async fn put_object(
-        &self,
+        self: &Arc<Self>,
         request: &PutObject<'_>,
         source: &mut dyn BodySource,
     ) -> Result<StoredObject, PutObjectError> {
@@ -78,59 +89,233 @@ impl Store {
         look.await
     }
 
-    /// Makes a written body the current version of a key, if the condition holds.
+    /// Makes a written body the current version of a key, if the condition and the guard have it.
     pub(crate) async fn commit_object(
-        &self,
+        self: &Arc<Self>,
         target: Target<'_>,
         condition: &WriteCondition,
         settings: &ObjectSettings,
         written: WrittenBody,
     ) -> Result<StoredObject, PutObjectError> {
-        let bucket_id = self.find_bucket(target.principal, target.bucket).await?.row.id;
-        let keys = Self::target_keys(target, bucket_id);
-        let random = self.random();
-        let result = self
-            .update(&keys, |view| {
-                let seen = view.rows[0].as_ref();
-                let bucket = OpenBucket::again(bucket_id, target.bucket, seen, target.principal)?;
-                let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
-                if let Err(failure) =
-                    condition.check(head.row.current.as_ref(), UploadWindow::Quiet)
-                {
-                    return self.same_lock(target, failure, (&bucket, &head), &written, view);
-                }
-                let new = self.new_version(target, (&bucket, &head), settings, &written, random);
-                let stored = stored(&new, &bucket, &written);
-                let mut batch = Batch::new(op_id(&new));
-                let place = (&bucket, target.key);
-                if let Some(needed) = self.install(&mut batch, place, &head, new, view)? {
-                    return Ok(Plan::Read(needed));
-                }
-                written.keep(&mut batch);
-                Ok(Plan::Commit(batch, stored))
-            })
-            .await;
-        if result.as_ref().is_err_and(|error| !error.is_outcome_unknown()) {
+        let new = NewObject { target, condition, settings, written: &written };
+        let result = self.commit_as_guarded(&new).await;
+        let is_kept = match &result {
+            Ok(_) => true,
+            Err(PutObjectError::Refused(refusal)) => refusal.refused.is_some(),
+            Err(error) => error.is_outcome_unknown(),
+        };
+        if !is_kept {
             self.abandon(written).await;
         }
         result
     }
 
-    fn new_version(
+    async fn commit_as_guarded(
+        self: &Arc<Self>,
+        new: &NewObject<'_>,
+    ) -> Result<StoredObject, PutObjectError> {
+        let target = new.target;
+        let mut candidate = None;
+        for _ in 0..LOOKS_MAX {
+            let bucket = self.find_bucket(target.principal, target.bucket).await?;
+            let current = match (&bucket.row.guard, target.key.is_lock()) {
+                (Some(_), false) => {
+                    if candidate.is_none() {
+                        candidate = Some(self.candidate_of(new.written).await?);
+                    }
+                    Some(self.current_state(target, &bucket).await?)
+                }
+                (Some(_), true) | (None, _) => None,
+            };
+            let looked = candidate.as_ref().zip(current.as_ref());
+            match self.try_commit_object(new, &bucket, looked).await? {
+                Settled::Stored(stored) => {
+                    self.lock_was_taken(target, &bucket, &stored);
+                    return Ok(stored);
+                }
+                Settled::Refused(refusal) => {
+                    return Err(PutObjectError::Refused(Box::new(refusal)));
+                }
+                Settled::Locked(locked, epoch) => {
+                    self.mark_contended(target, &bucket, epoch).await?;
+                    return Err(PutObjectError::Locked(Box::new(locked)));
+                }
+                Settled::LookAgain => {}
+            }
+        }
+        Err(StorageError::Overloaded("too many writers of the same key".to_owned()).into())
+    }
+
+    async fn try_commit_object(
         &self,
-        target: Target<'_>,
-        place: (&OpenBucket, &OpenHead),
-        settings: &ObjectSettings,
-        written: &WrittenBody,
-        random: [u8; 8],
-    ) -> ObjectVersion {
-        let (bucket, head) = place;
+        new: &NewObject<'_>,
+        found: &OpenBucket,
+        looked: Option<(&Candidate, &CurrentState)>,
+    ) -> Result<Settled, PutObjectError> {
+        let (target, bucket_id) = (new.target, found.row.id);
+        let mut keys = Self::target_keys(target, bucket_id).to_vec();
+        if found.row.guard.is_some() {
+            keys.extend(guard_key(bucket_id, target.key));
+        }
+        let random = self.random();
+        self.update(&keys, |view| {
+            let seen = view.rows[0].as_ref();
+            let bucket = OpenBucket::again(bucket_id, target.bucket, seen, target.principal)?;
+            if bucket.row.guard != found.row.guard {
+                return Ok(Plan::Answer(Settled::LookAgain));
+            }
+            let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
+            let place = Place { bucket: &bucket, head: &head, random };
+            let (Some(config), Some(key)) = (&bucket.row.guard, keys.get(2)) else {
+                return self.plan_object(new, &place, view);
+            };
+            let guard = OpenGuard::of(key.clone(), view.rows[2].as_ref())?;
+            if target.key.is_lock() {
+                return self.plan_lock(new, &place, (config, &guard), view);
+            }
+            match looked {
+                Some((candidate, current))
+                    if current.version == head.row.current.as_ref().map(|it| it.id) =>
+                {
+                    let bucket = &bucket;
+                    let write = GuardedWrite { target, bucket, config, guard, current, candidate };
+                    self.plan_guarded(new, &place, &write, view)
+                }
+                Some(_) | None => Ok(Plan::Answer(Settled::LookAgain)),
+            }
+        })
+        .await
+    }
+
+    /// A write that nothing but its condition can refuse.
+    fn plan_object(
+        &self,
+        new: &NewObject<'_>,
+        place: &Place<'_>,
+        view: &View,
+    ) -> Result<Plan<Settled>, PutObjectError> {
+        let current = place.head.row.current.as_ref();
+        if let Err(failure) = new.condition.check(current, UploadWindow::Quiet) {
+            return self.same_lock(new, failure, place, view);
+        }
+        let version = self.new_version(new, place, false);
+        self.plan_install(new, place, version, (Keeping::AsVersioned, |_: &mut Batch| {}), view)
+    }
+
+    /// A lock in a guarded bucket.
+    fn plan_lock(
+        &self,
+        new: &NewObject<'_>,
+        place: &Place<'_>,
+        (config, guard): (&GuardConfig, &OpenGuard),
+        view: &View,
+    ) -> Result<Plan<Settled>, PutObjectError> {
+        let (target, bucket) = (new.target, place.bucket);
+        let current = place.head.row.current.as_ref();
+        let failure = new.condition.check(current, UploadWindow::Quiet).err();
+        // A lock that is held is written over by nobody, whatever the request says.
+        let is_held = current.is_some_and(|it| it.object().is_some());
+        let failure = failure.or_else(|| {
+            let is_law = config.lock_writes == Enforcement::Enforce;
+            (is_held && is_law).then_some(ConditionFailure::IfNoneMatch)
+        });
+        if let Some(failure) = failure {
+            let same = self.same_lock(new, failure, place, view);
+            return match same {
+                Err(PutObjectError::Condition(ConditionFailure::IfNoneMatch)) => {
+                    match self.locked_by(target, bucket, config, guard)? {
+                        Some((locked, epoch)) => Ok(Plan::Answer(Settled::Locked(locked, epoch))),
+                        None => Err(failure.into()),
+                    }
+                }
+                same => same,
+            };
+        }
+        let purges = purges_locks(config, bucket.row.versioning);
+        let version = self.new_version(new, place, purges);
+        let body = self.lock_body(new.written)?;
+        let keeping = if purges { Keeping::Nothing } else { Keeping::AsVersioned };
+        let taken = version.clone();
+        let take = |batch: &mut Batch| {
+            self.take_lock(batch, target, bucket, guard, &taken, body.as_deref());
+        };
+        self.plan_install(new, place, version, (keeping, take), view)
+    }
+
+    /// A write in a guarded bucket, of a state or of what may be one.
+    fn plan_guarded(
+        &self,
+        new: &NewObject<'_>,
+        place: &Place<'_>,
+        write: &GuardedWrite<'_>,
+        view: &View,
+    ) -> Result<Plan<Settled>, PutObjectError> {
+        let current = place.head.row.current.as_ref();
+        new.condition.check(current, UploadWindow::Quiet)?;
+        let mut version = self.new_version(new, place, false);
+        match self.guard_write(write)? {
+            Verdict::Indifferent => {
+                let check = |batch: &mut Batch| write.guard.check(batch);
+                self.plan_install(new, place, version, (Keeping::AsVersioned, check), view)
+            }
+            Verdict::Same => {
+                let current = current.ok_or(StorageError::Corrupt("no version".to_owned()))?;
+                Ok(Plan::Answer(Settled::Stored(stored(current, place.bucket, new.written))))
+            }
+            Verdict::Pass(passed) => {
+                if let VersionKind::Object(facts) = &mut version.kind {
+                    facts.state = self.state_facts(write, &passed, new.settings, version.id);
+                }
+                let leave = |batch: &mut Batch| passed.leave(batch, &write.guard);
+                self.plan_install(new, place, version, (Keeping::AsVersioned, leave), view)
+            }
+            Verdict::Refuse(breach) => {
+                let mut batch = Batch::new(op_id(&version));
+                match self.plan_refusal(&mut batch, write, &breach, version, view)? {
+                    Err(range) => Ok(Plan::Scan(range, REFUSED_KEPT_MAX)),
+                    Ok(PlannedRefusal { refusal, keeps_body }) => {
+                        if keeps_body {
+                            new.written.keep(&mut batch);
+                        }
+                        place.bucket.guard(&mut batch);
+                        place.head.check(&mut batch);
+                        Ok(Plan::Commit(batch, Settled::Refused(refusal)))
+                    }
+                }
+            }
+        }
+    }
+
+    /// The version becomes current, with what `also` adds.
+    fn plan_install(
+        &self,
+        new: &NewObject<'_>,
+        place: &Place<'_>,
+        version: ObjectVersion,
+        (keeping, also): (Keeping, impl FnOnce(&mut Batch)),
+        view: &View,
+    ) -> Result<Plan<Settled>, PutObjectError> {
+        let stored = stored(&version, place.bucket, new.written);
+        let mut batch = Batch::new(op_id(&version));
+        let key = (place.bucket, new.target.key);
+        let needed = self.install(&mut batch, key, place.head, (version, keeping), view)?;
+        if let Some(needed) = needed {
+            return Ok(Plan::Read(needed));
+        }
+        new.written.keep(&mut batch);
+        also(&mut batch);
+        Ok(Plan::Commit(batch, Settled::Stored(stored)))
+    }
+
+    fn new_version(&self, new: &NewObject<'_>, place: &Place<'_>, is_null: bool) -> ObjectVersion {
+        let NewObject { target, settings, written, .. } = *new;
+        let Place { bucket, head, random } = *place;
         let now = self.now();
         let id = head.next_id(now, random);
         let bound_to = Self::key_place(bucket.row.id, target.key, id);
         ObjectVersion {
             id,
-            is_null: writes_null(bucket.row.versioning),
+            is_null: is_null || writes_null(bucket.row.versioning),
             modified_ms: head.modified_ms(now),
             author: target.principal.arn.clone(),
             kind: VersionKind::Object(Box::new(ObjectFacts {
@@ -151,22 +336,58 @@ impl Store {
     /// (its first reply was lost), the refusal otherwise.
     fn same_lock(
         &self,
-        target: Target<'_>,
+        new: &NewObject<'_>,
         failure: ConditionFailure,
-        place: (&OpenBucket, &OpenHead),
-        written: &WrittenBody,
-        view: &crate::commit::View,
-    ) -> Result<Plan<StoredObject>, PutObjectError> {
-        let (bucket, head) = place;
+        place: &Place<'_>,
+        view: &View,
+    ) -> Result<Plan<Settled>, PutObjectError> {
+        let Place { bucket, head, .. } = *place;
         let (ConditionFailure::IfNoneMatch, Some(current)) = (failure, &head.row.current) else {
             return Err(failure.into());
         };
-        match self.compare_lock(target, bucket, current, written, view)? {
-            crate::lock::Comparison::Needs(keys) => Ok(Plan::Read(keys)),
-            crate::lock::Comparison::Same => Ok(Plan::Answer(stored(current, bucket, written))),
-            crate::lock::Comparison::Other => Err(failure.into()),
+        match self.compare_lock(new.target, bucket, current, new.written, view)? {
+            Comparison::Needs(keys) => Ok(Plan::Read(keys)),
+            Comparison::Same => {
+                let stored = stored(current, bucket, new.written);
+                Ok(Plan::Answer(Settled::Stored(stored)))
+            }
+            Comparison::Other => Err(failure.into()),
         }
     }
+
+    /// The connection has been told which lock is there now: its own.
+    fn lock_was_taken(&self, target: Target<'_>, bucket: &OpenBucket, stored: &StoredObject) {
+        if target.key.is_lock() {
+            let conversation = &target.principal.origin.conversation;
+            conversation.has_read_lock(bucket.row.id, target.key.as_str(), stored.version.id);
+        }
+    }
+}
+
+/// A written body on its way to become an object.
+struct NewObject<'a> {
+    target: Target<'a>,
+    condition: &'a WriteCondition,
+    settings: &'a ObjectSettings,
+    written: &'a WrittenBody,
+}
+
+/// Where it is to stand, as one attempt has read it.
+struct Place<'a> {
+    bucket: &'a OpenBucket,
+    head: &'a OpenHead,
+    random: [u8; 8],
+}
+
+/// How a commit ended.
+enum Settled {
+    Stored(StoredObject),
+    /// The guard refused it.
+    Refused(Refusal),
+    /// Somebody holds the lock, by this number.
+    Locked(LockedBy, u64),
+    /// What was looked at before is outdated.
+    LookAgain,
 }
 
 /// Names the attempt by the version that it makes.

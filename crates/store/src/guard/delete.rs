@@ -1,0 +1,66 @@
+//! A delete of a state in a guarded bucket.
+
+use tidelock_meta::record::bucket::Enforcement;
+use tidelock_meta::record::guard::GuardRow;
+use tidelock_meta::record::version::ObjectVersion;
+use tidelock_meta::{Batch, OpId};
+
+use super::OpenGuard;
+use super::message;
+use super::quarantine::remember;
+use super::refusal::Refusal;
+use super::rules::Breach;
+use super::run::{Asker, Standing};
+use crate::Store;
+use crate::bucket::OpenBucket;
+use crate::error::StorageError;
+use crate::object::Target;
+
+/// What the guard says of a delete.
+pub(crate) enum DeleteVerdict {
+    /// It is done, and leaves this if it leaves anything.
+    Pass(Option<GuardRow>),
+    /// It is refused, and this is remembered.
+    Refuse(Refusal, Batch),
+}
+
+impl Store {
+    /// Only the holder deletes a state while a lock is held. Without a lock everybody does who may:
+    /// `terraform workspace delete` gives its lock back before.
+    pub(crate) fn guard_delete(
+        &self,
+        target: Target<'_>,
+        bucket: &OpenBucket,
+        guard: &OpenGuard,
+        current: Option<&ObjectVersion>,
+    ) -> Result<DeleteVerdict, StorageError> {
+        let Some(config) = &bucket.row.guard else { return Ok(DeleteVerdict::Pass(None)) };
+        let is_object = current.is_some_and(|version| version.object().is_some());
+        if !is_object || config.lock_writes != Enforcement::Enforce {
+            return Ok(DeleteVerdict::Pass(None));
+        }
+        let row = &guard.row;
+        let held = self.held_now(bucket, target.key.as_str(), row)?;
+        let asker = Asker::of(target.principal);
+        let breach = match self.standing(&asker, row, held.as_ref(), config) {
+            Standing::Free | Standing::Holder => return Ok(DeleteVerdict::Pass(None)),
+            Standing::Other => Breach::Locked,
+            Standing::Lost => Breach::Lost,
+            Standing::Unclear => Breach::Unclear,
+        };
+        let now = self.now();
+        let lock = held.map(|held| held.facts(now, config));
+        let refusal = Refusal {
+            reason: breach.reason(),
+            message: message::refusal_of_delete(&breach, lock.as_ref(), now),
+            refused: None,
+            lock: lock.map(Box::new),
+        };
+        let mut batch = Batch::new(OpId(self.random()));
+        let mut left = row.clone();
+        remember(&breach, &asker, &mut left, now);
+        guard.replace(&mut batch, &left);
+        bucket.guard(&mut batch);
+        Ok(DeleteVerdict::Refuse(refusal, batch))
+    }
+}

@@ -1,0 +1,106 @@
+//! Taking a lock: a PUT of the lock object of a state.
+
+use tidelock_meta::record::bucket::{GuardConfig, LockHistory, Versioning};
+use tidelock_meta::record::contended::{self, ContendedRow};
+use tidelock_meta::record::guard::{GuardRow, Hold};
+use tidelock_meta::record::version::ObjectVersion;
+use tidelock_meta::{Batch, OpId};
+use tidelock_tfstate::LOCK_BYTES_MAX;
+
+use super::refusal::LockedBy;
+use super::run::Asker;
+use super::{OpenGuard, state_key};
+use crate::Store;
+use crate::bucket::OpenBucket;
+use crate::error::StorageError;
+use crate::object::Target;
+
+/// Who was refused a lock may read it for this long after that, if it is given back meanwhile: without
+/// its body, `-lock-timeout` does not wait.
+pub(crate) const TOMBSTONE_WINDOW_MS: i64 = 3_000;
+/// A refusal is recorded again only after this long.
+const CONTENDED_RENEWAL_MS: i64 = 1_000;
+
+impl Store {
+    /// Adds to `batch` that the asker holds the lock `version` from now on.
+    pub(crate) fn take_lock(
+        &self,
+        batch: &mut Batch,
+        target: Target<'_>,
+        bucket: &OpenBucket,
+        guard: &OpenGuard,
+        version: &ObjectVersion,
+        body: Option<&[u8]>,
+    ) {
+        let asker = Asker::of(target.principal);
+        let mut row: GuardRow = guard.row.clone();
+        self.forget_released(batch, &mut row);
+        asker.begin_anew(&mut row);
+        row.epoch += 1;
+        let state = state_key(target.key).unwrap_or_default();
+        let body = body.filter(|body| body.len() <= LOCK_BYTES_MAX);
+        let sealed = body.map(|body| self.seal_lock(bucket.row.id, state, version.id, body));
+        row.hold = Some(Hold {
+            version: version.id,
+            epoch: row.epoch,
+            since_ms: self.now(),
+            run: asker.run().clone(),
+            sealed_lock: sealed.unwrap_or_default(),
+            writes: 0,
+            last_write_ms: None,
+        });
+        guard.replace(batch, &row);
+    }
+
+    /// The body of the lock that was given back before is needed no more.
+    pub(super) fn forget_released(&self, batch: &mut Batch, row: &mut GuardRow) {
+        if let Some(released) = row.released.take().filter(|released| released.version.is_null) {
+            self.discard_version(batch, &released.version);
+        }
+    }
+
+    /// What somebody is told who wanted a lock that is held.
+    pub(crate) fn locked_by(
+        &self,
+        target: Target<'_>,
+        bucket: &OpenBucket,
+        config: &GuardConfig,
+        guard: &OpenGuard,
+    ) -> Result<Option<(LockedBy, u64)>, StorageError> {
+        let Some(state) = state_key(target.key) else { return Ok(None) };
+        let Some(held) = self.held_now(bucket, state, &guard.row)? else { return Ok(None) };
+        let now = self.now();
+        let lock = held.facts(now, config);
+        let message = lock.refusal_of_lock(target.bucket.as_str(), state, now);
+        Ok(Some((LockedBy { message, lock }, held.hold.epoch)))
+    }
+
+    /// Records that somebody was refused the lock, before they are told.
+    pub(crate) async fn mark_contended(
+        &self,
+        target: Target<'_>,
+        bucket: &OpenBucket,
+        epoch: u64,
+    ) -> Result<(), StorageError> {
+        let Some(state) = state_key(target.key) else { return Ok(()) };
+        let (key, now) = (contended::key(bucket.row.id, state), self.now());
+        if self.contended.was_marked(&key, epoch, now - CONTENDED_RENEWAL_MS) {
+            return Ok(());
+        }
+        let until_ms = now + TOMBSTONE_WINDOW_MS + CONTENDED_RENEWAL_MS;
+        let mut batch = Batch::new(OpId(self.random()));
+        batch.put(key.clone(), ContendedRow { epoch, until_ms }.encode());
+        if self.try_commit(batch).await? {
+            self.contended.mark(key, epoch, now);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the locks of a bucket leave nothing behind. Without versions nothing stays anyhow.
+pub(crate) fn purges_locks(config: &GuardConfig, versioning: Versioning) -> bool {
+    match (config.lock_history, versioning) {
+        (LockHistory::Purge, _) | (LockHistory::Keep, Versioning::Unversioned) => true,
+        (LockHistory::Keep, Versioning::Enabled | Versioning::Suspended) => false,
+    }
+}

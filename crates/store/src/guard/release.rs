@@ -1,0 +1,208 @@
+//! Giving a lock back, and taking one away: a DELETE of the lock object of a state.
+//!
+//! The client's own check is a GET before, which proves nothing at the moment of the DELETE. What its
+//! connection has read last stands for the condition that it should have sent.
+
+use tidelock_meta::Batch;
+use tidelock_meta::record::guard::{FencedRun, GuardRow, Released};
+use tidelock_meta::record::head;
+use tidelock_meta::record::version::{ObjectVersion, VersionKind};
+use tidelock_meta::record::{bucket, guard};
+
+use super::message::LockFacts;
+use super::run::Asker;
+use super::view::HeldLock;
+use super::{OpenGuard, purges_locks, state_key};
+use crate::Store;
+use crate::bucket::OpenBucket;
+use crate::commit::{Plan, View};
+use crate::error::{BucketError, DeleteObjectError, StorageError};
+use crate::identity::Principal;
+use crate::name::{BucketName, ObjectKey};
+use crate::object::{DeletedObject, Keeping, OpenHead, Target, op_id, writes_null};
+use crate::version::DisplayVersion;
+
+/// A request to take a lock away, whoever holds it.
+#[derive(Clone, Copy, Debug)]
+pub struct LockRelease<'a> {
+    /// Only the lock with this ID.
+    pub id: Option<&'a str>,
+    /// Why, for the audit log.
+    pub reason: &'a str,
+}
+
+/// Why a lock was not taken away.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReleaseError {
+    /// The bucket cannot be used.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The bucket has no guard; its locks are objects like any other.
+    #[error("the bucket is not guarded: delete the lock object")]
+    NotGuarded,
+    /// Nobody holds the lock.
+    #[error("the state is not locked")]
+    NotLocked,
+    /// Somebody holds another lock.
+    #[error("the state is locked by another lock: {}", .0.lock.lock.id)]
+    AnotherLock(Box<HeldLock>),
+}
+
+impl From<StorageError> for ReleaseError {
+    fn from(error: StorageError) -> Self {
+        Self::Bucket(error.into())
+    }
+}
+
+impl From<tidelock_meta::record::DecodeError> for ReleaseError {
+    fn from(error: tidelock_meta::record::DecodeError) -> Self {
+        StorageError::from(error).into()
+    }
+}
+
+/// A DELETE of a lock object, with what was read for it.
+pub(crate) struct LockDelete<'a> {
+    pub(crate) target: Target<'a>,
+    pub(crate) bucket: &'a OpenBucket,
+    pub(crate) head: &'a OpenHead,
+    pub(crate) guard: &'a OpenGuard,
+    pub(crate) random: [u8; 8],
+}
+
+impl Store {
+    /// What a DELETE of a lock object does in a guarded bucket.
+    pub(crate) fn plan_delete_lock(
+        &self,
+        delete: &LockDelete<'_>,
+        view: &View,
+    ) -> Result<Plan<DeletedObject>, DeleteObjectError> {
+        let LockDelete { target, bucket, head, guard, .. } = *delete;
+        let current = head.row.current.as_ref().filter(|version| version.object().is_some());
+        let Some(current) = current else { return Ok(Plan::Answer(DeletedObject::default())) };
+        let asker = Asker::of(target.principal);
+        let origin = &target.principal.origin;
+        let (id, key) = (bucket.row.id, target.key.as_str());
+        let seen = origin.conversation.last_lock_read(id, key);
+        // The lock that the client means is gone: its DELETE is repeated, or somebody broke its lock.
+        let means_another = match seen {
+            Some(seen) => seen != current.id,
+            None => origin.attempt > 1 && asker.had_a_lock_before(&guard.row),
+        };
+        if means_another {
+            return Ok(Plan::Answer(DeletedObject::default()));
+        }
+        let state = state_key(target.key).unwrap_or_default();
+        let held = self.held_now(bucket, state, &guard.row)?;
+        let held_id = held.as_ref().and_then(|held| held.lock.as_ref()).map(|it| it.id.as_str());
+        let has_just_begun = origin.conversation.began_here(id)
+            && !guard
+                .row
+                .hold
+                .as_ref()
+                .is_some_and(|it| it.run.has(origin.conversation.connection()));
+        let broken = !asker.gives_back(&guard.row, held_id, has_just_begun);
+        Ok(self.plan_release(delete, &asker, broken, current, view)?)
+    }
+
+    /// The lock goes, and its run with it.
+    pub(super) fn plan_release(
+        &self,
+        delete: &LockDelete<'_>,
+        asker: &Asker,
+        broken: bool,
+        current: &ObjectVersion,
+        view: &View,
+    ) -> Result<Plan<DeletedObject>, StorageError> {
+        let LockDelete { target, bucket, head, guard, random } = *delete;
+        let now = self.now();
+        let mut row: GuardRow = guard.row.clone();
+        let config = bucket.row.guard.as_ref();
+        let purges = config.is_none_or(|config| purges_locks(config, bucket.row.versioning));
+        let mut batch = Batch::new(op_id(current));
+        self.forget_released(&mut batch, &mut row);
+        let deleted = if purges {
+            // Its body stays until the next lock: a tombstone may show it.
+            let keeps_body = current.is_null;
+            if !keeps_body {
+                self.discard_version(&mut batch, current);
+            }
+            let mut left = head.row.clone();
+            left.current = None;
+            left.mutations += 1;
+            head.replace(&mut batch, &left);
+            bucket.guard(&mut batch);
+            row.released =
+                keeps_body.then(|| Released { released_ms: now, version: current.clone() });
+            DeletedObject::default()
+        } else {
+            let marker = ObjectVersion {
+                id: head.next_id(now, random),
+                is_null: writes_null(bucket.row.versioning),
+                modified_ms: head.modified_ms(now),
+                author: target.principal.arn.clone(),
+                kind: VersionKind::DeleteMarker,
+            };
+            let shown = DisplayVersion::of(&marker);
+            let place = (bucket, target.key);
+            if let Some(needed) =
+                self.install(&mut batch, place, head, (marker, Keeping::AsVersioned), view)?
+            {
+                return Ok(Plan::Read(needed));
+            }
+            row.released =
+                (!current.is_null).then(|| Released { released_ms: now, version: current.clone() });
+            DeletedObject { version: Some(shown), is_delete_marker: true }
+        };
+        if let Some(hold) = row.hold.take() {
+            let (run, epoch) = (hold.run, hold.epoch);
+            row.fence(FencedRun { run, epoch, ended_ms: now, broken, alive_ms: None });
+        }
+        asker.ends(&mut row);
+        guard.replace(&mut batch, &row);
+        Ok(Plan::Commit(batch, deleted))
+    }
+
+    /// Takes a lock away, whoever holds it; its run writes nothing more.
+    ///
+    /// # Errors
+    ///
+    /// When the bucket is not guarded, nobody holds the lock, or another one is held than was named.
+    pub async fn release_lock(
+        &self,
+        principal: &Principal,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        release: LockRelease<'_>,
+    ) -> Result<HeldLock, ReleaseError> {
+        let lock_key: ObjectKey = format!("{}{}", key.as_str(), super::LOCK_SUFFIX)
+            .parse()
+            .map_err(|_| ReleaseError::NotLocked)?;
+        let target = Target { principal, bucket, key: &lock_key };
+        let id = self.find_bucket(principal, bucket).await?.row.id;
+        let keys = [
+            bucket::key(bucket.as_str()),
+            head::key(id, lock_key.as_str()),
+            guard::key(id, key.as_str()),
+        ];
+        let random = self.random();
+        self.update(&keys, |view| {
+            let open = OpenBucket::again(id, bucket, view.rows[0].as_ref(), principal)?;
+            let Some(config) = &open.row.guard else { return Err(ReleaseError::NotGuarded) };
+            let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
+            let guard = OpenGuard::of(keys[2].clone(), view.rows[2].as_ref())?;
+            let current = head.row.current.as_ref().filter(|it| it.object().is_some());
+            let Some(current) = current else { return Err(ReleaseError::NotLocked) };
+            let held = self.held_now(&open, key.as_str(), &guard.row)?;
+            let Some(held) = held else { return Err(ReleaseError::NotLocked) };
+            let lock: LockFacts = held.facts(self.now(), config);
+            let shown = HeldLock { key: key.as_str().to_owned(), lock };
+            if release.id.is_some_and(|wanted| wanted != shown.lock.lock.id) {
+                return Err(ReleaseError::AnotherLock(Box::new(shown)));
+            }
+            let delete = LockDelete { target, bucket: &open, head: &head, guard: &guard, random };
+            let asker = Asker::of(principal);
+            Ok(self.plan_release(&delete, &asker, true, current, view)?.map(|_| shown))
+        })
+        .await
+    }
+}

@@ -1,0 +1,273 @@
+//! Whose request this is: the run that holds the lock, one that has lost it, or another. Pure.
+//!
+//! A run is known by its principal, its address, its program, and by the connections it was seen on:
+//! a process keeps a connection as long as it is not idle for long. Two runs of one principal on one
+//! machine differ in nothing else. One that cannot be told from a run that lost its lock is taken for
+//! the holder until that run shows that it lives: after a forced unlock the old run is dead nearly
+//! always, and a wrong guess overwrites nothing, since the fence of serials refuses the later of two
+//! writes. Once it has shown that it lives, nothing is guessed any more.
+
+use tidelock_meta::record::guard::{FencedRun, GuardRow};
+use tidelock_meta::record::run::{ConnectionId, Run};
+
+use crate::identity::Principal;
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    run: Run,
+    connection: ConnectionId,
+    lock_id: Option<String>,
+}
+
+/// Where the asker stands with the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nobody holds it.
+    Free,
+    /// The asker does.
+    Holder,
+    /// The asker had it, and it was taken away or written over.
+    Lost,
+    /// Another principal does.
+    Other,
+    /// The asker may be the holder, or a run that lost the lock and is still alive.
+    Unclear,
+}
+
+/// How a run is remembered that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sticking {
+    /// By its connection only.
+    Silent,
+    /// As one that lives, and that others which look like it may be.
+    Lives,
+}
+
+impl Asker {
+    pub(crate) fn of(principal: &Principal) -> Self {
+        let origin = &principal.origin;
+        let connection = origin.conversation.connection();
+        let run = Run {
+            holder: principal.arn.clone(),
+            address: origin.address.clone(),
+            user_agent: origin.user_agent.clone(),
+            connections: vec![connection],
+        };
+        Self { run, connection, lock_id: origin.lock_id.clone() }
+    }
+
+    /// As it is remembered.
+    pub(crate) fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Where it stands; `held` is the ID of the lock that is held, as far as it has one.
+    pub(crate) fn standing(
+        &self,
+        row: &GuardRow,
+        held: Option<&str>,
+        alive_since_ms: i64,
+    ) -> Standing {
+        // A client that names its lock leaves nothing to guess.
+        if let Some(named) = &self.lock_id {
+            let is_held = row.hold.is_some() && held == Some(named);
+            return if is_held { Standing::Holder } else { Standing::Lost };
+        }
+        let lost = |fenced: &&FencedRun| fenced.broken && fenced.run.has(self.connection);
+        if row.fenced.iter().any(|fenced| lost(&fenced)) {
+            return Standing::Lost;
+        }
+        let alike = row.fenced.iter().filter(|it| it.broken && it.run.looks_like(&self.run));
+        let is_alive = |it: &FencedRun| it.alive_ms.is_some_and(|at| at >= alive_since_ms);
+        let (mut may_have_lost, mut lives) = (false, false);
+        for fenced in alike {
+            may_have_lost = true;
+            lives |= is_alive(fenced);
+        }
+        let Some(hold) = &row.hold else {
+            return if lives { Standing::Lost } else { Standing::Free };
+        };
+        if hold.run.holder != self.run.holder {
+            return Standing::Other;
+        }
+        if hold.run.has(self.connection) {
+            return Standing::Holder;
+        }
+        match (may_have_lost, hold.run.looks_like(&self.run)) {
+            (false, _) => Standing::Holder,
+            (true, false) => Standing::Lost,
+            (true, true) if lives => Standing::Unclear,
+            (true, true) => Standing::Holder,
+        }
+    }
+
+    /// Remembers in `row` that the asker's writes are refused from now on, until it takes the lock
+    /// anew.
+    pub(crate) fn fence(&self, row: &mut GuardRow, sticking: Sticking, now_ms: i64) {
+        let connection = self.connection;
+        let alive_ms = (sticking == Sticking::Lives).then_some(now_ms);
+        if let Some(known) = row.fenced.iter_mut().find(|it| it.broken && it.run.has(connection)) {
+            known.alive_ms = alive_ms.or(known.alive_ms);
+            return;
+        }
+        let (run, epoch) = (self.run.clone(), row.epoch);
+        row.fence(FencedRun { run, epoch, ended_ms: now_ms, broken: true, alive_ms });
+    }
+
+    /// Whether it was refused, or lost the lock, and was seen alive since.
+    pub(crate) fn is_known_to_live(&self, row: &GuardRow) -> bool {
+        let is_meant = |it: &&FencedRun| it.alive_ms.is_some() && it.run.has(self.connection);
+        row.fenced.iter().any(|fenced| is_meant(&fenced))
+    }
+
+    /// Remembers in `row` that the asker gives its lock back, or looks for it to do so: it comes to its
+    /// end, and nobody else need be taken for it.
+    pub(crate) fn ends(&self, row: &mut GuardRow) {
+        for fenced in row.fenced.iter_mut().filter(|it| it.run.has(self.connection)) {
+            fenced.alive_ms = None;
+        }
+    }
+
+    /// Whether it gives its own lock back: it is seen on a connection of the run that took it, or looks
+    /// like that run and is no process that has just begun (each begins with a list of the bucket).
+    pub(crate) fn gives_back(
+        &self,
+        row: &GuardRow,
+        held: Option<&str>,
+        has_just_begun: bool,
+    ) -> bool {
+        let Some(hold) = &row.hold else { return false };
+        if self.lock_id.is_some() {
+            return self.lock_id.as_deref() == held;
+        }
+        hold.run.has(self.connection) || (hold.run.looks_like(&self.run) && !has_just_begun)
+    }
+
+    /// Whether it looks like a run that has given a lock back before the one that is held was taken.
+    pub(crate) fn had_a_lock_before(&self, row: &GuardRow) -> bool {
+        let holds_now = row.hold.as_ref().is_some_and(|hold| hold.run.has(self.connection));
+        !holds_now && row.fenced.iter().any(|fenced| fenced.run.looks_like(&self.run))
+    }
+
+    /// Forgets in `row` that the asker had lost a lock: it takes it anew.
+    pub(crate) fn begin_anew(&self, row: &mut GuardRow) {
+        row.fenced.retain(|fenced| !fenced.run.has(self.connection));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidelock_meta::record::guard::Hold;
+    use tidelock_meta::record::version::VersionId;
+
+    use super::*;
+
+    const NOW: i64 = 1_000_000;
+    const MEMORY: i64 = 1_000;
+
+    fn run(holder: &str, address: &str, connections: &[u8]) -> Run {
+        Run {
+            holder: holder.to_owned(),
+            address: address.to_owned(),
+            user_agent: "Terraform".to_owned(),
+            connections: connections.iter().map(|it| ConnectionId([*it; 16])).collect(),
+        }
+    }
+
+    fn hold(run: Run) -> Hold {
+        Hold {
+            version: VersionId { sequence: 1, random: 1 },
+            epoch: 2,
+            since_ms: NOW,
+            run,
+            sealed_lock: Vec::new(),
+            writes: 0,
+            last_write_ms: None,
+        }
+    }
+
+    fn lost(run: Run, broken: bool, alive_ms: Option<i64>) -> FencedRun {
+        FencedRun { run, epoch: 1, ended_ms: NOW, broken, alive_ms }
+    }
+
+    #[test]
+    fn the_holder_is_told_from_who_lost_the_lock() {
+        let held = || Some(hold(run("ci", "a", &[2])));
+        let old = |broken, alive| vec![lost(run("ci", "a", &[1]), broken, alive)];
+        let alive = Some(NOW - 1);
+        let rows: [(&str, Option<Hold>, Vec<FencedRun>, Run, Standing); 15] = [
+            ("nobody holds it", None, vec![], run("ci", "a", &[1]), Standing::Free),
+            ("the holder", held(), vec![], run("ci", "a", &[2]), Standing::Holder),
+            ("on a new connection", held(), vec![], run("ci", "a", &[3]), Standing::Holder),
+            ("from elsewhere", held(), vec![], run("ci", "b", &[3]), Standing::Holder),
+            ("another principal", held(), vec![], run("me", "a", &[3]), Standing::Other),
+            ("broken", held(), old(true, None), run("ci", "a", &[1]), Standing::Lost),
+            ("given back", held(), old(false, None), run("ci", "a", &[1]), Standing::Holder),
+            ("after a break", held(), old(true, None), run("ci", "a", &[2]), Standing::Holder),
+            (
+                "the old run may be dead",
+                held(),
+                old(true, None),
+                run("ci", "a", &[3]),
+                Standing::Holder,
+            ),
+            ("it lives", held(), old(true, alive), run("ci", "a", &[3]), Standing::Unclear),
+            ("it lived", held(), old(true, Some(1)), run("ci", "a", &[3]), Standing::Holder),
+            (
+                "it lives elsewhere",
+                held(),
+                old(true, alive),
+                run("ci", "b", &[3]),
+                Standing::Holder,
+            ),
+            (
+                "the holder is elsewhere",
+                Some(hold(run("ci", "b", &[2]))),
+                old(true, None),
+                run("ci", "a", &[3]),
+                Standing::Lost,
+            ),
+            ("broken, and free again", None, old(true, None), run("ci", "a", &[1]), Standing::Lost),
+            ("a new run may take it", None, old(true, None), run("ci", "a", &[3]), Standing::Free),
+        ];
+        for (name, hold, fenced, asks, expected) in rows {
+            let row = GuardRow { hold, fenced, ..GuardRow::default() };
+            let connection = asks.connections[0];
+            let asker = Asker { run: asks, connection, lock_id: None };
+            assert_eq!(asker.standing(&row, None, NOW - MEMORY), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn who_names_its_lock_is_believed() {
+        let row = GuardRow { hold: Some(hold(run("ci", "a", &[2]))), ..GuardRow::default() };
+        for (named, held, expected) in [
+            ("1", Some("1"), Standing::Holder),
+            ("1", Some("2"), Standing::Lost),
+            ("1", None, Standing::Lost),
+        ] {
+            let asks = run("ci", "b", &[9]);
+            let lock_id = Some(named.to_owned());
+            let asker = Asker { connection: asks.connections[0], run: asks, lock_id };
+            assert_eq!(asker.standing(&row, held, 0), expected, "{named} {held:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_sticks_until_the_lock_is_taken_anew() {
+        let asks = run("ci", "a", &[3]);
+        let asker = Asker { connection: asks.connections[0], run: asks, lock_id: None };
+        let mut row = GuardRow { hold: Some(hold(run("ci", "a", &[3]))), ..GuardRow::default() };
+        asker.fence(&mut row, Sticking::Lives, NOW);
+        assert_eq!(asker.standing(&row, None, 0), Standing::Lost);
+        asker.fence(&mut row, Sticking::Silent, NOW + 1);
+        assert_eq!(row.fenced.len(), 1, "one run, one entry");
+        assert!(asker.is_known_to_live(&row));
+        asker.ends(&mut row);
+        assert!(!asker.is_known_to_live(&row));
+        assert_eq!(asker.standing(&row, None, 0), Standing::Lost, "it stays refused");
+        asker.begin_anew(&mut row);
+        assert_eq!(asker.standing(&row, None, 0), Standing::Holder);
+    }
+}

@@ -1,0 +1,194 @@
+//! A write of a state in a guarded bucket: what the rules say of it, and what it leaves in the guard.
+
+use tidelock_meta::Batch;
+use tidelock_meta::record::bucket::GuardConfig;
+use tidelock_meta::record::guard::{GuardRow, Hold};
+use tidelock_meta::record::state::{StateFacts, WrittenUnder};
+use tidelock_meta::record::version::VersionId;
+use tidelock_tfstate::{Format, Lock};
+
+use super::message::LockFacts;
+use super::rules::{Breach, Judgement, StateWrite, Stored};
+use super::run::{Asker, Standing};
+use super::{Candidate, CurrentState, OpenGuard};
+use crate::Store;
+use crate::bucket::OpenBucket;
+use crate::error::StorageError;
+use crate::object::{ObjectSettings, Target};
+use crate::version::VersionSelector;
+
+/// User metadata of a state that was written to go back to an older version: that version's id.
+const ROLLED_BACK_FROM: &str = "tidelock-rolled-back-from";
+
+/// A write that the guard looks at, with all that was read for it.
+pub(crate) struct GuardedWrite<'a> {
+    pub(crate) target: Target<'a>,
+    pub(crate) bucket: &'a OpenBucket,
+    pub(crate) config: &'a GuardConfig,
+    pub(crate) guard: OpenGuard,
+    pub(crate) current: &'a CurrentState,
+    pub(crate) candidate: &'a Candidate,
+}
+
+/// What the guard says of a write.
+pub(crate) enum Verdict {
+    /// It is no business of the guard.
+    Indifferent,
+    /// The very same bytes are current: nothing is written.
+    Same,
+    /// It is done, and leaves this.
+    Pass(Box<Passed>),
+    /// It is refused.
+    Refuse(Breach),
+}
+
+/// What a write leaves besides the object.
+pub(crate) struct Passed {
+    row: GuardRow,
+    /// The lock under which it is written.
+    under: Option<WrittenUnder>,
+    /// Rules that it breaks, where they are only observed.
+    pub(crate) observed: Vec<Breach>,
+    /// It was done only because somebody allowed it.
+    pub(crate) used_allowance: bool,
+}
+
+/// The lock that is held, opened.
+pub(super) struct HeldNow<'a> {
+    pub(super) hold: &'a Hold,
+    pub(super) lock: Option<Lock>,
+}
+
+impl Store {
+    /// What the rules say.
+    pub(crate) fn guard_write(&self, write: &GuardedWrite<'_>) -> Result<Verdict, StorageError> {
+        let row = &write.guard.row;
+        let is_state = write.candidate.state.is_ok();
+        let replaces_state = matches!(write.current.stored, Stored::State(_));
+        if !is_state && !replaces_state && row.hold.is_none() {
+            return Ok(Verdict::Indifferent);
+        }
+        let now = self.now();
+        let held = self.held_now(write.bucket, write.target.key.as_str(), row)?;
+        let asker = Asker::of(write.target.principal);
+        let standing = self.standing(&asker, row, held.as_ref(), write.config);
+        let lock = held.as_ref().and_then(|held| held.lock.as_ref());
+        let allowance = row.allowance.as_ref().filter(|allowance| allowance.expires_ms > now);
+        let is_holder = standing == Standing::Holder;
+        let judgement = StateWrite {
+            config: write.config,
+            // A lock is asked for where a state is concerned, not for whatever else is kept here.
+            standing: match standing {
+                Standing::Free if !is_state && !replaces_state => Standing::Holder,
+                standing => standing,
+            },
+            operation: lock.filter(|_| is_holder).map(|lock| &lock.operation),
+            stored: &write.current.stored,
+            size: write.candidate.size,
+            sha256: write.candidate.sha256,
+            state: &write.candidate.state,
+            is_allowed: allowance.is_some(),
+        };
+        Ok(match judgement.judge() {
+            Judgement::Same => Verdict::Same,
+            Judgement::Refuse(breach) => Verdict::Refuse(breach),
+            Judgement::Pass { observed, uses_allowance } => {
+                let under = lock.filter(|_| is_holder).map(|lock| WrittenUnder {
+                    id: lock.id.clone(),
+                    operation: lock.operation.as_str().to_owned(),
+                });
+                let mut row = row.clone();
+                if uses_allowance {
+                    row.allowance = None;
+                }
+                if let Some(hold) = row.hold.as_mut().filter(|_| is_holder) {
+                    hold.writes = hold.writes.saturating_add(1);
+                    hold.last_write_ms = Some(now);
+                    asker.run().connections.iter().for_each(|it| hold.run.add(*it));
+                }
+                Verdict::Pass(Box::new(Passed {
+                    row,
+                    under,
+                    observed,
+                    used_allowance: uses_allowance,
+                }))
+            }
+        })
+    }
+
+    /// The facts of a state that is written, sealed for its version.
+    pub(crate) fn state_facts(
+        &self,
+        write: &GuardedWrite<'_>,
+        passed: &Passed,
+        settings: &ObjectSettings,
+        id: VersionId,
+    ) -> Option<Vec<u8>> {
+        let state = write.candidate.state.as_ref().ok()?;
+        let facts = StateFacts {
+            serial: state.serial,
+            lineage: state.lineage.clone(),
+            sha256: write.candidate.sha256,
+            format_version: match state.format {
+                Format::Clear { version } => Some(version),
+                Format::Encrypted { .. } => None,
+            },
+            terraform_version: state.terraform_version.clone(),
+            counts: None,
+            changes: None,
+            changed: Vec::new(),
+            run: Asker::of(write.target.principal).run().clone(),
+            lock: passed.under.clone(),
+            rolled_back_from: rolled_back_from(settings),
+        };
+        Some(self.seal_state_facts(write.bucket.row.id, write.target.key, id, &facts))
+    }
+
+    /// The lock that is held, opened.
+    pub(super) fn held_now<'a>(
+        &self,
+        bucket: &OpenBucket,
+        state_key: &str,
+        row: &'a GuardRow,
+    ) -> Result<Option<HeldNow<'a>>, StorageError> {
+        let Some(hold) = &row.hold else { return Ok(None) };
+        let sealed = &hold.sealed_lock;
+        let body = self.unseal_lock(bucket.row.id, state_key, hold.version, sealed)?;
+        Ok(Some(HeldNow { hold, lock: Lock::parse(&body) }))
+    }
+
+    /// Where `asker` stands with the lock.
+    pub(super) fn standing(
+        &self,
+        asker: &Asker,
+        row: &GuardRow,
+        held: Option<&HeldNow<'_>>,
+        config: &GuardConfig,
+    ) -> Standing {
+        let id = held.and_then(|held| held.lock.as_ref()).map(|lock| lock.id.as_str());
+        let memory = i64::try_from(config.stale_after_ms).unwrap_or(i64::MAX);
+        asker.standing(row, id, self.now().saturating_sub(memory))
+    }
+}
+
+impl HeldNow<'_> {
+    pub(super) fn facts(&self, now_ms: i64, config: &GuardConfig) -> LockFacts {
+        LockFacts::of(self.hold, self.lock.clone(), now_ms, config.stale_after_ms)
+    }
+}
+
+impl Passed {
+    /// Makes `batch` leave the guard as the write makes it.
+    pub(crate) fn leave(&self, batch: &mut Batch, guard: &OpenGuard) {
+        guard.replace(batch, &self.row);
+    }
+}
+
+/// What `tidelock state rollback` says of what it writes.
+fn rolled_back_from(settings: &ObjectSettings) -> Option<VersionId> {
+    let (_, id) = settings.metadata.iter().find(|(name, _)| name == ROLLED_BACK_FROM)?;
+    match id.parse() {
+        Ok(VersionSelector::Id(id)) => Some(id),
+        Ok(VersionSelector::Null) | Err(_) => None,
+    }
+}

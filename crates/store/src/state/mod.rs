@@ -1,0 +1,3 @@
+//! What is known of states: sealed with their versions.
+
+mod facts;
