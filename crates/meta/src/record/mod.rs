@@ -21,7 +21,7 @@
 //! | 0D | [`blob`] | blob id |
 //! | 0E | [`blob_chunk`] | blob id, chunk number |
 //! | 0F | [`guard`] | bucket id, key of the state |
-//! | 10 | [`refused`] | bucket id, escaped key of the state, sequence |
+//! | 10 | [`refused`] | bucket id, escaped key of the state, version id |
 //! | 11 | [`contended`] | bucket id, key of the state |
 
 pub mod access_key;

@@ -1,7 +1,7 @@
 //! A refused version: the body of a state write that the guard refused, kept for a while.
 //!
 //! ```text
-//! key    10 | bucket:16 | escaped key of the state | sequence:u64           (oldest first)
+//! key    10 | bucket:16 | escaped key of the state | version:16           (oldest first)
 //! value  01 | expires_ms:i64 | code:text | message:text | run | version
 //! ```
 //! `version` is the object as it would have become; its id names the refused version. The body is the
@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::codec::{Reader, Writer};
 use super::run::Run;
-use super::version::ObjectVersion;
+use super::version::{ObjectVersion, VersionId};
 use super::{BucketId, DecodeError, Tag};
 use crate::{Key, KeyRange};
 
@@ -34,9 +34,9 @@ pub struct RefusedRow {
 }
 
 /// The key of a refused version.
-pub fn key(bucket: BucketId, state_key: &str, sequence: u64) -> Key {
+pub fn key(bucket: BucketId, state_key: &str, id: VersionId) -> Key {
     let mut writer = key_prefix(bucket, state_key);
-    writer.u64(sequence);
+    id.write(&mut writer);
     writer.finish()
 }
 
@@ -59,15 +59,15 @@ pub fn range_of_all() -> KeyRange {
     KeyRange::prefix(&Writer::key(Tag::Refused).finish())
 }
 
-/// Bucket, key of the state and sequence in a refused version's key.
-pub fn decode_key(key: &[u8]) -> Result<(BucketId, String, u64), DecodeError> {
+/// Bucket, key of the state and id in a refused version's key.
+pub fn decode_key(key: &[u8]) -> Result<(BucketId, String, VersionId), DecodeError> {
     let mut reader = Reader::key(RECORD, Tag::Refused, key)?;
     let bucket = BucketId(reader.array()?);
     let state_key = reader.escaped()?;
     let state_key = String::from_utf8(state_key).map_err(|_| reader.error("key is not UTF-8"))?;
-    let sequence = reader.u64()?;
+    let id = VersionId::read(&mut reader)?;
     reader.end()?;
-    Ok((bucket, state_key, sequence))
+    Ok((bucket, state_key, id))
 }
 
 fn key_prefix(bucket: BucketId, state_key: &str) -> Writer {
@@ -123,9 +123,10 @@ mod tests {
         }
 
         #[test]
-        fn keys_come_back(bucket: [u8; 16], state_key: String, sequence: u64) {
-            let key = key(BucketId(bucket), &state_key, sequence);
-            prop_assert_eq!(decode_key(&key).unwrap(), (BucketId(bucket), state_key, sequence));
+        fn keys_come_back(bucket: [u8; 16], state_key: String, sequence: u64, random: u64) {
+            let id = VersionId { sequence, random };
+            let key = key(BucketId(bucket), &state_key, id);
+            prop_assert_eq!(decode_key(&key).unwrap(), (BucketId(bucket), state_key, id));
         }
 
         #[test]

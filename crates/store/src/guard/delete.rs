@@ -36,7 +36,8 @@ impl Store {
     ) -> Result<DeleteVerdict, StorageError> {
         let Some(config) = &bucket.row.guard else { return Ok(DeleteVerdict::Pass(None)) };
         let is_object = current.is_some_and(|version| version.object().is_some());
-        if !is_object || config.lock_writes != Enforcement::Enforce {
+        let is_locked = guard.row.hold.is_some();
+        if !is_object || !is_locked || config.lock_writes != Enforcement::Enforce {
             return Ok(DeleteVerdict::Pass(None));
         }
         let row = &guard.row;

@@ -154,7 +154,7 @@ impl Store {
                 run: asker.run().clone(),
                 version: new.clone(),
             };
-            let place = refused::key(id, key, new.id.sequence);
+            let place = refused::key(id, key, new.id);
             // First: its random id tells whether a commit landed whose reply was lost.
             batch.writes.insert(0, tidelock_meta::Write::Put(place, refused.encode()));
         }
@@ -272,7 +272,7 @@ fn refused_place(
     id: VersionSelector,
 ) -> Result<Key, RefusedError> {
     match id {
-        VersionSelector::Id(id) => Ok(refused::key(bucket, key.as_str(), id.sequence)),
+        VersionSelector::Id(id) => Ok(refused::key(bucket, key.as_str(), id)),
         VersionSelector::Null => Err(RefusedError::NoSuchVersion),
     }
 }
