@@ -21,6 +21,7 @@ mod recorded;
 mod restarts;
 mod script;
 mod shapes;
+mod tfhttp;
 mod writes;
 
 use harness::Server;

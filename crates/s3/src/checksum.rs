@@ -242,7 +242,7 @@ pub(crate) fn named_type(headers: &HeaderMap) -> S3Result<Option<ChecksumType>> 
 }
 
 /// `Content-MD5`, if there is one.
-pub(crate) fn content_md5(headers: &HeaderMap) -> S3Result<Option<[u8; MD5_BYTES]>> {
+pub fn content_md5(headers: &HeaderMap) -> S3Result<Option<[u8; MD5_BYTES]>> {
     let Some(value) = headers.get(CONTENT_MD5) else { return Ok(None) };
     let digest = STANDARD.decode(value.as_bytes()).ok();
     let md5 = digest.and_then(|digest| <[u8; MD5_BYTES]>::try_from(digest).ok());

@@ -31,8 +31,10 @@ mod tags;
 mod xml;
 
 pub use authn::{Authenticated, Authenticator};
+pub use checksum::content_md5;
 pub use config::S3Config;
 pub use error::{ErrorCode, S3Error};
+pub use payload::{Payload, WireBody, drain};
 pub use query::Query;
 pub use request_id::RequestId;
 pub use response::{Response, ResponseBody, StreamError};

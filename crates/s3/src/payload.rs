@@ -14,19 +14,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::BoxBody;
-use tidelock_auth::sigv4::ChunkSigner;
+use tidelock_auth::sigv4::{ChunkSigner, PayloadMode};
 use tidelock_store::{BodyError, BodySource, ChecksumAlgorithm};
 
 use self::chunked::{ChunkDecoder, Step};
 use self::plain::PlainChecker;
-use crate::checksum::Algorithm;
+use crate::authn::Authenticated;
+use crate::checksum::{self, Algorithm};
+use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::response::StreamError;
 
+const DECODED_CONTENT_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
+
 /// The body as the connection gives it, whatever the connection is.
-pub(crate) type WireBody = BoxBody<Bytes, StreamError>;
+pub type WireBody = BoxBody<Bytes, StreamError>;
 
 /// What a refused client may still send before the connection is closed on it.
 const DRAIN_BYTES_MAX: usize = 1 << 20;
@@ -35,7 +39,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Reads on after a refusal, within limits: a client that is cut off while it sends sees a reset
 /// connection and not the answer. One that waits for `100 Continue` sends nothing.
-pub(crate) async fn drain(body: &mut WireBody, headers: &HeaderMap) {
+pub async fn drain(body: &mut WireBody, headers: &HeaderMap) {
     if headers.contains_key(header::EXPECT) {
         return;
     }
@@ -70,7 +74,7 @@ pub(crate) enum Framing {
 }
 
 /// A request body that can be read once.
-pub(crate) struct Payload {
+pub struct Payload {
     body: WireBody,
     framing: State,
     content_bytes: Option<u64>,
@@ -84,6 +88,21 @@ enum State {
 }
 
 impl Payload {
+    /// The body of a request by `caller`: framed, and checked while it is read, as its signature says.
+    ///
+    /// # Errors
+    ///
+    /// `MissingContentLength` or `InvalidArgument` where a chunked body does not say its length.
+    pub fn of(
+        caller: &Authenticated,
+        headers: &HeaderMap,
+        body: WireBody,
+        idle_timeout: Duration,
+    ) -> Result<Self, S3Error> {
+        let (framing, content_bytes) = framing_of(caller, headers)?;
+        Ok(Self::new(body, framing, content_bytes, idle_timeout))
+    }
+
     /// A body that announces `content_bytes` bytes of content (not of wire), if it does.
     pub(crate) fn new(
         body: WireBody,
@@ -103,7 +122,7 @@ impl Payload {
     }
 
     /// Reads on after a refusal, as [`drain`] does.
-    pub(crate) async fn drain(&mut self, headers: &HeaderMap) {
+    pub async fn drain(&mut self, headers: &HeaderMap) {
         drain(&mut self.body, headers).await;
     }
 
@@ -129,6 +148,15 @@ impl Payload {
             whole.extend_from_slice(&bytes);
         }
         Ok(whole.freeze())
+    }
+
+    /// The whole body of another protocol's document, checked like any other.
+    ///
+    /// # Errors
+    ///
+    /// `MaxMessageLengthExceeded` over `document_bytes_max`; else what is wrong with the body.
+    pub async fn read_document(&mut self, document_bytes_max: usize) -> Result<Bytes, S3Error> {
+        Ok(self.collect(document_bytes_max).await?)
     }
 
     /// The next bytes of content; nothing at the end, when all that was signed has been checked.
@@ -178,6 +206,41 @@ impl Payload {
             }
         }
     }
+}
+
+/// How the body is framed, and how many bytes of content it announces.
+fn framing_of(caller: &Authenticated, headers: &HeaderMap) -> S3Result<(Framing, Option<u64>)> {
+    Ok(match caller.payload_mode {
+        PayloadMode::Chunked { trailer: has_trailer, .. } => {
+            let decoded_bytes = decoded_content_length(headers)?;
+            let trailer = if has_trailer { checksum::trailer_names(headers) } else { Vec::new() };
+            let announced = Announced { decoded_bytes, trailer };
+            let signer = caller.chunk_signer.clone().map(Box::new);
+            (Framing::Chunked { announced, signer }, Some(decoded_bytes))
+        }
+        PayloadMode::SignedHash(sha256) => {
+            (Framing::Plain { sha256: Some(sha256) }, content_length(headers))
+        }
+        PayloadMode::Unsigned | PayloadMode::Undeclared => {
+            (Framing::Plain { sha256: None }, content_length(headers))
+        }
+    })
+}
+
+fn decoded_content_length(headers: &HeaderMap) -> S3Result<u64> {
+    let value = headers.get(DECODED_CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let value = value.ok_or(S3Error::new(ErrorCode::MissingContentLength))?;
+    value.trim().parse().map_err(|_| {
+        S3Error::invalid_argument(
+            "Invalid x-amz-decoded-content-length",
+            DECODED_CONTENT_LENGTH.as_str(),
+            value,
+        )
+    })
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
 #[async_trait]

@@ -11,18 +11,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, header, request};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use ring::rand::SystemRandom;
-use tidelock_auth::sigv4::PayloadMode;
 use tidelock_store::{Conversation, Origin, Protocol, Store, user_agent};
 
 use crate::Clock;
 use crate::authn::{Authenticated, Authenticator, host_of};
 use crate::call::Call;
-use crate::checksum;
 use crate::config::S3Config;
 use crate::date;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::ops;
-use crate::payload::{self, Announced, Framing, Payload, WireBody};
+use crate::payload::{self, Payload, WireBody};
 use crate::query::Query;
 use crate::query_api;
 use crate::request_id::RequestId;
@@ -32,7 +30,6 @@ use crate::route::{Address, Operation};
 const S3: &[&str] = &["s3"];
 const SERVER: &str = "Tidelock";
 const SDK_REQUEST: HeaderName = HeaderName::from_static("amz-sdk-request");
-const DECODED_CONTENT_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
 pub(crate) const COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
 pub(crate) const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
 
@@ -174,9 +171,7 @@ impl S3Service {
                 return Err(error);
             }
         };
-        let (framing, content_bytes) = framing_of(&caller, &parts.headers)?;
-        let idle_timeout = self.config.body_idle_timeout;
-        let payload = Payload::new(body, framing, content_bytes, idle_timeout);
+        let payload = Payload::of(&caller, &parts.headers, body, self.config.body_idle_timeout)?;
         let Routed { query, address, operation } = routed;
         let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
         let mut call = Call {
@@ -246,47 +241,12 @@ struct Routed {
     operation: Operation,
 }
 
-/// How the body is framed, and how many bytes of content it announces.
-fn framing_of(caller: &Authenticated, headers: &HeaderMap) -> S3Result<(Framing, Option<u64>)> {
-    Ok(match caller.payload_mode {
-        PayloadMode::Chunked { trailer: has_trailer, .. } => {
-            let decoded_bytes = decoded_content_length(headers)?;
-            let trailer = if has_trailer { checksum::trailer_names(headers) } else { Vec::new() };
-            let announced = Announced { decoded_bytes, trailer };
-            let signer = caller.chunk_signer.clone().map(Box::new);
-            (Framing::Chunked { announced, signer }, Some(decoded_bytes))
-        }
-        PayloadMode::SignedHash(sha256) => {
-            (Framing::Plain { sha256: Some(sha256) }, content_length(headers))
-        }
-        PayloadMode::Unsigned | PayloadMode::Undeclared => {
-            (Framing::Plain { sha256: None }, content_length(headers))
-        }
-    })
-}
-
 /// Which attempt the client's SDK says that this is: `attempt=2; max=5`.
 fn sdk_attempt(headers: &HeaderMap) -> u32 {
     let text = headers.get(SDK_REQUEST).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let fields = text.split(';').filter_map(|field| field.trim().split_once('='));
     let attempt = fields.filter(|(name, _)| *name == "attempt").map(|(_, number)| number).next();
     attempt.and_then(|number| number.parse().ok()).unwrap_or(0)
-}
-
-fn decoded_content_length(headers: &HeaderMap) -> S3Result<u64> {
-    let value = headers.get(DECODED_CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let value = value.ok_or(S3Error::new(ErrorCode::MissingContentLength))?;
-    value.trim().parse().map_err(|_| {
-        S3Error::invalid_argument(
-            "Invalid x-amz-decoded-content-length",
-            DECODED_CONTENT_LENGTH.as_str(),
-            value,
-        )
-    })
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// Failures of ours are logged here, once; refusals are the access log's.

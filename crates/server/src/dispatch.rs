@@ -1,4 +1,4 @@
-//! Who answers a request: S3, the JSON API, or the pages for operators.
+//! Who answers a request: S3, the JSON API, Terraform's `http` backend, or the pages for operators.
 //!
 //! Around all of them: a limit on requests in work, one log line and one count each, and a panic
 //! that costs one request only. What an answer says is decided elsewhere.
@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::observe::{InWork, ObservedBody, ReceivedBody};
 use crate::pace::Turn;
 use crate::target::Target;
+use crate::tfhttp::{self, TfHttp};
 
 /// The media type that Prometheus asks for.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -29,6 +30,7 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 pub(crate) struct Dispatch {
     pub(crate) s3: S3Service,
     pub(crate) api: Api,
+    pub(crate) tfhttp: TfHttp,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) metrics_token: Option<Secret>,
@@ -143,6 +145,13 @@ impl Dispatch {
         in_work: &mut InWork,
     ) -> Answer {
         let path = request.uri().path();
+        if path.starts_with(tfhttp::PREFIX) {
+            let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+                return self.tfhttp.refuse_overload();
+            };
+            in_work.hold(slot);
+            return self.tfhttp.answer(request, peer.clone()).await;
+        }
         if path.starts_with(api::PREFIX) {
             let Ok(slot) = self.slots.clone().try_acquire_owned() else {
                 return self.refuse(ErrorCode::SlowDown, request.method(), request.uri().path());
@@ -220,7 +229,7 @@ fn page(
 }
 
 /// Takes the same time wherever the first difference is.
-fn equal_in_constant_time(left: &[u8], right: &[u8]) -> bool {
+pub(crate) fn equal_in_constant_time(left: &[u8], right: &[u8]) -> bool {
     let difference = left.iter().zip(right).fold(0, |sum, (left, right)| sum | (left ^ right));
     left.len() == right.len() && std::hint::black_box(difference) == 0
 }

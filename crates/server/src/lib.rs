@@ -24,6 +24,7 @@ mod server;
 mod stall;
 mod target;
 mod telemetry;
+mod tfhttp;
 pub mod tls;
 
 pub use args::ServeArgs;

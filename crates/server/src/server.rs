@@ -27,6 +27,7 @@ use crate::engine::{Close, Engines, Ownership};
 use crate::error::ServeError;
 use crate::listener::{self, Listening};
 use crate::metrics::Metrics;
+use crate::tfhttp::TfHttp;
 use crate::tls::Certificate;
 
 /// Requests in work get this long to end once the server drains; supervisors kill after 30 s.
@@ -295,6 +296,7 @@ fn open_dispatch(
     let s3 = S3Service::new(store.clone(), around.clock.clone(), s3_config);
     Dispatch {
         api: Api::new(store.clone(), s3.authenticator(), config.limits.body_timeout),
+        tfhttp: TfHttp::new(store.clone(), s3.authenticator(), config.limits.body_timeout),
         s3,
         clock: around.clock.clone(),
         metrics: around.metrics.clone(),

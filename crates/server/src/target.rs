@@ -5,6 +5,8 @@
 
 use percent_encoding::percent_decode_str;
 
+use crate::tfhttp;
+
 /// Path of everything that is Tidelock's own; no bucket can have this name.
 const OWN_PREFIX: &str = "/_/";
 
@@ -28,12 +30,14 @@ impl Target {
                 key: decode(path.trim_start_matches('/')),
             };
         }
-        if path.starts_with(OWN_PREFIX) {
-            return Self { own: true, ..Self::default() };
+        let own = path.starts_with(OWN_PREFIX);
+        let state = path.strip_prefix(tfhttp::PREFIX);
+        if own && state.is_none() {
+            return Self { own, ..Self::default() };
         }
-        let path = path.strip_prefix('/').unwrap_or(path);
+        let path = state.or(path.strip_prefix('/')).unwrap_or(path);
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-        Self { own: false, bucket: decode(bucket), key: decode(key) }
+        Self { own, bucket: decode(bucket), key: decode(key) }
     }
 }
 
@@ -65,6 +69,8 @@ mod tests {
             ("127.0.0.1:9000", "/_/health/live", true, None, None),
             ("s3.test", "/_/metrics", true, None, None),
             ("b.s3.test:443", "/_/metrics", false, Some("b"), Some("_/metrics")),
+            ("h", "/_/tf/b/env%3A/k", true, Some("b"), Some("env:/k")),
+            ("h", "/_/tf", true, None, None),
             ("h", "/", false, None, None),
             ("h", "/b", false, Some("b"), None),
             ("h", "/b/env%3A/k", false, Some("b"), Some("env:/k")),

@@ -167,7 +167,8 @@ impl Fixture {
             run: Run::default(),
             version: self.body(bytes).await,
         };
-        self.commit(refused::key(place.0, place.1, sequence), row.encode()).await;
+        let id = VersionId { sequence, random: 0 };
+        self.commit(refused::key(place.0, place.1, id), row.encode()).await;
     }
 
     pub(crate) async fn commit(&self, key: Key, value: bytes::Bytes) {

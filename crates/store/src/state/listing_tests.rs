@@ -195,7 +195,7 @@ async fn lists_tell_states_locks_and_what_is_unknown() {
         assert_eq!(states.iter().map(line).collect::<Vec<_>>(), expected, "{limit}");
         assert_eq!(unknown, ["d-plain-locked", "e-plain"], "{limit}");
         let lock = states[1].lock.as_ref().unwrap();
-        assert_eq!(lock.lock.as_ref().unwrap().id, "lock-b/locked");
+        assert_eq!(lock.lock.id, "lock-b/locked");
         assert_eq!(lock.since_ms, NOW_MS);
         assert!(states[2].version.is_none());
     }

@@ -104,6 +104,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+    use tidelock_meta::record::version::VersionId;
 
     use tidelock_blob::BlobStore as _;
     use tidelock_meta::record::contended::ContendedRow;
@@ -198,7 +199,8 @@ mod tests {
     async fn a_damaged_row_keeps_no_other_from_expiring() {
         let fixture = Fixture::new();
         let bucket = fixture.make_bucket("bucket").await;
-        fixture.commit(refused::key(bucket, "a", 1), Bytes::from_static(b"damaged")).await;
+        let id = VersionId { sequence: 1, random: 0 };
+        fixture.commit(refused::key(bucket, "a", id), Bytes::from_static(b"damaged")).await;
         fixture.refuse((bucket, "b"), 1, NOW_MS - 1, 10).await;
         assert!(fixture.store.sweep().await.is_err());
         let left = fixture.store.rows.latest().all(refused::range_of_all()).await.unwrap();

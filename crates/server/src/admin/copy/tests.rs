@@ -215,7 +215,7 @@ async fn guards_and_refused_versions_are_copied_with_their_bodies() {
     let bucket = BucketId([9; 16]);
     let rows = [
         (guard::key(bucket, "k"), guard.encode()),
-        (refused::key(bucket, "k", 1), refused_row.encode()),
+        (refused::key(bucket, "k", id), refused_row.encode()),
         (contended::key(bucket, "k"), contended_row.encode()),
     ];
     let mut batch = Batch::new(OpId([1; 16]));

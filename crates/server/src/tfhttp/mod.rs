@@ -1,0 +1,243 @@
+//! Terraform's `http` backend under `/_/tf/BUCKET/KEY`, on the same states and the same locks as S3:
+//! <https://developer.hashicorp.com/terraform/language/backend/http>.
+//!
+//! This file routes, finds out who asks, and runs one function of [`state`] or [`lock`]. What a caller
+//! may do, and who wins, is decided by the store.
+
+mod address;
+mod auth;
+mod error;
+mod lock;
+mod state;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header, request};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use ring::rand::SystemRandom;
+use tidelock_s3::{
+    Authenticated, Authenticator, Payload, Peer, Query, RequestId, ResponseBody, StreamError, drain,
+};
+use tidelock_store::{ObjectInfo, ObjectSettings, Origin, Principal, Protocol, Store};
+
+use crate::api::Answer;
+use address::Address;
+use error::TfError;
+
+/// Path of everything here.
+pub(crate) const PREFIX: &str = "/_/tf/";
+/// Methods that mean something; PUT is POST for those who set `update_method`.
+const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, LOCK, UNLOCK";
+/// The parameter that names the lock a change is made under.
+const LOCK_ID: &str = "ID";
+const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+/// What states and locks are stored and answered as.
+const JSON: &str = "application/json";
+
+/// The protocol over a store.
+pub(crate) struct TfHttp {
+    store: Arc<Store>,
+    authenticator: Arc<Authenticator>,
+    /// Longest silence in the middle of a body; and time for a whole lock.
+    body_timeout: Duration,
+    random: SystemRandom,
+}
+
+/// Everything that can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operation {
+    GetState,
+    HeadState,
+    PutState,
+    DeleteState,
+    Lock,
+    Unlock,
+}
+
+/// One request with its caller.
+struct Call {
+    store: Arc<Store>,
+    principal: Principal,
+    address: Address,
+    headers: HeaderMap,
+    payload: Payload,
+    body_timeout: Duration,
+}
+
+/// What every operation answers.
+type Answered = Result<Response<ResponseBody>, TfError>;
+
+impl TfHttp {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        authenticator: Arc<Authenticator>,
+        body_timeout: Duration,
+    ) -> Self {
+        Self { store, authenticator, body_timeout, random: SystemRandom::new() }
+    }
+
+    /// Answers a request whose path begins with [`PREFIX`].
+    pub(crate) async fn answer<B>(&self, request: Request<B>, peer: Peer) -> Answer
+    where
+        B: Body<Data = Bytes> + Send + Sync + 'static,
+        B::Error: Into<StreamError>,
+    {
+        let id = RequestId::generate(&self.random);
+        let operation = Operation::of(request.method());
+        let name = operation.map_or("TfUnknown", Operation::as_str);
+        let answered = match operation {
+            Some(operation) => self.perform(operation, request, peer, &id).await,
+            None => Err(TfError::method_not_allowed()),
+        };
+        dress(answered, name, id)
+    }
+
+    /// The answer to a request that there is no room for.
+    pub(crate) fn refuse_overload(&self) -> Answer {
+        let id = RequestId::generate(&self.random);
+        dress(Err(TfError::overloaded()), "TfUnknown", id)
+    }
+
+    async fn perform<B>(
+        &self,
+        operation: Operation,
+        request: Request<B>,
+        peer: Peer,
+        id: &RequestId,
+    ) -> Answered
+    where
+        B: Body<Data = Bytes> + Send + Sync + 'static,
+        B::Error: Into<StreamError>,
+    {
+        let (parts, body) = request.into_parts();
+        let mut body = body.map_err(Into::into).boxed();
+        let (address, principal, caller) = match self.open(&parts, &peer, id).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                drain(&mut body, &parts.headers).await;
+                return Err(error);
+            }
+        };
+        let payload = Payload::of(&caller, &parts.headers, body, self.body_timeout)?;
+        let (store, headers) = (self.store.clone(), parts.headers);
+        let body_timeout = self.body_timeout;
+        let mut call = Call { store, principal, address, headers, payload, body_timeout };
+        let answered = operation.run(&mut call).await;
+        if answered.is_err() {
+            call.payload.drain(&call.headers).await;
+        }
+        answered
+    }
+
+    /// What the head of a request tells: about which state, and by whom.
+    async fn open(
+        &self,
+        parts: &request::Parts,
+        peer: &Peer,
+        id: &RequestId,
+    ) -> Result<(Address, Principal, Authenticated), TfError> {
+        let address = Address::parse(parts.uri.path())?;
+        let query = Query::parse(parts.uri.query().unwrap_or_default())?;
+        let caller = auth::authenticate(&self.store, &self.authenticator, parts).await?;
+        let protocol = Protocol::TerraformHttp;
+        let origin = peer.origin(protocol, &caller, &parts.headers, id.request_id());
+        let lock_id = query.filled(LOCK_ID).map(str::to_owned);
+        let principal = caller.principal.clone().with_origin(Origin { lock_id, ..origin });
+        Ok((address, principal, caller))
+    }
+}
+
+impl Operation {
+    fn of(method: &Method) -> Option<Self> {
+        match method.as_str() {
+            "GET" => Some(Self::GetState),
+            "HEAD" => Some(Self::HeadState),
+            "POST" | "PUT" => Some(Self::PutState),
+            "DELETE" => Some(Self::DeleteState),
+            "LOCK" => Some(Self::Lock),
+            "UNLOCK" => Some(Self::Unlock),
+            _ => None,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::GetState => "TfGetState",
+            Self::HeadState => "TfHeadState",
+            Self::PutState => "TfPutState",
+            Self::DeleteState => "TfDeleteState",
+            Self::Lock => "TfLock",
+            Self::Unlock => "TfUnlock",
+        }
+    }
+
+    async fn run(self, call: &mut Call) -> Answered {
+        match self {
+            Self::GetState => state::get(call).await,
+            Self::HeadState => state::head(call).await,
+            Self::PutState => state::put(call).await,
+            Self::DeleteState => state::delete(call).await,
+            Self::Lock => lock::lock(call).await,
+            Self::Unlock => lock::unlock(call).await,
+        }
+    }
+}
+
+impl Call {
+    /// The lock that the client says it holds.
+    fn lock_id(&self) -> Option<&str> {
+        self.principal.origin.lock_id.as_deref()
+    }
+}
+
+/// 200 and nothing else: most of what Terraform asks for takes no other success.
+fn done() -> Response<ResponseBody> {
+    Response::new(ResponseBody::empty())
+}
+
+/// How states and locks are stored.
+fn json_settings() -> ObjectSettings {
+    let headers = vec![(header::CONTENT_TYPE.as_str().to_owned(), JSON.to_owned())];
+    ObjectSettings { headers, ..ObjectSettings::default() }
+}
+
+/// An entity tag as S3's clients know it, without quotes.
+fn etag_text(info: &ObjectInfo) -> String {
+    let digest = hex::encode(info.etag.md5);
+    match info.etag.parts {
+        Some(parts) => format!("{digest}-{parts}"),
+        None => digest,
+    }
+}
+
+/// Puts on an answer what all have, and logs what went wrong inside.
+fn dress(answered: Answered, operation: &'static str, id: RequestId) -> Answer {
+    let (mut response, code) = match answered {
+        Ok(response) => (response, "OK"),
+        Err(error) => {
+            let code = error.code();
+            if let Some(cause) = error.cause() {
+                tracing::error!(
+                    request.id = id.request_id(),
+                    op = operation,
+                    code,
+                    "request failed: {cause}"
+                );
+            }
+            (error.into_response(), code)
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(value) = HeaderValue::from_str(id.request_id()) {
+        headers.insert(X_AMZ_REQUEST_ID, value);
+    }
+    response.extensions_mut().insert(id);
+    Answer { response, operation, code }
+}
+
+#[cfg(test)]
+mod tests;
