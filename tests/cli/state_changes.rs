@@ -48,6 +48,9 @@ fn push(server: &Server, key: &str, body: &[u8], arguments: &[&str]) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// What is there, what is pushed, with which flags; the exit status and what is said.
+type PushRow<'a> = (Option<String>, &'a str, &'a [&'a str], i32, &'a str);
+
 #[test]
 fn push_writes_what_follows() {
     let server = Server::start(&[]);
@@ -55,7 +58,7 @@ fn push_writes_what_follows() {
     let current = || Some(state(7, "l", OUTPUT));
     let other = state(9, "m", OUTPUT);
     let (newer, older, equal) = (state(8, "l", ""), state(6, "l", OUTPUT), state(7, "l", ""));
-    let rows: [(Option<String>, &str, &[&str], i32, &str); 12] = [
+    let rows: [PushRow<'_>; 12] = [
         (None, &older, &[], 0, ""),
         (current(), &newer, &[], 0, ""),
         (current(), &newer, &["--dry-run"], 0, "would write - as kept/"),

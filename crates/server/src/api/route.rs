@@ -294,9 +294,12 @@ fn decode(text: &str) -> Result<String, ApiError> {
 mod tests {
     use super::*;
 
+    /// Method, path, and what it is: the operation and the values in the path.
+    type Row<'a> = (&'a str, &'a str, Option<(Operation, &'a [(&'a str, &'a str)])>);
+
     #[test]
     fn paths_find_their_row() {
-        let rows: &[(&str, &str, Option<(Operation, &[(&str, &str)])>)] = &[
+        let rows: &[Row<'_>] = &[
             ("GET", "users", Some((Operation::ListUsers, &[]))),
             ("DELETE", "users/c%2Fi", Some((Operation::DeleteUser, &[("name", "c/i")]))),
             ("GET", "keys?user=a%20b", Some((Operation::ListAccessKeys, &[]))),
