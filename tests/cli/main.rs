@@ -6,7 +6,10 @@
 mod harness;
 
 mod admin;
+mod guard;
+mod lock;
 mod objects;
 mod output;
 mod serve;
 mod state;
+mod state_changes;

@@ -84,6 +84,11 @@ terraform {{
         directory.run("init", "-no-color")
         return directory
 
+    def unguarded(self) -> "Site":
+        """Takes the guard off the bucket: a test that puts states without a lock needs none."""
+        self.server.cli("bucket", "edit", self.bucket, "--guard", "off")
+        return self
+
     def object(self, key: str) -> bytes | None:
         """An object's bytes; none where there is no object."""
         try:

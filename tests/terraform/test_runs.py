@@ -79,7 +79,7 @@ def test_workspaces(some_site):
 
 
 def test_more_workspaces_than_one_page_lists(some_site):
-    site = some_site
+    site = some_site.unguarded()
     work = site.initialised()
     empty = json.dumps({
         "version": 4, "terraform_version": "1.11.4", "serial": 0,

@@ -1,12 +1,17 @@
-//! From the command line and the environment to a client.
+//! From the command line and the environment to a client, and to a yes or a no.
 
+use std::io::{BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 
 use tidelock_client::settings::Overrides;
 use tidelock_client::{Client, Settings};
+use tidelock_server::backend_block::EndpointKind;
 
 use crate::exit::Failure;
-use crate::output::Format;
+use crate::output::{Format, printable};
+
+/// Host names under this are AWS's own.
+const AWS_SUFFIX: &str = ".amazonaws.com";
 
 /// Flags of every command that talks to an endpoint.
 #[derive(clap::Args, Clone, Debug)]
@@ -74,4 +79,32 @@ impl ChangeArgs {
         }
         !self.dry_run
     }
+    /// Goes on only with a yes, unless `--yes` or `--dry-run` has answered; without a terminal to ask
+    /// at, that is a usage error. `declined` says what a no means.
+    pub(crate) fn confirm(self, deed: &str, declined: &str) -> Result<(), Failure> {
+        if self.is_settled() {
+            return Ok(());
+        }
+        let stdin = std::io::stdin();
+        if !stdin.is_terminal() {
+            return Err(Failure::usage(format!("to {deed}, give --yes")));
+        }
+        eprint!("tidelock: {}? [y/N] ", printable(deed));
+        let mut answer = String::new();
+        stdin.lock().read_line(&mut answer)?;
+        match answer.trim() {
+            "y" | "Y" | "yes" => Ok(()),
+            _ => Err(Failure::declined(declined)),
+        }
+    }
+}
+
+/// What answers at the endpoint.
+pub(crate) async fn endpoint_kind(client: &Client) -> Result<EndpointKind, Failure> {
+    let host = client.settings().endpoint.host().unwrap_or_default();
+    if host.ends_with(AWS_SUFFIX) {
+        return Ok(EndpointKind::Aws);
+    }
+    let tidelock = client.is_tidelock().await?;
+    Ok(if tidelock { EndpointKind::Tidelock } else { EndpointKind::OtherS3 })
 }

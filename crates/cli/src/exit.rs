@@ -7,6 +7,7 @@ use tidelock_client::{ClientError, ErrorKind, SettingsError};
 use tidelock_server::admin::copy::CopyError;
 use tidelock_server::config::ConfigError;
 use tidelock_server::{FailureKind, ServeError};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// What `--help` says of exit statuses; docs/operating.md says the same.
 pub(crate) const HELP: &str = "\
@@ -16,7 +17,7 @@ Exit status:
   2  the command line or the settings are wrong
   3  the bucket, object, user or key does not exist
   4  access denied
-  5  it exists already, is not empty or is in use
+  5  it exists already, is not empty, is in use or is locked
   6  the endpoint cannot be reached or is overloaded
   130  interrupted by Ctrl-C; of serve, by a second signal";
 
@@ -61,6 +62,21 @@ impl Failure {
     /// What was asked for is not there.
     pub(crate) fn not_found(what: &str) -> Self {
         Self { status: 3, message: what.to_owned() }
+    }
+
+    /// Somebody else has it.
+    pub(crate) fn in_use(what: &str) -> Self {
+        Self { status: 5, message: what.to_owned() }
+    }
+
+    /// The status of a command that was run, which has said for itself why.
+    pub(crate) fn of_child(status: u8) -> Self {
+        Self { status, message: String::new() }
+    }
+
+    /// A command that cannot be run, as shells say it.
+    pub(crate) fn no_command(what: &str) -> Self {
+        Self { status: 127, message: what.to_owned() }
     }
 
     /// Ctrl-C.
@@ -115,6 +131,19 @@ pub(crate) async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Listens from now on, and ends with the first SIGINT or SIGTERM: for commands that must not leave
+/// anything behind.
+pub(crate) fn stopped() -> Result<impl Future<Output = ()> + Send, Failure> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 impl From<SettingsError> for Failure {

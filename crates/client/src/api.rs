@@ -135,7 +135,19 @@ impl Client {
         self.send(Outgoing::new(Method::DELETE, path)).await.map(drop)
     }
 
-    async fn ask<T: DeserializeOwned>(&self, request: Outgoing) -> Result<T, ClientError> {
+    /// What the API says at `path`.
+    pub(crate) async fn ask_for<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, ClientError> {
+        self.ask(Outgoing::new(Method::GET, path.to_owned()).query(query)).await
+    }
+
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        request: Outgoing,
+    ) -> Result<T, ClientError> {
         let document = self.document(request).await?;
         serde_json::from_slice(&document.body)
             .map_err(|error| ClientError::Malformed(error.to_string()))

@@ -1,7 +1,7 @@
 //! Operations on buckets.
 
 use bytes::Bytes;
-use http::Method;
+use http::{Method, StatusCode};
 use serde::Serialize;
 
 use crate::connection::Outgoing;
@@ -10,6 +10,10 @@ use crate::{Client, ClientError, ErrorKind, uri};
 
 /// `us-east-1` is the one region that a location constraint may not name.
 const REGION_WITHOUT_CONSTRAINT: &str = "us-east-1";
+
+/// The switches of a public access block.
+const SWITCHES: [&str; 4] =
+    ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"];
 
 /// A bucket as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,7 +24,48 @@ pub struct Bucket {
     pub created: String,
 }
 
+/// How a bucket is set up, as far as S3 tells; none of what is not set or may not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BucketSettings {
+    /// `Enabled` or `Suspended`; none where it was never turned on.
+    pub versioning: Option<String>,
+    /// The default encryption of new objects: `AES256`, `aws:kms`.
+    pub encryption: Option<String>,
+    /// Whether all four switches of the public access block are on.
+    pub public_access_blocked: Option<bool>,
+    /// Name or canonical id of who owns it.
+    pub owner: Option<String>,
+}
+
 impl Client {
+    /// How `bucket` is set up.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; of a bucket that is not there or may not be looked at.
+    pub async fn bucket_settings(&self, bucket: &str) -> Result<BucketSettings, ClientError> {
+        // The one that tells whether there is such a bucket: it has no "not set".
+        let versioning = self.configuration(bucket, "versioning").await?;
+        let encryption = self.configuration_if_any(bucket, "encryption").await?;
+        let block = self.configuration_if_any(bucket, "publicAccessBlock").await?;
+        let acl = self.configuration_if_any(bucket, "acl").await?;
+        let algorithm = |root: Element| {
+            let rule = root.child("Rule")?.child("ApplyServerSideEncryptionByDefault")?;
+            rule.text_of("SSEAlgorithm").map(str::to_owned)
+        };
+        let owner = |root: Element| {
+            let owner = root.child("Owner")?;
+            let name = owner.text_of("DisplayName").filter(|name| !name.is_empty());
+            name.or_else(|| owner.text_of("ID")).map(str::to_owned)
+        };
+        Ok(BucketSettings {
+            versioning: versioning.text_of("Status").map(str::to_owned),
+            encryption: encryption.and_then(algorithm),
+            public_access_blocked: block
+                .map(|block| SWITCHES.iter().all(|switch| block.is_true(switch))),
+            owner: acl.and_then(owner),
+        })
+    }
+
     /// All buckets of the caller, in order of their names.
     ///
     /// # Errors
@@ -98,6 +143,15 @@ impl Client {
         self.configure(bucket, "versioning", body).await
     }
 
+    /// Keeps the old versions there are, and no new ones.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn suspend_versioning(&self, bucket: &str) -> Result<(), ClientError> {
+        let body = document("VersioningConfiguration", "<Status>Suspended</Status>");
+        self.configure(bucket, "versioning", body).await
+    }
+
     /// Encrypts new objects with keys of the store (SSE-S3).
     ///
     /// # Errors
@@ -123,6 +177,29 @@ impl Client {
              <RestrictPublicBuckets>true</RestrictPublicBuckets>",
         );
         self.configure(bucket, "publicAccessBlock", body).await
+    }
+
+    async fn configuration(&self, bucket: &str, resource: &str) -> Result<Element, ClientError> {
+        let request = Outgoing::new(Method::GET, uri::bucket_path(bucket)).query(&[(resource, "")]);
+        Element::parse(&self.document(request).await?.body)
+    }
+
+    /// None where it is not set, not known to the endpoint or not for this caller.
+    async fn configuration_if_any(
+        &self,
+        bucket: &str,
+        resource: &str,
+    ) -> Result<Option<Element>, ClientError> {
+        match self.configuration(bucket, resource).await {
+            Ok(found) => Ok(Some(found)),
+            Err(ClientError::Service(error))
+                if error.status.is_client_error()
+                    || error.status == StatusCode::NOT_IMPLEMENTED =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn configure(

@@ -83,6 +83,11 @@ impl Client {
         &self.settings
     }
 
+    /// The time, by the caller's clock.
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        (self.now)()
+    }
+
     /// Sends `request` and reads its answer whole.
     pub(crate) async fn document(&self, request: Outgoing) -> Result<Document, ClientError> {
         let response = self.send(request).await?;

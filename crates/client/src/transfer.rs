@@ -22,43 +22,60 @@ const PARTS_IN_FLIGHT_MAX: usize = 4;
 /// Time to tell the endpoint that an upload is given up.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Where a body goes, and what is said of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Upload<'a> {
+    /// The bucket.
+    pub bucket: &'a str,
+    /// Key of the object.
+    pub key: &'a str,
+    /// The length, where it is known beforehand; it only chooses the size of the parts.
+    pub size: Option<u64>,
+    /// Headers that stay with the object: `content-type`, `x-amz-meta-…`.
+    pub headers: &'a [(&'static str, String)],
+}
+
+impl Upload<'_> {
+    /// A request that makes the object, or begins to.
+    fn request(&self, method: Method) -> Outgoing {
+        let request = Outgoing::new(method, uri::object_path(self.bucket, self.key));
+        let headers = self.headers.iter();
+        headers.fold(request, |request, (name, value)| request.header(name, value.as_str()))
+    }
+}
+
 /// Told of every piece that has arrived, in bytes.
 pub type Progress<'a> = &'a mut (dyn FnMut(u64) + Send);
 
 impl Client {
-    /// Stores what `source` gives until its end under `key`.
-    ///
-    /// `size` is the length where it is known beforehand; it only chooses the size of the parts.
-    /// When `stop` ends first, the upload is given up.
+    /// Stores what `source` gives until its end. When `stop` ends first, the upload is given up.
     ///
     /// # Errors
     /// See [`ClientError`]. A multipart upload that fails or is given up is aborted.
     pub async fn put_object(
         &self,
-        bucket: &str,
-        key: &str,
+        upload: &Upload<'_>,
         source: &mut (dyn AsyncRead + Send + Unpin),
-        size: Option<u64>,
         progress: Progress<'_>,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<(), ClientError> {
         let mut stop = pin!(stop);
-        let part_size = part_size_bytes(size.unwrap_or(0));
+        let part_size = part_size_bytes(upload.size.unwrap_or(0));
         let first = unless(stop.as_mut(), read_part(source, part_size)).await?;
         if (first.len() as u64) < part_size {
             let length = first.len() as u64;
-            let request = Outgoing::new(Method::PUT, uri::object_path(bucket, key)).body(first);
+            let request = upload.request(Method::PUT).body(first);
             unless(stop, self.send(request)).await?;
             progress(length);
             return Ok(());
         }
-        let upload = unless(stop.as_mut(), self.create_upload(bucket, key)).await?;
-        let path = uri::object_path(bucket, key);
-        let parts = self.send_parts(&path, &upload, first, source, part_size, progress);
+        let path = uri::object_path(upload.bucket, upload.key);
+        let id = unless(stop.as_mut(), self.create_upload(upload)).await?;
+        let parts = self.send_parts(&path, &id, first, source, part_size, progress);
         let sent = unless(stop, parts).await;
         if sent.is_err() {
             // The first error is the one to tell; what is left over costs room, nothing else.
-            let abort = Outgoing::new(Method::DELETE, path).query(&[("uploadId", &upload)]);
+            let abort = Outgoing::new(Method::DELETE, path).query(&[("uploadId", &id)]);
             let _unreported = tokio::time::timeout(ABORT_TIMEOUT, self.send(abort)).await;
         }
         sent
@@ -95,9 +112,8 @@ impl Client {
         Ok(written)
     }
 
-    async fn create_upload(&self, bucket: &str, key: &str) -> Result<String, ClientError> {
-        let request =
-            Outgoing::new(Method::POST, uri::object_path(bucket, key)).query(&[("uploads", "")]);
+    async fn create_upload(&self, upload: &Upload<'_>) -> Result<String, ClientError> {
+        let request = upload.request(Method::POST).query(&[("uploads", "")]);
         let document = self.document(request).await?;
         Ok(Element::parse(&document.body)?.required("UploadId")?.to_owned())
     }

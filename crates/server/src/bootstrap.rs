@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidelock_store::{
-    BucketChange, BucketName, CreateBucketError, DefaultEncryption, IdentityError, Principal,
-    PublicAccessBlock, Store, Versioning,
+    BucketChange, BucketName, CreateBucketError, DefaultEncryption, GuardConfig, IdentityError,
+    Principal, PublicAccessBlock, Store, Versioning,
 };
 
 use crate::backend_block::user_name;
@@ -140,6 +140,7 @@ async fn ensure_bucket(
         BucketChange::Versioning(Versioning::Enabled),
         BucketChange::Encryption(Some(DefaultEncryption::Aes256 { bucket_key: false })),
         BucketChange::PublicAccessBlock(Some(BLOCK_ALL)),
+        BucketChange::GuardUnlessSet(GuardConfig::enforced()),
     ];
     for change in &changes {
         store.change_bucket(owner, name, change).await.map_err(failed)?;

@@ -93,7 +93,7 @@ impl Dispatch {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let answering = async {
             if own {
-                self.answer_own(request, peer, &mut in_work).await
+                self.answer_own(request, &peer, &mut in_work).await
             } else {
                 self.answer_s3(request, peer, &mut in_work).await
             }
@@ -141,7 +141,7 @@ impl Dispatch {
     async fn answer_own(
         &self,
         request: Request<ReceivedBody>,
-        peer: Peer,
+        peer: &Peer,
         in_work: &mut InWork,
     ) -> Answer {
         let path = request.uri().path();
@@ -150,14 +150,14 @@ impl Dispatch {
                 return self.tfhttp.refuse_overload();
             };
             in_work.hold(slot);
-            return self.tfhttp.answer(request, peer).await;
+            return self.tfhttp.answer(request, peer.clone()).await;
         }
         if path.starts_with(api::PREFIX) {
             let Ok(slot) = self.slots.clone().try_acquire_owned() else {
                 return self.refuse(ErrorCode::SlowDown, request.method(), request.uri().path());
             };
             in_work.hold(slot);
-            return self.api.answer(request).await;
+            return self.api.answer(request, peer).await;
         }
         // Probes and scrapes must get through when the limit on requests is reached.
         in_work.quiet();

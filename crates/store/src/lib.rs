@@ -34,7 +34,7 @@ mod version;
 use std::sync::Arc;
 
 use commit::Rows;
-use guard::Contended;
+use guard::{Contended, LOOKED_INTO_KIB_MAX};
 use tidelock_blob::BlobStore;
 use tidelock_meta::MetaStore;
 pub use tidelock_meta::record::bucket::{
@@ -46,7 +46,7 @@ pub use tidelock_meta::record::version::{
 pub use tidelock_meta::{Clock, UnixMillis};
 
 pub use body::source::{BodyError, BodySource, BytesSource};
-pub use bucket::{Bucket, BucketChange, BucketPage};
+pub use bucket::{Bucket, BucketChange, BucketPage, GuardEdit};
 pub use checksum::{ChecksumExpectation, ChecksumRequest, Digester};
 pub use condition::{ConditionFailure, DeleteCondition, ETagMatch, WriteCondition};
 pub use config::StoreConfig;
@@ -86,8 +86,15 @@ pub use sealing::{
     SealingError, StoreSealing, check_keyring, finish_copy, mark_copy, open_sealing, read_sealing,
     root_credentials,
 };
+pub use state::{
+    FoundInstance, ListStates, ListedState, ListedStateVersion, SearchCursor, SearchPage,
+    SearchStates, StatePage, UnknownObject,
+};
 pub use sweep::{ServesAlone, SweepReport};
+pub use tidelock_meta::record::run::Run;
+pub use tidelock_meta::record::state::{StateChanges, StateCounts, StateFacts, WrittenUnder};
 pub use tidelock_meta::record::store::StoreState;
+pub use tidelock_tfstate::{Index as InstanceKey, Mode as ResourceMode, ResourceQuery};
 pub use version::{DisplayVersion, InvalidVersionId, VersionSelector};
 
 /// The store: all operations of the domain, over a [`MetaStore`] and a [`BlobStore`].
@@ -101,6 +108,8 @@ pub struct Store {
     root: Option<(String, zeroize::Zeroizing<String>)>,
     /// Locks that somebody was refused a moment ago.
     contended: Contended,
+    /// Memory for bodies that are looked into, in KiB.
+    looking_into: tokio::sync::Semaphore,
     /// Names this process in intent rows.
     owner: [u8; 16],
 }
@@ -118,7 +127,19 @@ impl Store {
         let owner = entropy::array(&*entropy);
         let rows = Rows::new(meta);
         let contended = Contended::default();
-        Self { rows, blobs, keyring, clock, entropy, config, root: None, contended, owner }
+        let looking_into = tokio::sync::Semaphore::new(LOOKED_INTO_KIB_MAX);
+        Self {
+            rows,
+            blobs,
+            keyring,
+            clock,
+            entropy,
+            config,
+            root: None,
+            contended,
+            looking_into,
+            owner,
+        }
     }
 
     /// What the store was made with.

@@ -1,6 +1,8 @@
 //! The sweeper: removes what no object needs. Safe with many servers and at any moment: it claims a
 //! row before it removes what the row names, and a writer that wanted to keep it loses its commit.
 
+mod state;
+
 use std::time::Duration;
 
 use tidelock_blob::BlobId;
@@ -37,6 +39,8 @@ pub struct SweepReport {
     pub uploads: u64,
     /// What was left of deleted buckets.
     pub buckets: u64,
+    /// Refused versions of states that were kept long enough.
+    pub refused: u64,
 }
 
 impl Store {
@@ -50,8 +54,9 @@ impl Store {
         let mut report = SweepReport::default();
         let due = self.sweep_rows(reclaim::range_due(self.now()), |_| true, &mut report).await;
         self.sweep_completed(&mut report).await?;
+        let refused = self.sweep_refused(&mut report).await;
         self.sweep_announcements().await?;
-        due.map(|()| report)
+        due.and(refused).map(|()| report)
     }
 
     /// Removes what is due, if no other server has taken that on; none if one has.
@@ -87,8 +92,8 @@ impl Store {
         let mut dead = SweepReport::default();
         let is_dead = |row: &ReclaimRow| row.what == Reclaimed::Intent && row.owner != self.owner;
         let swept = self.sweep_rows(reclaim::range_of_all(), is_dead, &mut dead).await;
-        let SweepReport { blobs, uploads, buckets } = self.sweep().await?;
-        swept.map(|()| SweepReport { blobs: dead.blobs + blobs, uploads, buckets })
+        let report = self.sweep().await?;
+        swept.map(|()| SweepReport { blobs: dead.blobs + report.blobs, ..report })
     }
 
     async fn sweep_rows(
@@ -214,7 +219,7 @@ impl Store {
         for some in heads.chunks(SWEEP_DELETES_MAX) {
             self.commit_deletes(some.to_vec()).await?;
         }
-        Ok(())
+        self.remove_guards(id).await
     }
 
     /// Forgets completed uploads whose answer is no longer kept, and the parts they left out.

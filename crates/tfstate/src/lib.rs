@@ -29,6 +29,7 @@ mod document;
 mod json;
 mod lock;
 mod mask;
+mod query;
 mod serial;
 mod state;
 mod summary;
@@ -41,6 +42,9 @@ pub use document::{DOCUMENT_BYTES_MAX, Document, DocumentError, ITEMS_MAX, NAME_
 pub use json::{SyntaxError, SyntaxErrorKind};
 pub use lock::{LOCK_BYTES_MAX, Lock, Operation};
 pub use mask::{MASKED, MASKED_VALUES_MAX, Mask};
+pub use query::ResourceQuery;
 pub use serial::{SerialSplice, SpliceError};
 pub use state::{Format, NotAState, State, StateReader, TEXT_BYTES_MAX};
-pub use summary::{Check, CheckStatus, Counts, Index, Instance, Mode, Output, Resource, Summary};
+pub use summary::{
+    Check, CheckStatus, Counts, Index, Instance, Mode, Output, Resource, Summary, resource_address,
+};

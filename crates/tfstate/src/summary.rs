@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::state::State;
 
@@ -40,7 +40,7 @@ pub struct Resource {
 }
 
 /// Whether a resource is managed or only read.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// `resource`
@@ -69,7 +69,7 @@ pub struct Instance {
 }
 
 /// The key of an instance.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Index {
     /// The only one.
@@ -163,19 +163,24 @@ impl Summary {
 impl Resource {
     /// The address of the block: `module.net["eu"].data.aws_ami.ubuntu`.
     pub fn address(&self) -> String {
-        let module = self.module.as_deref().map(|module| format!("{module}."));
-        let mode = match &self.mode {
-            Mode::Managed => String::new(),
-            Mode::Data => "data.".to_owned(),
-            Mode::Other(mode) => format!("{mode}."),
-        };
-        format!("{}{mode}{}.{}", module.unwrap_or_default(), self.type_name, self.name)
+        resource_address(self.module.as_deref(), &self.mode, &self.type_name, &self.name)
     }
 
     /// The address of one of its instances: `aws_instance.web[0]`. The same for its deposed objects.
     pub fn instance_address(&self, instance: &Instance) -> String {
         format!("{}{}", self.address(), instance.index)
     }
+}
+
+/// The address of a resource block, from what it is made of.
+pub fn resource_address(module: Option<&str>, mode: &Mode, type_name: &str, name: &str) -> String {
+    let module = module.map(|module| format!("{module}."));
+    let mode = match mode {
+        Mode::Managed => String::new(),
+        Mode::Data => "data.".to_owned(),
+        Mode::Other(mode) => format!("{mode}."),
+    };
+    format!("{}{mode}{type_name}.{name}", module.unwrap_or_default())
 }
 
 impl fmt::Display for Index {

@@ -175,6 +175,58 @@ fn format_3_is_read() {
 }
 
 #[test]
+fn instances_and_outputs_give_the_bytes_they_are_made_of() {
+    let rows: [(&[u8], &str, &str); 5] = [
+        (BEFORE, "terraform_data.counted[1]", "\"index_key\": 1"),
+        (AFTER, "terraform_data.each[\"c\"]", "\"index_key\": \"c\""),
+        (TAINTED, "terraform_data.counted[1]", "\"status\": \"tainted\""),
+        (DEPOSED, "terraform_data.mail", "\"deposed\": \"deadbeef\""),
+        (FORMAT_3, "module.db.module.disk.aws_ebs_volume.data", "\"id\": \"vol-1\""),
+    ];
+    for (body, wanted, inside) in rows {
+        let document = document(body);
+        let found: Vec<_> = document
+            .instances()
+            .map(|(resource, instance, bytes)| (resource.instance_address(instance), bytes))
+            .collect();
+        let listed: Vec<_> = found.iter().map(|(address, _)| address.clone()).collect();
+        assert_eq!(listed, addresses(&document));
+        for (address, bytes) in &found {
+            assert!(bytes.starts_with(b"{") && bytes.ends_with(b"}"), "{address}");
+        }
+        let of_wanted = found.iter().filter(|(address, _)| address == wanted);
+        let texts: Vec<_> = of_wanted.map(|(_, bytes)| String::from_utf8_lossy(bytes)).collect();
+        assert!(texts.iter().any(|text| text.contains(inside)), "{wanted}: {texts:?}");
+    }
+    let before = document(BEFORE);
+    let outputs: Vec<_> = before.outputs().map(|(output, value)| (&*output.name, value)).collect();
+    assert_eq!(outputs[2], ("rev", b"1".as_slice()));
+    assert_eq!(outputs[3].0, "secret");
+    assert!(!outputs[3].1.is_empty());
+    let state = br#"{"version":4,"serial":1,"lineage":"l","outputs":{"a":{"sensitive":true}}}"#;
+    let valueless: Vec<_> = document(state).outputs().map(|(_, value)| value.len()).collect();
+    assert_eq!(valueless, [0]);
+}
+
+#[test]
+fn a_module_of_format_3_cannot_name_itself_a_million_times() {
+    let body = |path: &str, resources: usize| {
+        let resources: Vec<_> = (0..resources).map(|at| format!(r#""a.b{at}":{{}}"#)).collect();
+        let resources = resources.join(",");
+        format!(
+            r#"{{"version":3,"serial":1,"lineage":"l","modules":[{{"path":["root",{path}],"resources":{{{resources}}}}}]}}"#
+        )
+    };
+    let step = format!("\"{}\"", "a".repeat(8 << 10));
+    let two_steps = [step.as_str(), &step].join(",");
+    assert!(Document::parse(body(&step, 8_000).as_bytes()).is_ok());
+    let error = Document::parse(body(&step, 9_000).as_bytes()).unwrap_err();
+    assert!(matches!(error, DocumentError::TooManyItems { .. }), "{error}");
+    let error = Document::parse(body(&two_steps, 1).as_bytes()).unwrap_err();
+    assert!(matches!(error, DocumentError::NotAName { .. }), "{error}");
+}
+
+#[test]
 fn what_cannot_be_read_whole_says_why() {
     let sealed = br#"{"serial":3,"lineage":"l","encryption_version":"v0"}"#;
     assert_eq!(Document::parse(sealed).unwrap_err(), DocumentError::Encrypted);

@@ -4,21 +4,19 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use tidelock_client::guard::{GuardEdit, GuardLevel};
 use tidelock_client::settings::Credentials;
 use tidelock_client::{Client, ClientError};
 use tidelock_server::backend_block::{Backend, BackendKey, EndpointKind, user_name};
 
-use crate::connect::{ChangeArgs, ClientArgs, Session};
+use crate::connect::{ChangeArgs, ClientArgs, Session, endpoint_kind};
 use crate::exit::Failure;
 use crate::output;
 
-/// Host names under this are AWS's own.
-const AWS_SUFFIX: &str = ".amazonaws.com";
-
 /// Make a bucket ready for Terraform states and print the backend block
 ///
-/// Versioning, encryption and the public access block are turned on. On Tidelock, as root, the
-/// bucket gets a user and an access key of its own. Doing it again changes nothing.
+/// Versioning, encryption and the public access block are turned on. On Tidelock its states are
+/// guarded, and, as root, it gets a user and an access key of its own. Doing it again changes nothing.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The bucket
@@ -69,20 +67,14 @@ impl Args {
             as_root(&session.client, &backend.bucket).await?
         } else {
             ensure_bucket(&session.client, &backend.bucket).await?;
+            if kind == EndpointKind::Tidelock {
+                guard(&session.client, &backend.bucket).await?;
+            }
             None
         };
         print(&session, &backend, key.as_ref(), &block, file.is_some())?;
         file.map_or(Ok(()), |file| file.write(&block))
     }
-}
-
-async fn endpoint_kind(client: &Client) -> Result<EndpointKind, Failure> {
-    let host = client.settings().endpoint.host().unwrap_or_default();
-    if host.ends_with(AWS_SUFFIX) {
-        return Ok(EndpointKind::Aws);
-    }
-    let tidelock = client.is_tidelock().await?;
-    Ok(if tidelock { EndpointKind::Tidelock } else { EndpointKind::OtherS3 })
 }
 
 /// Only root may list users.
@@ -108,6 +100,7 @@ async fn as_root(root: &Client, bucket: &str) -> Result<Option<Credentials>, Fai
     let has_key = !root.list_keys(Some(&user)).await?.is_empty();
     if has_key && has_bucket {
         configure(root, bucket).await?;
+        guard(root, bucket).await?;
         eprintln!(
             "tidelock: {user} has a key already; `tidelock key create --user {user}` adds one"
         );
@@ -120,7 +113,11 @@ async fn as_root(root: &Client, bucket: &str) -> Result<Option<Credentials>, Fai
         session_token: None,
     };
     let owner = root.with_credentials(credentials.clone());
-    if let Err(failure) = ensure_bucket(&owner, bucket).await {
+    let made = async {
+        ensure_bucket(&owner, bucket).await?;
+        guard(&owner, bucket).await
+    };
+    if let Err(failure) = made.await {
         // Nobody will see its secret. The first failure is the one to tell.
         let _unreported = root.delete_key(&credentials.access_key_id).await;
         return Err(failure);
@@ -145,6 +142,14 @@ async fn configure(client: &Client, bucket: &str) -> Result<(), ClientError> {
     client.enable_versioning(bucket).await?;
     client.enable_encryption(bucket).await?;
     client.block_public_access(bucket).await
+}
+
+/// Guards the states, unless it is said already how they are.
+async fn guard(client: &Client, bucket: &str) -> Result<(), Failure> {
+    if client.bucket_guard(bucket).await?.is_none() {
+        client.edit_guard(bucket, &GuardEdit::all(GuardLevel::Enforce)).await?;
+    }
+    Ok(())
 }
 
 /// Where the block goes with `--write`: never over a file that says something else.

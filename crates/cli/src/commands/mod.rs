@@ -4,6 +4,7 @@ mod admin;
 mod bootstrap;
 mod bucket;
 mod key;
+mod lock;
 mod object;
 mod serve;
 mod state;
@@ -28,6 +29,7 @@ enum Command {
     Bucket(bucket::Args),
     Object(object::Args),
     State(state::Args),
+    Lock(lock::Args),
     User(user::Args),
     Key(key::Args),
     Admin(admin::Args),
@@ -42,6 +44,7 @@ impl Cli {
             Command::Bucket(args) => args.run().await,
             Command::Object(args) => args.run().await,
             Command::State(args) => args.run().await,
+            Command::Lock(args) => args.run().await,
             Command::User(args) => args.run().await,
             Command::Key(args) => args.run().await,
             Command::Admin(args) => args.run().await,

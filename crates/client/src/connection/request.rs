@@ -34,6 +34,12 @@ impl Outgoing {
         self
     }
 
+    /// With one more header, which is signed.
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
     pub(crate) fn body(mut self, body: Bytes) -> Self {
         self.body = body;
         self

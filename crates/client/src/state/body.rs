@@ -123,9 +123,24 @@ impl StateBody {
         }
     }
 
+    /// The body as it is stored, with every secret in it.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Bytes.
     pub fn size_bytes(&self) -> u64 {
         self.bytes.len() as u64
+    }
+}
+
+#[cfg(test)]
+impl StateBody {
+    /// One that no endpoint has given.
+    pub(super) fn in_memory(bytes: Vec<u8>) -> Result<Self, NotAState> {
+        let state = State::parse(&bytes)?;
+        let last_modified = String::new();
+        Ok(Self { bytes, state, version_id: None, last_modified, _room: None })
     }
 }
 
@@ -150,12 +165,12 @@ impl StateError {
     }
 }
 
-fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(super) fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
 /// Lists of S3 say it in ISO 8601, headers as RFC 9110 does.
-fn last_modified(headers: &HeaderMap) -> String {
+pub(super) fn last_modified(headers: &HeaderMap) -> String {
     let text = text_of(headers, header::LAST_MODIFIED.as_str()).unwrap_or_default();
     match rfc2822::DateTimeParser::new().parse_timestamp(&text) {
         Ok(time) => time.to_string(),

@@ -52,12 +52,22 @@ impl Client {
         prefix: &'a str,
     ) -> Result<States<'a>, ClientError> {
         let candidates = candidates(self, bucket, prefix).await?;
+        Ok(self.read_candidates(bucket, candidates))
+    }
+
+    /// These objects of `bucket`, each read as a state, without their locks.
+    pub fn read_states<'a>(&'a self, bucket: &'a str, objects: Vec<Object>) -> States<'a> {
+        let unlocked = |object| Candidate { object, is_written: true, is_locked: false };
+        self.read_candidates(bucket, objects.into_iter().map(unlocked).collect())
+    }
+
+    fn read_candidates<'a>(&'a self, bucket: &'a str, candidates: Vec<Candidate>) -> States<'a> {
         let room = room();
         let read = stream::iter(candidates)
             .map(move |candidate| read(self, room.clone(), bucket, candidate))
             .buffered(READS_IN_FLIGHT_MAX)
             .try_filter_map(|listed| async move { Ok(listed) });
-        Ok(States(read.boxed()))
+        States(read.boxed())
     }
 }
 

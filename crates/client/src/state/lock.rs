@@ -1,27 +1,54 @@
-//! Who holds a state: the body of `KEY.tflock`.
+//! Who holds a state: the body of `KEY.tflock`, as it is read.
 
-use http::Method;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use http::{Method, header};
 use http_body_util::{BodyExt as _, Limited};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tidelock_tfstate::{LOCK_BYTES_MAX, Lock};
 
-use super::key::lock_key;
+use super::body::{last_modified, text_of};
+use super::key::{lock_key, locked_key};
+use super::{OBJECTS_LISTED_MAX, READS_IN_FLIGHT_MAX};
 use crate::connection::Outgoing;
 use crate::{Client, ClientError, ErrorKind, uri};
 
 /// A lock as its holder describes it; all empty where the object is no lock body, which still locks.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateLock {
     /// What `force-unlock` asks for.
     pub id: String,
     /// The word of the command: `OperationTypeApply`, `state-push`.
     pub operation: String,
+    /// Free text; empty of Terraform's own.
+    pub info: String,
     /// `user@host`
     pub who: String,
     /// Since when, by the holder's clock; RFC 3339.
     pub created: String,
     /// Terraform's or OpenTofu's version.
     pub version: String,
+}
+
+/// A lock object as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundLock {
+    /// What it says.
+    pub lock: StateLock,
+    /// When it was written, by the endpoint's clock; ISO 8601.
+    pub last_modified: String,
+    /// Its entity tag, with its quotes.
+    pub(super) etag: Option<String>,
+}
+
+/// A lock of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedLock {
+    /// The key of the state.
+    pub key: String,
+    /// What the lock says; all empty where it cannot be read.
+    pub lock: StateLock,
+    /// When it was written, by the endpoint's clock; ISO 8601.
+    pub last_modified: String,
 }
 
 impl Client {
@@ -34,16 +61,72 @@ impl Client {
         bucket: &str,
         key: &str,
     ) -> Result<Option<StateLock>, ClientError> {
+        Ok(self.find_lock(bucket, key).await?.map(|found| found.lock))
+    }
+
+    /// The same, so that exactly this lock can be released.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn find_lock(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Option<FoundLock>, ClientError> {
         let path = uri::object_path(bucket, &lock_key(key));
         let response = match self.send(Outgoing::new(Method::GET, path)).await {
             Ok(response) => response,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let body = Limited::new(response.into_body(), LOCK_BYTES_MAX).collect().await;
-        // What is longer is no lock body either.
-        let lock = body.ok().and_then(|body| Lock::parse(&body.to_bytes()));
-        Ok(Some(lock.map(StateLock::from).unwrap_or_default()))
+        let etag = text_of(response.headers(), header::ETAG.as_str());
+        let last_modified = last_modified(response.headers());
+        let lock = match Limited::new(response.into_body(), LOCK_BYTES_MAX).collect().await {
+            Ok(body) => Lock::parse(&body.to_bytes()),
+            // What is longer is no lock body either.
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => None,
+            Err(error) => return Err(self.broken(error.as_ref())),
+        };
+        let lock = lock.map(StateLock::from).unwrap_or_default();
+        Ok(Some(FoundLock { lock, last_modified, etag }))
+    }
+
+    /// The locks on states whose keys begin with `prefix`, in order of their keys.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; [`ClientError::Local`] beyond [`OBJECTS_LISTED_MAX`]. A lock that this
+    /// caller may not read is no error of the list.
+    pub async fn list_locks(
+        &self,
+        bucket: &str,
+        prefix: &str,
+    ) -> Result<Vec<ListedLock>, ClientError> {
+        let mut found = Vec::new();
+        let mut pages = self.list_objects(bucket, prefix);
+        while let Some(page) = pages.next().await? {
+            let locks = page.into_iter().filter_map(|object| {
+                let key = locked_key(&object.key).filter(|key| key.starts_with(prefix))?.to_owned();
+                Some((key, object.last_modified))
+            });
+            found.extend(locks);
+            if found.len() > OBJECTS_LISTED_MAX {
+                let reason = format!("more than {OBJECTS_LISTED_MAX} locks; give a prefix");
+                return Err(ClientError::Local(std::io::Error::other(reason)));
+            }
+        }
+        stream::iter(found)
+            .map(|(key, last_modified)| async move {
+                let lock = match self.state_lock(bucket, &key).await {
+                    Err(error) if error.kind() == ErrorKind::Denied => Some(StateLock::default()),
+                    lock => lock?,
+                };
+                // One that was released since it was listed is none.
+                Ok(lock.map(|lock| ListedLock { key, lock, last_modified }))
+            })
+            .buffered(READS_IN_FLIGHT_MAX)
+            .try_filter_map(|listed| async move { Ok(listed) })
+            .try_collect()
+            .await
     }
 }
 
@@ -52,6 +135,7 @@ impl From<Lock> for StateLock {
         Self {
             operation: lock.operation.as_str().to_owned(),
             id: lock.id,
+            info: lock.info,
             who: lock.who,
             created: lock.created,
             version: lock.version,

@@ -1,12 +1,17 @@
-//! Terraform and OpenTofu states of any S3 endpoint: found, read and compared, over plain S3.
+//! Terraform and OpenTofu states of any S3 endpoint: found, read, compared, locked and put, over plain S3.
 //!
-//! It reads objects and never writes; what a body says is `tidelock-tfstate`'s, whose types are
-//! re-exported here.
+//! What Tidelock has derived of them it takes from there. It writes a state only under its lock, as any
+//! client does; what a body says is `tidelock-tfstate`'s, whose types are re-exported here.
 
+mod acquire;
 mod body;
 mod key;
+mod known;
 mod list;
 mod lock;
+mod push;
+mod release;
+mod rollback;
 mod shown;
 mod version;
 
@@ -14,15 +19,22 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+pub use acquire::{AcquireError, NewLock, Stop};
 pub use body::{StateBody, StateError};
 pub use key::workspace;
+pub use known::{
+    Findings, FoundInstance, KnownCounts, KnownFacts, KnownLock, KnownState, KnownStates,
+};
 pub use list::{ListedState, OBJECTS_LISTED_MAX, States};
-pub use lock::StateLock;
+pub use lock::{FoundLock, ListedLock, StateLock};
+pub use push::{NewState, PushCheck, PushError, Pushed};
+pub use release::{Release, UnderLock};
+pub use rollback::{Rollback, RollbackError};
 pub use shown::Shown;
 pub use tidelock_tfstate::{
     AttributeChange, Check, CheckStatus, Counts, DOCUMENT_BYTES_MAX, Diff, Document, DocumentError,
-    Format, Index, Instance, InstanceAddress, InstanceChange, Mode, NotAState, OutputChange,
-    Resource, Show, State, Summary, Value,
+    Format, Index, Instance, InstanceAddress, InstanceChange, Mode, NotAState, Operation,
+    OutputChange, Resource, ResourceQuery, Show, SpliceError, State, Summary, Value,
 };
 pub use version::{
     Changes, ReadVersion, StateVersion, StateVersions, VERSIONS_LISTED_MAX, VersionHistory,

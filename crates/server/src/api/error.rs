@@ -3,7 +3,9 @@
 use http::{Method, StatusCode};
 use serde::Serialize;
 use tidelock_s3::S3Error;
-use tidelock_store::{IdentityError, StorageError};
+use tidelock_store::{
+    AllowError, BucketError, IdentityError, RefusedError, ReleaseError, StorageError,
+};
 
 use super::{Answer, json};
 
@@ -44,6 +46,10 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "MalformedRequest", reason)
     }
 
+    pub(super) fn not_guarded() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NotGuarded", "the bucket is not guarded")
+    }
+
     pub(super) fn too_large() -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLarge", "the document is too large")
     }
@@ -70,6 +76,19 @@ impl From<S3Error> for ApiError {
     }
 }
 
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        let (status, code) = match &error {
+            StorageError::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            StorageError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+            StorageError::Corrupt(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+        };
+        // The cause is the operator's, not the caller's.
+        tracing::error!(error = %error, "the store failed");
+        Self::new(status, code, "the store cannot do this now")
+    }
+}
+
 impl From<IdentityError> for ApiError {
     fn from(error: IdentityError) -> Self {
         let (status, code) = match &error {
@@ -79,21 +98,51 @@ impl From<IdentityError> for ApiError {
             IdentityError::InvalidUserName => (StatusCode::BAD_REQUEST, "InvalidUserName"),
             IdentityError::NoSuchKey => (StatusCode::NOT_FOUND, "NoSuchKey"),
             IdentityError::InUse(_) => (StatusCode::CONFLICT, "UserInUse"),
-            IdentityError::Storage(StorageError::Overloaded(_)) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "SlowDown")
-            }
-            IdentityError::Storage(StorageError::Unavailable(_)) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
-            }
-            IdentityError::Storage(StorageError::Corrupt(_)) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
-            }
+            IdentityError::Storage(cause) => return cause.clone().into(),
         };
-        if let IdentityError::Storage(cause) = &error {
-            // The cause is the operator's, not the caller's.
-            tracing::error!(error = %cause, "the identity store failed");
-            return Self::new(status, code, "the store cannot do this now");
-        }
         Self::new(status, code, &error.to_string())
+    }
+}
+
+impl From<BucketError> for ApiError {
+    fn from(error: BucketError) -> Self {
+        let (status, code) = match &error {
+            BucketError::NoSuchBucket => (StatusCode::NOT_FOUND, "NoSuchBucket"),
+            BucketError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
+            BucketError::Storage(cause) => return cause.clone().into(),
+        };
+        Self::new(status, code, &error.to_string())
+    }
+}
+
+impl From<ReleaseError> for ApiError {
+    fn from(error: ReleaseError) -> Self {
+        let (status, code) = match &error {
+            ReleaseError::Bucket(cause) => return cause.clone().into(),
+            ReleaseError::NotGuarded => return Self::not_guarded(),
+            ReleaseError::NotLocked => (StatusCode::NOT_FOUND, "NotLocked"),
+            ReleaseError::AnotherLock(_) => (StatusCode::CONFLICT, "AnotherLock"),
+        };
+        Self::new(status, code, &error.to_string())
+    }
+}
+
+impl From<RefusedError> for ApiError {
+    fn from(error: RefusedError) -> Self {
+        match &error {
+            RefusedError::Bucket(cause) => cause.clone().into(),
+            RefusedError::NoSuchVersion => {
+                Self::new(StatusCode::NOT_FOUND, "NoSuchVersion", &error.to_string())
+            }
+        }
+    }
+}
+
+impl From<AllowError> for ApiError {
+    fn from(error: AllowError) -> Self {
+        match error {
+            AllowError::Bucket(cause) => cause.into(),
+            AllowError::NotGuarded => Self::not_guarded(),
+        }
     }
 }

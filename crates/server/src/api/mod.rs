@@ -1,27 +1,40 @@
-//! The JSON API under `/_/api/v1`: what S3 has no words for, users and their keys.
+//! The JSON API under `/_/api/v1`: what S3 has no words for: users and their keys, states and
+//! their guard.
 //!
 //! Requests are signed with Signature Version 4 like those of S3 (service `s3`), answers are JSON,
 //! and an error is `{"code": ..., "message": ...}`. What a caller may do is decided by the store,
 //! as for S3; this file routes and translates.
 
+mod allowances;
 mod error;
+mod guard;
 mod keys;
+mod locks;
+mod openapi;
+mod refused;
+mod route;
+mod schema;
+mod states;
 mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header, request};
 use http_body::Body;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use ring::rand::SystemRandom;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidelock_auth::sigv4::{PayloadMode, payload_hash};
-use tidelock_s3::{Authenticator, ResponseBody};
-use tidelock_store::{Principal, Store};
+use tidelock_s3::{Authenticated, Authenticator, Peer, RequestId, ResponseBody};
+use tidelock_store::{
+    BucketError, BucketName, InvalidObjectKey, ObjectKey, Principal, Protocol, Store,
+};
 
 use error::ApiError;
+use route::{Operation, Routed};
 
 /// Path of everything here.
 pub(crate) const PREFIX: &str = "/_/api/v1/";
@@ -30,12 +43,16 @@ const REQUEST_BYTES_MAX: usize = 64 << 10;
 /// Services whose signatures are taken.
 const SERVICES: &[&str] = &["s3"];
 
+/// Names the request, as in answers of S3.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+
 /// The JSON API over a store.
 pub(crate) struct Api {
     store: Arc<Store>,
     authenticator: Arc<Authenticator>,
     /// Time for a request's document to arrive: anybody may send one, and it holds a place.
     body_timeout: Duration,
+    random: SystemRandom,
 }
 
 /// An answer and what to log and count it as.
@@ -45,65 +62,101 @@ pub(crate) struct Answer {
     pub(crate) code: &'static str,
 }
 
-/// Everything the API can be asked.
-enum Operation {
-    ListUsers,
-    CreateUser,
-    DeleteUser { name: String },
-    ListAccessKeys { user: Option<String> },
-    CreateAccessKey,
-    DeleteAccessKey { id: String },
-}
-
 impl Api {
     pub(crate) fn new(
         store: Arc<Store>,
         authenticator: Arc<Authenticator>,
         body_timeout: Duration,
     ) -> Self {
-        Self { store, authenticator, body_timeout }
+        Self { store, authenticator, body_timeout, random: SystemRandom::new() }
     }
 
     /// Answers a request whose path begins with [`PREFIX`].
-    pub(crate) async fn answer<B>(&self, request: Request<B>) -> Answer
+    pub(crate) async fn answer<B>(&self, request: Request<B>, peer: &Peer) -> Answer
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
-        let operation = match Operation::route(&parts) {
-            Ok(operation) => operation,
-            Err(error) => return error.answer("UnknownApi"),
+        let id = RequestId::generate(&self.random);
+        let mut answer = match Routed::of(&parts) {
+            Ok(routed) => self.answer_routed(&routed, &parts, body, peer, &id).await,
+            Err(error) => error.answer("UnknownApi"),
         };
-        let name = operation.as_str();
-        match self.perform(operation, &parts, body).await {
-            Ok(response) => Answer { response, operation: name, code: "OK" },
-            Err(error) => error.answer(name),
+        if let Ok(value) = HeaderValue::from_str(id.request_id()) {
+            answer.response.headers_mut().insert(REQUEST_ID, value);
         }
+        answer.response.extensions_mut().insert(id);
+        answer
     }
 
-    async fn perform<B>(
+    async fn answer_routed<B>(
         &self,
-        operation: Operation,
+        routed: &Routed,
         parts: &request::Parts,
         body: B,
-    ) -> Result<Response<ResponseBody>, ApiError>
+        peer: &Peer,
+        id: &RequestId,
+    ) -> Answer
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let reading = tokio::time::timeout(self.body_timeout, read(body));
-        let body = reading.await.map_err(|_elapsed| ApiError::timeout())??;
-        let actor = self.authenticate(parts, &body).await?;
-        match operation {
-            Operation::ListUsers => users::list(&self.store, &actor).await,
-            Operation::CreateUser => users::create(&self.store, &actor, &body).await,
-            Operation::DeleteUser { name } => users::delete(&self.store, &actor, &name).await,
-            Operation::ListAccessKeys { user } => {
-                keys::list(&self.store, &actor, user.as_deref()).await
+        let operation = routed.operation.as_str();
+        if routed.operation == Operation::Describe {
+            return Answer { response: openapi::answer(), operation, code: "OK" };
+        }
+        let result = async {
+            let reading = tokio::time::timeout(self.body_timeout, read(body));
+            let body = reading.await.map_err(|_elapsed| ApiError::timeout())??;
+            let caller = self.authenticate(parts, &body).await?;
+            let origin = peer.origin(Protocol::Api, &caller, &parts.headers, id.request_id());
+            let actor = caller.principal.with_origin(origin);
+            self.perform(routed, &actor, &body).await
+        };
+        match result.await {
+            Ok(response) => Answer { response, operation, code: "OK" },
+            Err(error) => error.answer(operation),
+        }
+    }
+
+    async fn perform(
+        &self,
+        routed: &Routed,
+        actor: &Principal,
+        body: &[u8],
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        let store = &self.store;
+        let (id, prefix) = (routed.path("id"), routed.query("prefix").unwrap_or_default());
+        let bucket = || bucket_name(routed.path("bucket"));
+        match routed.operation {
+            Operation::ListUsers => users::list(store, actor).await,
+            Operation::CreateUser => users::create(store, actor, body).await,
+            Operation::DeleteUser => users::delete(store, actor, routed.path("name")).await,
+            Operation::ListAccessKeys => keys::list(store, actor, routed.query("user")).await,
+            Operation::CreateAccessKey => keys::create(store, actor, body).await,
+            Operation::DeleteAccessKey => keys::delete(store, actor, id).await,
+            Operation::GetBucketGuard => guard::get(store, actor, &bucket()?).await,
+            Operation::PutBucketGuard => guard::put(store, actor, &bucket()?, body).await,
+            Operation::DeleteBucketGuard => guard::delete(store, actor, &bucket()?).await,
+            Operation::ListLocks => locks::list(store, actor, &bucket()?, prefix).await,
+            Operation::ReleaseLock => {
+                let key = object_key(routed.path("key"))?;
+                locks::release(store, actor, (&bucket()?, &key), body).await
             }
-            Operation::CreateAccessKey => keys::create(&self.store, &actor, &body).await,
-            Operation::DeleteAccessKey { id } => keys::delete(&self.store, &actor, &id).await,
+            Operation::ListRefused => refused::list(store, actor, &bucket()?, prefix).await,
+            Operation::GetRefused => {
+                let key = object_key(routed.query("key").unwrap_or_default())?;
+                refused::get(store, actor, (&bucket()?, &key), id).await
+            }
+            Operation::DiscardRefused => {
+                let key = object_key(routed.query("key").unwrap_or_default())?;
+                refused::discard(store, actor, (&bucket()?, &key), id).await
+            }
+            Operation::ListStates => states::list(store, actor, &bucket()?, routed).await,
+            Operation::SearchStates => states::search(store, actor, &bucket()?, routed).await,
+            Operation::AllowState => allowances::create(store, actor, &bucket()?, body).await,
+            Operation::Describe => Ok(openapi::answer()),
         }
     }
 
@@ -111,7 +164,7 @@ impl Api {
         &self,
         parts: &request::Parts,
         body: &[u8],
-    ) -> Result<Principal, ApiError> {
+    ) -> Result<Authenticated, ApiError> {
         let found = self.authenticator.authenticate(parts, SERVICES, Some(body)).await?;
         let authenticated = found.ok_or_else(ApiError::anonymous)?;
         match authenticated.payload_mode {
@@ -127,51 +180,16 @@ impl Api {
                 return Err(ApiError::unsigned_payload());
             }
         }
-        Ok(authenticated.principal)
+        Ok(authenticated)
     }
 }
 
-impl Operation {
-    fn route(parts: &request::Parts) -> Result<Self, ApiError> {
-        let path = parts.uri.path();
-        let path = path.strip_prefix(PREFIX).ok_or_else(|| ApiError::no_such_path(path))?;
-        let segments: Vec<&str> = path.split('/').collect();
-        match (&parts.method, segments.as_slice()) {
-            (&Method::GET, ["users"]) => Ok(Self::ListUsers),
-            (&Method::POST, ["users"]) => Ok(Self::CreateUser),
-            (&Method::DELETE, ["users", name]) => Ok(Self::DeleteUser { name: decode(name)? }),
-            (&Method::GET, ["keys"]) => Ok(Self::ListAccessKeys { user: query_user(parts)? }),
-            (&Method::POST, ["keys"]) => Ok(Self::CreateAccessKey),
-            (&Method::DELETE, ["keys", id]) => Ok(Self::DeleteAccessKey { id: decode(id)? }),
-            (_, ["users" | "keys"] | ["users" | "keys", _]) => {
-                Err(ApiError::method_not_allowed(&parts.method))
-            }
-            _ => Err(ApiError::no_such_path(parts.uri.path())),
-        }
-    }
-
-    fn as_str(&self) -> &'static str {
-        match self {
-            Self::ListUsers => "ListUsers",
-            Self::CreateUser => "CreateUser",
-            Self::DeleteUser { .. } => "DeleteUser",
-            Self::ListAccessKeys { .. } => "ListAccessKeys",
-            Self::CreateAccessKey => "CreateAccessKey",
-            Self::DeleteAccessKey { .. } => "DeleteAccessKey",
-        }
-    }
+fn bucket_name(text: &str) -> Result<BucketName, ApiError> {
+    text.parse().map_err(|_| ApiError::from(BucketError::NoSuchBucket))
 }
 
-/// The value of `?user=`, the one parameter there is.
-fn query_user(parts: &request::Parts) -> Result<Option<String>, ApiError> {
-    let query = parts.uri.query().unwrap_or_default();
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(name, _)| *name == "user").map(|(_, value)| decode(value)).next().transpose()
-}
-
-fn decode(text: &str) -> Result<String, ApiError> {
-    let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
-    decoded.map(std::borrow::Cow::into_owned).map_err(|_| ApiError::malformed("not UTF-8"))
+fn object_key(text: &str) -> Result<ObjectKey, ApiError> {
+    text.parse().map_err(|error: InvalidObjectKey| ApiError::malformed(&error.to_string()))
 }
 
 async fn read<B>(body: B) -> Result<Bytes, ApiError>

@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use http_body_util::Full;
+use serde_json::Value;
 use tidelock_auth::identity::{AccessKeyId, SecretAccessKey};
 use tidelock_auth::sigv4::{RequestHead, Signer};
 use tidelock_blob::memory::MemoryBlobStore;
 use tidelock_meta::memory::MemoryStore;
 use tidelock_meta::{Clock, SystemClock};
-use tidelock_store::{Keyring, StoreConfig, SystemEntropy};
+use tidelock_store::{
+    BytesSource, Keyring, ObjectSettings, PutObject, StoreConfig, SystemEntropy, WriteCondition,
+};
 
 use super::*;
 
@@ -15,6 +18,7 @@ const ROOT: (&str, &str) = ("rootroot", "rootsecret");
 
 struct Harness {
     api: Api,
+    store: Arc<Store>,
     clock: Arc<dyn Clock>,
 }
 
@@ -42,7 +46,8 @@ impl Harness {
         );
         let store = Arc::new(store.with_root(ROOT.0, zeroize::Zeroizing::new(ROOT.1.to_owned())));
         let authenticator = Arc::new(Authenticator::new(store.clone(), clock.clone()));
-        Self { api: Api::new(store, authenticator, Duration::from_secs(1)), clock }
+        let api = Api::new(store.clone(), authenticator, Duration::from_secs(1));
+        Self { api, store, clock }
     }
 
     async fn ask(
@@ -51,7 +56,7 @@ impl Harness {
         target: &str,
         body: &str,
         spoiled: Spoiled,
-    ) -> (u16, &'static str, serde_json::Value) {
+    ) -> (u16, &'static str, Value) {
         let (method, uri) = target.split_once(' ').unwrap();
         let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
         let id = AccessKeyId::parse(id).unwrap();
@@ -79,10 +84,18 @@ impl Harness {
         }
         let sent = if spoiled == Spoiled::OtherBody { "{}" } else { body };
         let request = request.body(Full::new(Bytes::from(sent.to_owned()))).unwrap();
-        let answer = self.api.answer(request).await;
+        let peer = Peer {
+            address: "192.0.2.7:1".parse().unwrap(),
+            secure: false,
+            conversation: Arc::default(),
+        };
+        let answer = self.api.answer(request, &peer).await;
         let status = answer.response.status().as_u16();
         let body = answer.response.into_body().collect().await.unwrap().to_bytes();
-        let document = serde_json::from_slice(&body).unwrap_or(serde_json::Value::Null);
+        let document = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        if status < 300 {
+            check_described(method, path, status, &document);
+        }
         (status, answer.code, document)
     }
 }
@@ -143,5 +156,181 @@ async fn only_root_may_and_only_with_a_signed_body() {
         let target = "POST /_/api/v1/users";
         let (found, found_code, _) = harness.ask(who, target, r#"{"name":"x"}"#, spoiled).await;
         assert_eq!((found, found_code), (status, code), "{who:?}");
+    }
+}
+
+#[tokio::test]
+async fn states_are_listed_and_searched() {
+    let harness = Harness::new();
+    let (root, bucket) = (Principal::root(), "states".parse().unwrap());
+    harness.store.create_bucket(&root, &bucket, "", None).await.unwrap();
+    for key in ["a/one", "a/two", "b"] {
+        let request = PutObject {
+            principal: &root,
+            bucket: &bucket,
+            key: &key.parse().unwrap(),
+            condition: &WriteCondition::default(),
+            settings: &ObjectSettings::default(),
+            content_md5: None,
+            checksum: None,
+        };
+        harness.store.put_object(&request, &mut BytesSource::new("{}")).await.unwrap();
+    }
+    let rows = [
+        ("states/states", 200, "OK"),
+        ("states/states?prefix=a%2F&limit=1", 200, "OK"),
+        ("states/none", 404, "NoSuchBucket"),
+        ("states/N", 404, "NoSuchBucket"),
+        ("states/states?limit=x", 400, "MalformedRequest"),
+        ("states/states?type=t", 400, "MalformedRequest"),
+        ("states/states?prefix=a&prefix=b", 400, "MalformedRequest"),
+        ("search/states?type=t&name=n&address=a&provider=p&prefix=a&limit=9", 200, "OK"),
+        ("search/states?after=-%3Aa%2Fone", 200, "OK"),
+        ("search/states?after=a", 400, "MalformedRequest"),
+        ("search/none", 404, "NoSuchBucket"),
+        ("states", 404, "NoSuchPath"),
+    ];
+    for (target, status, code) in rows {
+        let target = format!("GET /_/api/v1/{target}");
+        let (found, found_code, document) = harness.ask(ROOT, &target, "", Spoiled::No).await;
+        assert_eq!((found, found_code), (status, code), "{target}: {document}");
+    }
+    let ask = async |target: &str| harness.ask(ROOT, target, "", Spoiled::No).await.2;
+    let listed = ask("GET /_/api/v1/states/states?prefix=a%2F").await;
+    assert_eq!((&listed["guarded"], &listed["next"]), (&false.into(), &Value::Null));
+    assert_eq!(listed["unknown"][1]["key"], "a/two");
+    assert_eq!(listed["unknown"][1]["size"], 2);
+    let found = ask("GET /_/api/v1/search/states?after=-%3Aa%2Fone").await;
+    assert_eq!((&found["found"], &found["next"]), (&serde_json::json!([]), &Value::Null));
+    assert_eq!(found["unindexed"][0]["key"], "a/two");
+    assert_eq!(found["unindexed"][1]["key"], "b");
+    let (status, code, _) =
+        harness.ask(ROOT, "POST /_/api/v1/states/states", "", Spoiled::No).await;
+    assert_eq!((status, code), (405, "MethodNotAllowed"));
+}
+
+/// An answer is as the description of the API says.
+fn check_described(method: &str, path: &str, status: u16, document: &Value) {
+    let request = Request::builder().method(method).uri(path).body(()).unwrap();
+    let routed = Routed::of(&request.into_parts().0).unwrap();
+    let is_asked = |route: &&route::Route| route.operation == routed.operation;
+    let row = route::ROUTES.iter().find(is_asked).unwrap();
+    assert_eq!(row.status.as_u16(), status, "{method} {path}");
+    if let route::Document::Json(name) = row.answer {
+        check_schema(name, document);
+    }
+}
+
+fn check_schema(name: &str, document: &Value) {
+    let schema = schema::SCHEMAS.iter().find(|schema| schema.name == name).unwrap();
+    let found: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut expected: Vec<&str> = schema.fields.iter().map(|(field, ..)| *field).collect();
+    expected.sort_unstable();
+    assert_eq!(found, expected, "{name}");
+    for (field, kind, _) in schema.fields {
+        if let schema::Kind::List(of) = kind {
+            document[field].as_array().unwrap().iter().for_each(|item| check_schema(of, item));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_description_needs_no_signature() {
+    let harness = Harness::new();
+    let target = "GET /_/api/v1/openapi.json";
+    let (status, _, document) = harness.ask(ROOT, target, "", Spoiled::Unsigned).await;
+    assert_eq!((status, &document["openapi"]), (200, &"3.1.0".into()));
+    assert!(document["paths"]["/_/api/v1/locks/{bucket}/{key}"]["delete"].is_object());
+}
+
+/// A bucket `bbb` of root's.
+async fn with_bucket() -> Harness {
+    let harness = Harness::new();
+    let (root, name) = (Principal::root(), "bbb".parse().unwrap());
+    harness.store.create_bucket(&root, &name, "", None).await.unwrap();
+    harness
+}
+
+#[tokio::test]
+async fn a_guard_is_set_rule_by_rule() {
+    let harness = with_bucket().await;
+    let off = r#"{"lock_writes":"off","serial":"off","lock_required":false,"lock_history":"purge","stale_after_seconds":3600,"state_bytes_max":null}"#;
+    let path = "/_/api/v1/buckets/bbb/guard";
+    let rows: &[(&str, &str, u16, &str, &str)] = &[
+        ("GET", "", 404, "NotGuarded", ""),
+        ("PUT", "{}", 200, "OK", off),
+        ("GET", "", 200, "OK", off),
+        (
+            "PUT",
+            r#"{"serial":"enforce","state_bytes_max":9,"stale_after_seconds":60}"#,
+            200,
+            "OK",
+            r#"{"lock_writes":"off","serial":"enforce","lock_required":false,"lock_history":"purge","stale_after_seconds":60,"state_bytes_max":9}"#,
+        ),
+        (
+            "PUT",
+            r#"{"lock_required":true,"lock_history":"keep","lock_writes":"observe"}"#,
+            200,
+            "OK",
+            r#"{"lock_writes":"observe","serial":"enforce","lock_required":true,"lock_history":"keep","stale_after_seconds":60,"state_bytes_max":9}"#,
+        ),
+        (
+            "PUT",
+            r#"{"state_bytes_max":null}"#,
+            200,
+            "OK",
+            r#"{"lock_writes":"observe","serial":"enforce","lock_required":true,"lock_history":"keep","stale_after_seconds":60,"state_bytes_max":null}"#,
+        ),
+        ("PUT", r#"{"serial":"on"}"#, 400, "MalformedRequest", ""),
+        ("PUT", r#"{"serials":"off"}"#, 400, "MalformedRequest", ""),
+        ("PUT", r#"{"stale_after_seconds":18446744073709551615}"#, 400, "MalformedRequest", ""),
+        ("POST", "{}", 405, "MethodNotAllowed", ""),
+        ("DELETE", "", 204, "OK", ""),
+        ("GET", "", 404, "NotGuarded", ""),
+    ];
+    for (method, body, status, code, expected) in rows {
+        let target = format!("{method} {path}");
+        let (found, found_code, document) = harness.ask(ROOT, &target, body, Spoiled::No).await;
+        assert_eq!((found, found_code), (*status, *code), "{target} {body}: {document}");
+        if !expected.is_empty() {
+            let expected: Value = serde_json::from_str(expected).unwrap();
+            assert_eq!(document, expected, "{target} {body}");
+        }
+    }
+    let none = "GET /_/api/v1/buckets/none/guard";
+    assert_eq!(harness.ask(ROOT, none, "", Spoiled::No).await.1, "NoSuchBucket");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said() {
+    let harness = with_bucket().await;
+    let id = "0".repeat(32);
+    let rows: &[(&str, &str, u16, &str)] = &[
+        ("GET /_/api/v1/locks/bbb", "", 404, "NotGuarded"),
+        ("DELETE /_/api/v1/locks/bbb/k", "{}", 404, "NotGuarded"),
+        ("PUT /_/api/v1/buckets/bbb/guard", "{}", 200, "OK"),
+        ("GET /_/api/v1/locks/bbb?prefix=env%3A%2F", "", 200, "OK"),
+        ("DELETE /_/api/v1/locks/bbb/env%3A%2Fdev%2Fk", r#"{"reason":"why"}"#, 404, "NotLocked"),
+        ("DELETE /_/api/v1/locks/bbb/k", r#"{"why":"why"}"#, 400, "MalformedRequest"),
+        ("GET /_/api/v1/locks/none", "", 404, "NoSuchBucket"),
+        ("GET /_/api/v1/refused/bbb", "", 200, "OK"),
+        ("GET /_/api/v1/refused/bbb/{id}?key=k", "", 404, "NoSuchVersion"),
+        ("GET /_/api/v1/refused/bbb/{id}", "", 400, "MalformedRequest"),
+        ("GET /_/api/v1/refused/bbb/latest?key=k", "", 400, "MalformedRequest"),
+        ("DELETE /_/api/v1/refused/bbb/{id}?key=k", "", 404, "NoSuchVersion"),
+        ("POST /_/api/v1/allowances/bbb", r#"{"key":"k","seconds":60}"#, 201, "OK"),
+        ("POST /_/api/v1/allowances/bbb", r#"{"key":"k","seconds":0}"#, 400, "MalformedRequest"),
+        ("POST /_/api/v1/allowances/bbb", r#"{"key":"","seconds":9}"#, 400, "MalformedRequest"),
+        (
+            "POST /_/api/v1/allowances/bbb",
+            r#"{"key":"k","seconds":86401}"#,
+            400,
+            "MalformedRequest",
+        ),
+    ];
+    for (target, body, status, code) in rows {
+        let target = target.replace("{id}", &id);
+        let (found, found_code, document) = harness.ask(ROOT, &target, body, Spoiled::No).await;
+        assert_eq!((found, found_code), (*status, *code), "{target} {body}: {document}");
     }
 }

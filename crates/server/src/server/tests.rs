@@ -12,6 +12,7 @@ use tidelock_meta::memory::MemoryStore;
 use tidelock_meta::{
     Batch, Direction, Health, Key, KeyRange, Limits, MetaError, Outcome, ReadLevel, Versioned,
 };
+use tidelock_store::{BucketChange, Enforcement, GuardConfig, Principal};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -162,11 +163,21 @@ async fn a_directory_belongs_to_one_server_and_opens_again_after_it() {
 async fn bootstrap_twice_is_bootstrap_once() {
     let data = tempfile::tempdir().unwrap();
     let bucket: BucketName = "states".parse().unwrap();
-    let mut made = Vec::new();
-    for _ in 0..2 {
+    let (mut made, root) = (Vec::new(), Principal::root());
+    let observing = GuardConfig {
+        serial: Enforcement::Observe,
+        lock_required: false,
+        ..GuardConfig::enforced()
+    };
+    for expected in [GuardConfig::enforced(), observing.clone()] {
         let server = Server::bind(config(data.path(), |_| {})).await.unwrap();
         made.push(server.bootstrap(&bucket).await.unwrap().1);
+        let guard = || async { server.store().bucket(&root, &bucket).await.unwrap().row.guard };
+        assert_eq!(guard().await, Some(expected));
+        let change = BucketChange::Guard(Some(observing.clone()));
+        server.store().change_bucket(&root, &bucket, &change).await.unwrap();
         made.push(server.bootstrap(&bucket).await.unwrap().1);
+        assert_eq!(guard().await.as_ref(), Some(&observing), "what is configured stays");
         assert_ne!(made[0].access_key, server.root().credentials.access_key);
         server.run(async {}).await.unwrap();
     }

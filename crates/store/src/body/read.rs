@@ -106,6 +106,24 @@ impl Store {
     }
 }
 
+impl Segment {
+    /// The whole of a body in rows that were read already.
+    pub(crate) fn with_rows(self, rows: VecDeque<Bytes>) -> Result<OpenSegment, OpenError> {
+        let Self { body, size, data_key, wanted } = self;
+        let Body::Inline { id, chunks } = body else {
+            return Err(StorageError::Corrupt("a body has no rows".to_owned()).into());
+        };
+        if chunk_count(size) != u64::from(chunks) || wanted != (0..size) {
+            return Err(StorageError::Corrupt("a body has another size".to_owned()).into());
+        }
+        if rows.len() as u64 != u64::from(chunks) {
+            return Err(OpenError::Gone);
+        }
+        let (chunks, cipher) = (Chunks::Inline(rows), ChunkCipher::new(&data_key, id));
+        Ok(OpenSegment { chunks, cipher, size, wanted })
+    }
+}
+
 impl OpenSegment {
     /// A segment over sealed chunks that are in memory; none where it is a blob.
     pub(crate) fn of_chunks(segment: &Segment, chunks: &[Bytes]) -> Option<Self> {

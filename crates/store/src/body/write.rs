@@ -79,7 +79,7 @@ impl Store {
         let algorithm =
             expectation.checksum.as_ref().map_or(DEFAULT_ALGORITHM, |asked| asked.algorithm);
         let mut digester = Digester::new(algorithm);
-        let mut sink = BodySink::new(self);
+        let mut sink = BodySink::new(self, self.config.inline_body_bytes_max);
         let mut length = 0_u64;
         while let Some(bytes) = source.next().await? {
             length += bytes.len() as u64;
@@ -99,6 +99,27 @@ impl Store {
             return Err(PutObjectError::BadChecksum);
         }
         let (data_key, body, chunks, intent) = sink.finish().await?;
+        let (md5, checksum, size) = (digests.md5, digests.checksum, digests.length);
+        Ok(WrittenBody { body, size, md5, checksum, data_key, chunks, intent })
+    }
+
+    /// Writes a body that is in memory, and no object's. It travels in a commit up to
+    /// `inline_bytes_max`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be stored. Nothing of it stays but an intent, which the sweeper ends.
+    pub(crate) async fn write_bytes(
+        &self,
+        bytes: &[u8],
+        inline_bytes_max: usize,
+    ) -> Result<WrittenBody, StorageError> {
+        let mut digester = Digester::new(DEFAULT_ALGORITHM);
+        digester.update(bytes);
+        let mut sink = BodySink::new(self, inline_bytes_max);
+        sink.write(bytes).await?;
+        let (data_key, body, chunks, intent) = sink.finish().await?;
+        let digests = digester.finish();
         let (md5, checksum, size) = (digests.md5, digests.checksum, digests.length);
         Ok(WrittenBody { body, size, md5, checksum, data_key, chunks, intent })
     }
@@ -134,6 +155,8 @@ type Finished = (DataKey, Body, Vec<Bytes>, Option<(Key, Version)>);
 /// waits until more bytes or the end come.
 struct BodySink<'a> {
     store: &'a Store,
+    /// Bodies up to this many plaintext bytes stay in memory for the commit.
+    inline_bytes_max: usize,
     id: [u8; 16],
     data_key: DataKey,
     cipher: ChunkCipher,
@@ -145,12 +168,21 @@ struct BodySink<'a> {
 }
 
 impl<'a> BodySink<'a> {
-    fn new(store: &'a Store) -> Self {
+    fn new(store: &'a Store, inline_bytes_max: usize) -> Self {
         let data_key = Zeroizing::new(store.random());
         let id = store.random();
         let cipher = ChunkCipher::new(&data_key, id);
-        let (pending, inline) = (Vec::new(), Vec::new());
-        Self { store, id, data_key, cipher, pending, sealed_chunks: 0, inline, blob: None }
+        Self {
+            store,
+            inline_bytes_max,
+            id,
+            data_key,
+            cipher,
+            pending: Vec::new(),
+            sealed_chunks: 0,
+            inline: Vec::new(),
+            blob: None,
+        }
     }
 
     async fn write(&mut self, mut bytes: &[u8]) -> Result<(), StorageError> {
@@ -176,7 +208,7 @@ impl<'a> BodySink<'a> {
             .ok_or_else(|| StorageError::Corrupt("a body has too many chunks".to_owned()))?;
         if self.blob.is_none() {
             let kept = self.inline.len() * CHUNK_BYTES + plain;
-            if kept <= self.store.config.inline_body_bytes_max {
+            if kept <= self.inline_bytes_max {
                 self.inline.push(Bytes::from(chunk));
                 return Ok(());
             }

@@ -6,6 +6,7 @@ use tidelock_meta::record::bucket::{
 use tidelock_meta::{Batch, OpId};
 
 use super::OpenBucket;
+use super::guard::GuardEdit;
 use crate::Store;
 use crate::commit::Plan;
 use crate::error::BucketError;
@@ -25,6 +26,10 @@ pub enum BucketChange {
     Tags(Option<Vec<(String, String)>>),
     /// Guards its states, or ceases to.
     Guard(Option<GuardConfig>),
+    /// Guards its states so, unless it is said already how they are.
+    GuardUnlessSet(GuardConfig),
+    /// Guards its states by other rules, some of them.
+    EditGuard(GuardEdit),
 }
 
 impl Store {
@@ -46,6 +51,10 @@ impl Store {
                 BucketChange::PublicAccessBlock(block) => row.public_access_block = *block,
                 BucketChange::Tags(tags) => row.tags.clone_from(tags),
                 BucketChange::Guard(guard) => row.guard.clone_from(guard),
+                BucketChange::GuardUnlessSet(guard) => {
+                    row.guard.get_or_insert_with(|| guard.clone());
+                }
+                BucketChange::EditGuard(edit) => row.guard = Some(edit.over(row.guard.as_ref())),
             }
             if row == open.row {
                 return Ok(Plan::Answer(()));

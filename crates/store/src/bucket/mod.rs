@@ -3,6 +3,7 @@
 mod change;
 mod create;
 mod delete;
+mod guard;
 mod list;
 
 use tidelock_meta::record::BucketId;
@@ -10,6 +11,7 @@ use tidelock_meta::record::bucket::{self, BucketRow};
 use tidelock_meta::{Batch, Key, Versioned};
 
 pub use change::BucketChange;
+pub use guard::GuardEdit;
 pub use list::BucketPage;
 
 use crate::commit::Reading;

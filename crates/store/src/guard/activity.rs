@@ -29,7 +29,7 @@ impl Store {
         };
         let id = open.row.id;
         let asker = Asker::of(target.principal);
-        let key = guard::key(id, state);
+        let key = guard::key(id, state.as_str());
         let look = key.clone();
         let seen = self.rows.look(|reading| async move { reading.row(look).await }).await?;
         let guard = OpenGuard::of(key.clone(), seen.as_ref())?;

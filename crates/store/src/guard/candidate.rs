@@ -1,71 +1,91 @@
 //! What is to be written and what is stored, looked at before the commit: bodies are read here, so
 //! that the commit itself decides on facts alone.
 
+use std::sync::Arc;
+
 use ring::digest::{Context, SHA256};
 use tidelock_meta::record::guard::{self, GuardRow};
 use tidelock_meta::record::head::{self, HeadRow};
 use tidelock_meta::record::version::{ObjectVersion, VersionId};
 use tidelock_tfstate::{NotAState, State, StateReader};
+use tokio::sync::SemaphorePermit;
 
 use super::rules::{Stored, StoredState};
 use crate::Store;
-use crate::body::read::{OpenSegment, Segment};
+use crate::body::read::{OpenError, OpenSegment, Segment};
 use crate::body::write::WrittenBody;
 use crate::bucket::OpenBucket;
 use crate::error::{GetObjectError, StorageError};
 use crate::object::{ObjectReader, Target};
+use crate::state::{DERIVED_BODY_BYTES_MAX, Derived, Index, derive};
 
-/// A body that is to become the current one, or that is.
-#[derive(Clone, Debug)]
+/// Memory for bodies that are looked into at once, in KiB: four of the largest.
+pub(crate) const LOOKED_INTO_KIB_MAX: usize = 4 * (DERIVED_BODY_BYTES_MAX >> 10);
+/// Larger bodies are looked into on a thread of their own.
+const LOOKED_INTO_AT_ONCE_BYTES: usize = 128 << 10;
+
+/// A body that is to become the current one.
 pub(crate) struct Candidate {
     pub(crate) size: u64,
     pub(crate) sha256: [u8; 32],
     pub(crate) state: Result<State, NotAState>,
+    /// What it holds, as far as it was looked into.
+    pub(crate) derived: Derived,
+    /// Its index, written.
+    pub(crate) index: Option<WrittenBody>,
 }
 
 /// What is current under the key of a state.
-#[derive(Clone, Debug)]
 pub(crate) struct CurrentState {
     /// Which version this is about; none where there is nothing.
     pub(crate) version: Option<VersionId>,
     pub(crate) stored: Stored,
+    /// What it holds, if that is known.
+    pub(crate) index: Option<Index>,
+}
+
+/// What a body says of itself.
+struct ReadBody {
+    sha256: [u8; 32],
+    state: Result<State, NotAState>,
+    /// The bytes of a state that is small enough to be looked into.
+    bytes: Option<Vec<u8>>,
 }
 
 /// Reads a body as far as it is a state.
-pub(crate) struct CandidateReader {
+struct BodyLook {
     reader: StateReader,
     digest: Context,
-    size: u64,
+    bytes: Option<Vec<u8>>,
     refusal: Option<NotAState>,
 }
 
-impl CandidateReader {
-    pub(crate) fn new() -> Self {
+impl BodyLook {
+    /// `size` is that of the whole body.
+    fn new(size: u64) -> Self {
         let (reader, digest) = (StateReader::new(), Context::new(&SHA256));
-        Self { reader, digest, size: 0, refusal: None }
+        let bytes = (size <= DERIVED_BODY_BYTES_MAX as u64).then(Vec::new);
+        Self { reader, digest, bytes, refusal: None }
     }
 
     /// One more piece; false once it is known to be no state, and the rest need not be read.
-    pub(crate) fn push(&mut self, piece: &[u8]) -> bool {
-        self.size += piece.len() as u64;
+    fn push(&mut self, piece: &[u8]) -> bool {
         self.digest.update(piece);
-        if self.refusal.is_none()
-            && let Err(error) = self.reader.push(piece)
-        {
-            self.refusal = Some(error);
+        if let Some(bytes) = &mut self.bytes {
+            bytes.extend_from_slice(piece);
         }
+        self.refusal = self.reader.push(piece).err();
         self.refusal.is_none()
     }
 
-    /// What it is; `size` is that of the whole body.
-    pub(crate) fn finish(self, size: u64) -> Candidate {
+    fn finish(self) -> ReadBody {
         let state = match self.refusal {
             Some(error) => Err(error),
             None => self.reader.finish(),
         };
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(self.digest.finish().as_ref());
-        Candidate { size, sha256, state }
+        ReadBody { sha256, bytes: self.bytes.filter(|_| state.is_ok()), state }
     }
 }
 
@@ -75,14 +95,49 @@ impl Store {
         &self,
         written: &WrittenBody,
     ) -> Result<Candidate, StorageError> {
+        let _room = self.room_to_look_into(written.size).await;
         let mut body = self.open_written(written).await?;
-        let mut reader = CandidateReader::new();
+        let mut look = BodyLook::new(written.size);
         while let Some(piece) = body.next().await? {
-            if !reader.push(&piece) {
+            if !look.push(&piece) {
                 break;
             }
         }
-        Ok(reader.finish(written.size))
+        self.candidate(look.finish(), written.size).await
+    }
+
+    /// What the parts of an upload come to.
+    pub(crate) async fn candidate_of_parts(
+        &self,
+        body: ObjectReader,
+        size: u64,
+    ) -> Result<Candidate, StorageError> {
+        let _room = self.room_to_look_into(size).await;
+        let read = look_at(body, size).await?;
+        self.candidate(read, size).await
+    }
+
+    async fn candidate(&self, read: ReadBody, size: u64) -> Result<Candidate, StorageError> {
+        let ReadBody { sha256, state, bytes } = read;
+        let derived = match bytes {
+            None => Derived::default(),
+            Some(bytes) if bytes.len() <= LOOKED_INTO_AT_ONCE_BYTES => derive(&bytes),
+            Some(bytes) => tokio::task::spawn_blocking(move || derive(&bytes))
+                .await
+                .map_err(|error| StorageError::Unavailable(error.to_string()))?,
+        };
+        let index = match &derived.index {
+            Some(index) => Some(self.write_index(index).await?),
+            None => None,
+        };
+        Ok(Candidate { size, sha256, state, derived, index })
+    }
+
+    /// Held while a body is in memory; the semaphore is never closed.
+    async fn room_to_look_into(&self, size: u64) -> Option<SemaphorePermit<'_>> {
+        let kib = usize::try_from(size >> 10).unwrap_or(usize::MAX).saturating_add(1);
+        let kib = u32::try_from(kib.min(DERIVED_BODY_BYTES_MAX >> 10)).unwrap_or(u32::MAX);
+        self.looking_into.acquire_many(kib).await.ok()
     }
 
     /// A written body, to be read back.
@@ -96,27 +151,12 @@ impl Store {
         if let Some(open) = OpenSegment::of_chunks(&segment, written.chunks()) {
             return Ok(open);
         }
-        self.open_segment(segment).await.map_err(|error| error.of_known_body())
-    }
-
-    /// What a body is that comes in pieces.
-    pub(crate) async fn candidate_of_reader(
-        &self,
-        mut body: ObjectReader,
-        size: u64,
-    ) -> Result<Candidate, StorageError> {
-        let mut reader = CandidateReader::new();
-        while let Some(piece) = body.next_bytes().await? {
-            if !reader.push(&piece) {
-                break;
-            }
-        }
-        Ok(reader.finish(size))
+        self.open_segment(segment).await.map_err(OpenError::of_known_body)
     }
 
     /// What is current under the key of a state. The commit checks that it still is.
     pub(crate) async fn current_state(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
         target: Target<'_>,
         bucket: &OpenBucket,
     ) -> Result<CurrentState, StorageError> {
@@ -124,24 +164,27 @@ impl Store {
         let keys = [head::key(id, target.key.as_str()), guard::key(id, target.key.as_str())];
         let looked = self.rows.look(|reading| async move { reading.get(&keys).await });
         let rows: Vec<_> = looked.await?;
-        let decoded = rows[0].as_ref().map(|row| HeadRow::decode(&row.value)).transpose()?;
-        let _guard = rows[1].as_ref().map(|row| GuardRow::decode(&row.value)).transpose()?;
-        let Some(version) = decoded.and_then(|head| head.current) else {
-            return Ok(CurrentState { version: None, stored: Stored::Nothing });
+        let head = rows[0].as_ref().map(|row| HeadRow::decode(&row.value)).transpose()?;
+        let guard = rows[1].as_ref().map(|row| GuardRow::decode(&row.value)).transpose()?;
+        let Some(version) = head.and_then(|head| head.current) else {
+            return Ok(CurrentState { version: None, stored: Stored::Nothing, index: None });
         };
         let stored = self.stored_state(target, bucket, &version).await?;
-        Ok(CurrentState { version: Some(version.id), stored })
+        let index = guard.and_then(|guard| guard.index).filter(|it| it.version == version.id);
+        let index = match index {
+            Some(index) => self.read_index(id, target.key, &index).await?,
+            None => None,
+        };
+        Ok(CurrentState { version: Some(version.id), stored, index })
     }
 
     async fn stored_state(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
         target: Target<'_>,
         bucket: &OpenBucket,
         version: &ObjectVersion,
     ) -> Result<Stored, StorageError> {
-        if version.object().is_none() {
-            return Ok(Stored::Nothing);
-        }
+        let Some(object) = version.object() else { return Ok(Stored::Nothing) };
         if let Some(facts) = self.unseal_state_facts(bucket.row.id, target.key, version)? {
             let is_empty = facts.counts.is_some_and(|counts| {
                 (counts.managed, counts.data, counts.deposed, counts.outputs) == (0, 0, 0, 0)
@@ -150,23 +193,28 @@ impl Store {
             return Ok(Stored::State(StoredState { serial, lineage, sha256, is_empty }));
         }
         // Written before the bucket was guarded: its body has to tell.
-        let size = version.object().map_or(0, |facts| facts.size);
-        let opened = self.open_version(target, bucket, version, None).await;
-        let reader = match opened {
+        let reader = match self.open_version(target, bucket, version, None).await {
             Ok(reader) => reader,
             // Replaced at this moment: the commit will find another version and ask again.
             Err(GetObjectError::NoSuchVersion) => return Ok(Stored::Other),
             Err(error) => return Err(error.into_storage()),
         };
-        let candidate = self.candidate_of_reader(reader, size).await?;
-        Ok(match candidate.state {
-            Ok(state) => Stored::State(StoredState {
-                serial: state.serial,
-                lineage: state.lineage,
-                sha256: candidate.sha256,
-                is_empty: false,
-            }),
+        let ReadBody { sha256, state, .. } = look_at(reader, object.size).await?;
+        Ok(match state {
+            Ok(State { serial, lineage, .. }) => {
+                Stored::State(StoredState { serial, lineage, sha256, is_empty: false })
+            }
             Err(_) => Stored::Other,
         })
     }
+}
+
+async fn look_at(mut body: ObjectReader, size: u64) -> Result<ReadBody, StorageError> {
+    let mut look = BodyLook::new(size);
+    while let Some(piece) = body.next_bytes().await? {
+        if !look.push(&piece) {
+            break;
+        }
+    }
+    Ok(look.finish())
 }

@@ -41,7 +41,7 @@ impl Store {
             return Ok(DeleteVerdict::Pass(None));
         }
         let row = &guard.row;
-        let held = self.held_now(bucket, target.key.as_str(), row)?;
+        let held = self.held_now(bucket, target.key, row)?;
         let asker = Asker::of(target.principal);
         let breach = match self.standing(&asker, row, held.as_ref(), config) {
             Standing::Free | Standing::Holder => return Ok(DeleteVerdict::Pass(None)),

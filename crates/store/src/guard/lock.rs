@@ -37,9 +37,10 @@ impl Store {
         self.forget_released(batch, &mut row);
         asker.begin_anew(&mut row);
         row.epoch += 1;
-        let state = state_key(target.key).unwrap_or_default();
         let body = body.filter(|body| body.len() <= LOCK_BYTES_MAX);
-        let sealed = body.map(|body| self.seal_lock(bucket.row.id, state, version.id, body));
+        let sealed = state_key(target.key)
+            .zip(body)
+            .map(|(state, body)| self.seal_lock(bucket.row.id, &state, version.id, body));
         row.hold = Some(Hold {
             version: version.id,
             epoch: row.epoch,
@@ -68,10 +69,10 @@ impl Store {
         guard: &OpenGuard,
     ) -> Result<Option<(LockedBy, u64)>, StorageError> {
         let Some(state) = state_key(target.key) else { return Ok(None) };
-        let Some(held) = self.held_now(bucket, state, &guard.row)? else { return Ok(None) };
+        let Some(held) = self.held_now(bucket, &state, &guard.row)? else { return Ok(None) };
         let now = self.now();
         let lock = held.facts(now, config);
-        let message = lock.refusal_of_lock(target.bucket.as_str(), state, now);
+        let message = lock.refusal_of_lock(target.bucket.as_str(), state.as_str(), now);
         Ok(Some((LockedBy { message, lock }, held.hold.epoch)))
     }
 
@@ -83,7 +84,7 @@ impl Store {
         epoch: u64,
     ) -> Result<(), StorageError> {
         let Some(state) = state_key(target.key) else { return Ok(()) };
-        let (key, now) = (contended::key(bucket.row.id, state), self.now());
+        let (key, now) = (contended::key(bucket.row.id, state.as_str()), self.now());
         if self.contended.was_marked(&key, epoch, now - CONTENDED_RENEWAL_MS) {
             return Ok(());
         }

@@ -28,7 +28,7 @@ use tidelock_meta::record::{BucketId, DecodeError};
 use tidelock_meta::{Batch, Key, Versioned};
 
 pub use allow::{ALLOWANCE_TERM_MAX, AllowError, StateAllowance};
-pub(crate) use candidate::{Candidate, CurrentState};
+pub(crate) use candidate::{Candidate, CurrentState, LOOKED_INTO_KIB_MAX};
 pub(crate) use delete::DeleteVerdict;
 pub(crate) use lock::purges_locks;
 pub use message::LockFacts;
@@ -77,11 +77,10 @@ impl OpenGuard {
 
 /// The key of the guard of the state that `key` is, or is the lock of; none where a lock has no state.
 pub(crate) fn guard_key(bucket: BucketId, key: &ObjectKey) -> Option<Key> {
-    state_key(key).map(|state| guard::key(bucket, state))
+    state_key(key).map(|state| guard::key(bucket, state.as_str()))
 }
 
 /// The key of the state that `key` is, or is the lock of.
-pub(crate) fn state_key(key: &ObjectKey) -> Option<&str> {
-    let state = key.as_str().strip_suffix(LOCK_SUFFIX).unwrap_or(key.as_str());
-    (!state.is_empty()).then_some(state)
+pub(crate) fn state_key(key: &ObjectKey) -> Option<ObjectKey> {
+    key.as_str().strip_suffix(LOCK_SUFFIX).unwrap_or(key.as_str()).parse().ok()
 }

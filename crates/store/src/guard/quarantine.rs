@@ -132,7 +132,7 @@ impl Store {
         let now = self.now();
         let asker = Asker::of(write.target.principal);
         let mut row: GuardRow = write.guard.row.clone();
-        let held = self.held_now(write.bucket, key, &write.guard.row)?;
+        let held = self.held_now(write.bucket, write.target.key, &write.guard.row)?;
         let lock = held.map(|held| held.facts(now, write.config));
         let keeps_body = write.candidate.size <= REFUSED_BYTES_MAX;
         let shown = DisplayVersion { id: new.id, is_null: false }.to_string();

@@ -91,8 +91,10 @@ impl Store {
         if means_another {
             return Ok(Plan::Answer(DeletedObject::default()));
         }
-        let state = state_key(target.key).unwrap_or_default();
-        let held = self.held_now(bucket, state, &guard.row)?;
+        let held = match state_key(target.key) {
+            Some(state) => self.held_now(bucket, &state, &guard.row)?,
+            None => None,
+        };
         let held_id = held.as_ref().and_then(|held| held.lock.as_ref()).map(|it| it.id.as_str());
         let has_just_begun = origin.conversation.began_here(id)
             && !guard
@@ -192,7 +194,7 @@ impl Store {
             let guard = OpenGuard::of(keys[2].clone(), view.rows[2].as_ref())?;
             let current = head.row.current.as_ref().filter(|it| it.object().is_some());
             let Some(current) = current else { return Err(ReleaseError::NotLocked) };
-            let held = self.held_now(&open, key.as_str(), &guard.row)?;
+            let held = self.held_now(&open, key, &guard.row)?;
             let Some(held) = held else { return Err(ReleaseError::NotLocked) };
             let lock: LockFacts = held.facts(self.now(), config);
             let shown = HeldLock { key: key.as_str().to_owned(), lock };

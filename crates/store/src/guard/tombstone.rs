@@ -56,7 +56,9 @@ impl Store {
         }
         let Some(state) = state_key(key) else { return Ok(None) };
         let id = bucket.row.id;
-        let rows = reading.get(&[guard::key(id, state), contended::key(id, state)]).await?;
+        let rows = reading
+            .get(&[guard::key(id, state.as_str()), contended::key(id, state.as_str())])
+            .await?;
         let (Some(guard), Some(contended)) = (&rows[0], &rows[1]) else { return Ok(None) };
         let guard = GuardRow::decode(&guard.value)?;
         let contended = ContendedRow::decode(&contended.value)?;

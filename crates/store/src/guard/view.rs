@@ -48,7 +48,8 @@ impl Store {
                 }
                 for (key, row) in rows {
                     let (key, row) = (guard::decode_key(&key)?, GuardRow::decode(&row.value)?);
-                    if let Some(held) = self.held_now(&open, &key, &row)? {
+                    let Ok(state) = key.parse() else { continue };
+                    if let Some(held) = self.held_now(&open, &state, &row)? {
                         locks.push(HeldLock { lock: held.facts(now, config), key });
                     }
                 }

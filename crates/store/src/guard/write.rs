@@ -14,7 +14,9 @@ use super::{Candidate, CurrentState, OpenGuard};
 use crate::Store;
 use crate::bucket::OpenBucket;
 use crate::error::StorageError;
+use crate::name::ObjectKey;
 use crate::object::{ObjectSettings, Target};
+use crate::state::changes;
 use crate::version::VersionSelector;
 
 /// User metadata of a state that was written to go back to an older version: that version's id.
@@ -54,7 +56,7 @@ pub(crate) struct Passed {
 }
 
 /// The lock that is held, opened.
-pub(super) struct HeldNow<'a> {
+pub(crate) struct HeldNow<'a> {
     pub(super) hold: &'a Hold,
     pub(super) lock: Option<Lock>,
 }
@@ -69,7 +71,7 @@ impl Store {
             return Ok(Verdict::Indifferent);
         }
         let now = self.now();
-        let held = self.held_now(write.bucket, write.target.key.as_str(), row)?;
+        let held = self.held_now(write.bucket, write.target.key, row)?;
         let asker = Asker::of(write.target.principal);
         let standing = self.standing(&asker, row, held.as_ref(), write.config);
         let lock = held.as_ref().and_then(|held| held.lock.as_ref());
@@ -125,6 +127,12 @@ impl Store {
         id: VersionId,
     ) -> Option<Vec<u8>> {
         let state = write.candidate.state.as_ref().ok()?;
+        let index = write.candidate.derived.index.as_ref();
+        let compared = write.current.index.as_ref().zip(index);
+        let (changes, changed) = match compared.map(|(before, after)| changes(before, after)) {
+            Some((changes, changed)) => (Some(changes), changed),
+            None => (None, Vec::new()),
+        };
         let facts = StateFacts {
             serial: state.serial,
             lineage: state.lineage.clone(),
@@ -134,9 +142,9 @@ impl Store {
                 Format::Encrypted { .. } => None,
             },
             terraform_version: state.terraform_version.clone(),
-            counts: None,
-            changes: None,
-            changed: Vec::new(),
+            counts: write.candidate.derived.counts,
+            changes,
+            changed,
             run: Asker::of(write.target.principal).run().clone(),
             lock: passed.under.clone(),
             rolled_back_from: rolled_back_from(settings),
@@ -144,17 +152,34 @@ impl Store {
         Some(self.seal_state_facts(write.bucket.row.id, write.target.key, id, &facts))
     }
 
+    /// Makes `batch` leave the guard as the write makes it: with the index of the new version.
+    pub(crate) fn leave_guard(
+        &self,
+        batch: &mut Batch,
+        write: &GuardedWrite<'_>,
+        passed: &Passed,
+        id: VersionId,
+    ) {
+        let mut row = passed.row.clone();
+        if let Some(old) = row.index.take() {
+            self.discard_index(batch, &old);
+        }
+        let (bucket, key) = (write.bucket.row.id, write.target.key);
+        let written = write.candidate.index.as_ref();
+        row.index = written.map(|written| self.keep_index(batch, written, bucket, key, id));
+        write.guard.replace(batch, &row);
+    }
+
     /// The lock that is held, opened.
-    pub(super) fn held_now<'a>(
+    pub(crate) fn held_now<'a>(
         &self,
         bucket: &OpenBucket,
-        state_key: &str,
+        state_key: &ObjectKey,
         row: &'a GuardRow,
     ) -> Result<Option<HeldNow<'a>>, StorageError> {
         let Some(hold) = &row.hold else { return Ok(None) };
-        let sealed = &hold.sealed_lock;
-        let body = self.unseal_lock(bucket.row.id, state_key, hold.version, sealed)?;
-        Ok(Some(HeldNow { hold, lock: Lock::parse(&body) }))
+        let lock = self.unseal_lock(bucket.row.id, state_key, hold)?;
+        Ok(Some(HeldNow { hold, lock }))
     }
 
     /// Where `asker` stands with the lock.
@@ -172,15 +197,8 @@ impl Store {
 }
 
 impl HeldNow<'_> {
-    pub(super) fn facts(&self, now_ms: i64, config: &GuardConfig) -> LockFacts {
+    pub(crate) fn facts(&self, now_ms: i64, config: &GuardConfig) -> LockFacts {
         LockFacts::of(self.hold, self.lock.clone(), now_ms, config.stale_after_ms)
-    }
-}
-
-impl Passed {
-    /// Makes `batch` leave the guard as the write makes it.
-    pub(crate) fn leave(&self, batch: &mut Batch, guard: &OpenGuard) {
-        guard.replace(batch, &self.row);
     }
 }
 

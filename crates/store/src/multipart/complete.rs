@@ -172,7 +172,7 @@ impl Store {
         }
         let current = self.current_state(place.target, &place.bucket).await?;
         let reader = self.upload_reader(place, sealed)?;
-        let candidate = self.candidate_of_reader(reader, sealed.assembled.size).await?;
+        let candidate = self.candidate_of_parts(reader, sealed.assembled.size).await?;
         Ok(Some((candidate, current)))
     }
 
@@ -327,7 +327,10 @@ impl Store {
                     };
                     facts.state = self.state_facts(write, &passed, &settings, new.id);
                 }
-                self.plan_completed(ending, new, |batch| passed.leave(batch, &write.guard))
+                let id = new.id;
+                self.plan_completed(ending, new, |batch| {
+                    self.leave_guard(batch, write, &passed, id);
+                })
             }
             Verdict::Refuse(breach) => {
                 let mut batch = Batch::new(crate::object::op_id(&new));

@@ -98,7 +98,13 @@ impl Store {
         written: WrittenBody,
     ) -> Result<StoredObject, PutObjectError> {
         let new = NewObject { target, condition, settings, written: &written };
-        let result = self.commit_as_guarded(&new).await;
+        let mut candidate = None;
+        let result = self.commit_as_guarded(&new, &mut candidate).await;
+        if result.as_ref().err().is_some_and(|error| !error.is_outcome_unknown())
+            && let Some(index) = candidate.and_then(|candidate| candidate.index)
+        {
+            self.abandon(index).await;
+        }
         let is_kept = match &result {
             Ok(_) => true,
             Err(PutObjectError::Refused(refusal)) => refusal.refused.is_some(),
@@ -113,15 +119,15 @@ impl Store {
     async fn commit_as_guarded(
         self: &Arc<Self>,
         new: &NewObject<'_>,
+        candidate: &mut Option<Candidate>,
     ) -> Result<StoredObject, PutObjectError> {
         let target = new.target;
-        let mut candidate = None;
         for _ in 0..LOOKS_MAX {
             let bucket = self.find_bucket(target.principal, target.bucket).await?;
             let current = match (&bucket.row.guard, target.key.is_lock()) {
                 (Some(_), false) => {
                     if candidate.is_none() {
-                        candidate = Some(self.candidate_of(new.written).await?);
+                        *candidate = Some(self.candidate_of(new.written).await?);
                     }
                     Some(self.current_state(target, &bucket).await?)
                 }
@@ -266,7 +272,8 @@ impl Store {
                 if let VersionKind::Object(facts) = &mut version.kind {
                     facts.state = self.state_facts(write, &passed, new.settings, version.id);
                 }
-                let leave = |batch: &mut Batch| passed.leave(batch, &write.guard);
+                let id = version.id;
+                let leave = |batch: &mut Batch| self.leave_guard(batch, write, &passed, id);
                 self.plan_install(new, place, version, (Keeping::AsVersioned, leave), view)
             }
             Verdict::Refuse(breach) => {

@@ -21,6 +21,10 @@ pub const ITEMS_MAX: usize = 250_000;
 /// Longest name, address or key that is read, escapes included.
 pub const NAME_BYTES_MAX: usize = 16 << 10;
 
+/// Most bytes of the addresses of modules of formats 2 and 3, counted once for each resource: these
+/// formats name a module once, and each of its resources gets a copy.
+const MODULE_ADDRESSES_BYTES_MAX: usize = 64 << 20;
+
 /// A state that was read whole. Borrows its body; holds only what it lists.
 #[derive(Debug)]
 pub struct Document<'a> {
@@ -82,7 +86,12 @@ impl<'a> Document<'a> {
             Format::Clear { version } => version,
             Format::Encrypted { .. } => return Err(DocumentError::Encrypted),
         };
-        let mut parser = Parser { reader: Reader::new(body), unread: Vec::new(), instances: 0 };
+        let mut parser = Parser {
+            reader: Reader::new(body),
+            unread: Vec::new(),
+            instances: 0,
+            module_addresses_bytes: 0,
+        };
         let first = parser.reader.value()?;
         let mut summary =
             Summary { state, resources: Vec::new(), outputs: Vec::new(), checks: Vec::new() };
@@ -104,6 +113,25 @@ impl<'a> Document<'a> {
         self.summary
     }
 
+    /// Every instance with its block and the bytes of its object, braces included, in the order of the
+    /// body: for a caller that tells two of them apart by a digest.
+    pub fn instances(&self) -> impl Iterator<Item = (&Resource, &Instance, &'a [u8])> {
+        self.summary.resources.iter().flat_map(move |resource| {
+            let instances = resource.instances.iter();
+            instances.map(move |instance| (resource, instance, self.bytes(&instance.span)))
+        })
+    }
+
+    /// Every output of the root module with the bytes of its value, none of them where it has no
+    /// value.
+    pub fn outputs(&self) -> impl Iterator<Item = (&Output, &'a [u8])> {
+        let outputs = self.summary.outputs.iter();
+        outputs.map(|output| {
+            let value = output.value.as_ref();
+            (output, value.map_or(&[] as &[u8], |value| self.bytes(value)))
+        })
+    }
+
     pub(crate) fn bytes(&self, span: &Range<usize>) -> &'a [u8] {
         self.body.get(span.clone()).unwrap_or_default()
     }
@@ -113,6 +141,7 @@ struct Parser<'a> {
     reader: Reader<'a>,
     unread: Vec<Range<usize>>,
     instances: usize,
+    module_addresses_bytes: usize,
 }
 
 impl Parser<'_> {

@@ -2,7 +2,7 @@
 //!
 //! They do not say which attributes are sensitive, so a mask hides all of them.
 
-use super::{DocumentError, Parser, push};
+use super::{DocumentError, MODULE_ADDRESSES_BYTES_MAX, NAME_BYTES_MAX, Parser, push};
 use crate::json::{Container, Kind, Token, is_field};
 use crate::summary::{Index, Instance, Mode, Output, Resource, Summary};
 
@@ -48,12 +48,31 @@ impl Parser<'_> {
         // The first step is always "root".
         let steps: Vec<_> = path.iter().skip(1).map(|step| format!("module.{step}")).collect();
         let module = (!steps.is_empty()).then(|| steps.join("."));
+        self.module_addresses(module.as_deref(), resources.len(), first)?;
         for output in outputs {
             self.module_output(module.is_none(), output, summary)?;
         }
         for resource in resources {
             let resource = Resource { module: module.clone(), ..resource };
             push(&mut summary.resources, resource, first.start)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses what a short body could ask a lot of memory for.
+    fn module_addresses(
+        &mut self,
+        module: Option<&str>,
+        resources: usize,
+        first: Token,
+    ) -> Result<(), DocumentError> {
+        let bytes = module.map_or(0, str::len);
+        if bytes > NAME_BYTES_MAX {
+            return Err(DocumentError::NotAName { offset: first.start });
+        }
+        self.module_addresses_bytes += bytes * resources;
+        if self.module_addresses_bytes > MODULE_ADDRESSES_BYTES_MAX {
+            return Err(DocumentError::TooManyItems { offset: first.start });
         }
         Ok(())
     }

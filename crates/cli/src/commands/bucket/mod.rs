@@ -2,6 +2,8 @@
 
 mod create;
 mod delete;
+mod edit;
+mod get;
 mod list;
 
 use clap::Subcommand;
@@ -9,7 +11,7 @@ use clap::Subcommand;
 use crate::connect::ClientArgs;
 use crate::exit::Failure;
 
-/// List, make and delete buckets
+/// List, make, look at, change and delete buckets
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -21,7 +23,9 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     List(list::Args),
+    Get(get::Args),
     Create(create::Args),
+    Edit(edit::Args),
     Delete(delete::Args),
 }
 
@@ -30,7 +34,9 @@ impl Args {
         let session = self.client.open()?;
         match self.action {
             Action::List(args) => args.run(&session).await,
+            Action::Get(args) => args.run(&session).await,
             Action::Create(args) => args.run(&session).await,
+            Action::Edit(args) => args.run(&session).await,
             Action::Delete(args) => args.run(&session).await,
         }
     }

@@ -1,7 +1,5 @@
 //! `tidelock object delete`
 
-use std::io::{BufRead as _, IsTerminal as _};
-
 use tidelock_client::{Object, ObjectIdentifier, ObjectVersion};
 
 use crate::address::BucketPrefix;
@@ -51,7 +49,8 @@ impl Args {
         }
         let what = if with_versions { "all versions, for good," } else { "everything" };
         let under = if recursive { "under" } else { "of" };
-        confirm(change, &format!("delete {what} {under} {bucket}/{prefix}"))?;
+        let deed = format!("delete {what} {under} {bucket}/{prefix}");
+        change.confirm(&deed, "nothing was deleted")?;
         // A list that is deleted from while it is read goes on after the last key it has seen.
         if with_versions {
             let mut pages = session.client.list_versions(&bucket, &prefix);
@@ -88,22 +87,4 @@ async fn delete(
 fn deed(bucket: &str, doomed: &ObjectIdentifier) -> String {
     let version = doomed.version_id.iter().map(|id| format!(" version {id}"));
     format!("delete {bucket}/{}{}", doomed.key, version.collect::<String>())
-}
-
-/// Many objects at once are asked about, unless `--yes` or `--dry-run` has answered.
-fn confirm(change: ChangeArgs, deed: &str) -> Result<(), Failure> {
-    if change.is_settled() {
-        return Ok(());
-    }
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        return Err(Failure::usage(format!("to {deed}, give --yes")));
-    }
-    eprint!("tidelock: {deed}? [y/N] ");
-    let mut answer = String::new();
-    stdin.lock().read_line(&mut answer)?;
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Failure::declined("nothing was deleted")),
-    }
 }

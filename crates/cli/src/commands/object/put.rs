@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use tidelock_client::Upload;
 use tokio::io::AsyncRead;
 
 use crate::address::ObjectAddress;
@@ -42,9 +43,9 @@ impl Args {
             };
         let bar = progress::bar(key, size);
         let mut moved = |bytes| bar.inc(bytes);
+        let upload = Upload { bucket, key, size, headers: &[] };
         let client = &session.client;
-        let source = &mut *source;
-        let result = client.put_object(bucket, key, source, size, &mut moved, interrupted()).await;
+        let result = client.put_object(&upload, &mut *source, &mut moved, interrupted()).await;
         bar.finish_and_clear();
         Ok(result?)
     }

@@ -4,8 +4,8 @@ use std::io::IsTerminal as _;
 
 use serde::Serialize;
 use tidelock_client::state::{
-    AttributeChange, Diff, InstanceAddress, InstanceChange, OutputChange, Shown, StateBody, Value,
-    VersionHistory,
+    AttributeChange, Diff, Document, InstanceAddress, InstanceChange, OutputChange, Show, Shown,
+    StateBody, Value, VersionHistory,
 };
 
 use super::show::line;
@@ -49,7 +49,7 @@ struct Pair {
 
 /// One of the two.
 #[derive(Debug, Serialize)]
-struct Side {
+pub(super) struct Side {
     bucket: String,
     key: String,
     version_id: Option<String>,
@@ -116,12 +116,8 @@ impl Args {
         let (old_body, new_body) = (read(session, &old).await?, read(session, &new).await?);
         let old_document = old_body.document().map_err(|error| unreadable(&old.0, error))?;
         let new_document = new_body.document().map_err(|error| unreadable(&new.0, error))?;
-        let diff = Diff::of(&old_document, &new_document, self.reveal.show());
         let sides = (Side::new(old, &old_body), Side::new(new, &new_body));
-        let text = text(&diff, &sides.0, &sides.1, Paint::of_stdout());
-        let equal = diff.is_empty();
-        text_or(session.format, &text, &DiffDocument::new(diff, sides))?;
-        Ok(equal)
+        print(session, (&old_document, &new_document), sides, self.reveal.show())
     }
 
     async fn pair(&self, session: &Session) -> Result<Pair, Failure> {
@@ -157,6 +153,20 @@ impl Args {
     }
 }
 
+/// Prints what differs; whether nothing does.
+pub(super) fn print(
+    session: &Session,
+    (old, new): (&Document<'_>, &Document<'_>),
+    sides: (Side, Side),
+    show: Show,
+) -> Result<bool, Failure> {
+    let diff = Diff::of(old, new, show);
+    let text = text(&diff, &sides.0, &sides.1, Paint::of_stdout());
+    let equal = diff.is_empty();
+    text_or(session.format, &text, &DiffDocument::new(diff, sides))?;
+    Ok(equal)
+}
+
 /// Version ids may hold a slash, but none begins as a bucket's name does before it.
 fn address(text: &str) -> Option<ObjectAddress> {
     let is_of_bucket =
@@ -177,7 +187,10 @@ async fn read(
 }
 
 impl Side {
-    fn new((address, version): (ObjectAddress, Option<String>), body: &StateBody) -> Self {
+    pub(super) fn new(
+        (address, version): (ObjectAddress, Option<String>),
+        body: &StateBody,
+    ) -> Self {
         Self {
             bucket: address.bucket,
             key: address.key,
@@ -186,6 +199,13 @@ impl Side {
             serial: body.state.serial,
             lineage: body.state.lineage.clone(),
         }
+    }
+
+    /// Where there is no state.
+    pub(super) fn nothing((address, version_id): (ObjectAddress, Option<String>)) -> Self {
+        let ObjectAddress { bucket, key } = address;
+        let (last_modified, lineage) = (String::new(), String::new());
+        Self { bucket, key, version_id, last_modified, serial: 0, lineage }
     }
 
     fn line(&self) -> String {
@@ -252,7 +272,7 @@ impl Paint {
 fn text(diff: &Diff, old: &Side, new: &Side, paint: Paint) -> String {
     let mut text = paint.line(RED, &format!("--- {}", old.line()));
     text += &paint.line(GREEN, &format!("+++ {}", new.line()));
-    if old.lineage != new.lineage {
+    if old.lineage != new.lineage && !old.lineage.is_empty() {
         text += "the lineages differ: these were never one state\n";
     }
     if diff.is_empty() {

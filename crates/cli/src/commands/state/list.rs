@@ -1,17 +1,22 @@
 //! `tidelock state list`
 
-use serde::Serialize;
-use tidelock_client::state::{Format, ListedState, StateError, StateLock, workspace};
+use std::collections::BTreeMap;
 
-use super::lock;
+use serde::Serialize;
+use tidelock_client::state::{
+    DocumentError, Format, KnownState, KnownStates, ListedState, StateError, StateLock, workspace,
+};
+
 use crate::address::BucketPrefix;
+use crate::commands::lock::lock_line;
 use crate::connect::Session;
 use crate::exit::Failure;
 use crate::output::{List, Row};
 
 /// List the states of a bucket, with their locks
 ///
-/// Reads every object that may be a state. What is none is left out.
+/// From what Tidelock has derived where the bucket is guarded; elsewhere reads every object that may be
+/// a state. What is none is left out.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The bucket, and what the keys begin with
@@ -36,6 +41,8 @@ struct ListRow {
     resources: Option<usize>,
     outputs: Option<usize>,
     last_modified: String,
+    /// ARN of who wrote it; only Tidelock tells, of a guarded bucket.
+    written_by: Option<String>,
     /// Bytes.
     size: u64,
     lock: Option<StateLock>,
@@ -46,6 +53,9 @@ struct ListRow {
 impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let BucketPrefix { bucket, prefix } = &self.place;
+        if let Some(known) = session.client.known_states(bucket, prefix).await? {
+            return self.list_known(session, known).await;
+        }
         let mut states = session.client.list_states(bucket, prefix).await?;
         let mut list = List::new(session.format);
         while let Some(listed) = states.next().await? {
@@ -53,6 +63,24 @@ impl Args {
                 list.extend(vec![ListRow::from(listed)])?;
             }
         }
+        list.finish()
+    }
+
+    /// What is known, and what the bodies of the others say.
+    async fn list_known(self, session: &Session, known: KnownStates) -> Result<(), Failure> {
+        let rows = known.states.into_iter().map(|state| (state.key.clone(), ListRow::from(state)));
+        let mut rows: BTreeMap<String, ListRow> = rows.collect();
+        let mut states = session.client.read_states(&self.place.bucket, known.unknown);
+        while let Some(listed) = states.next().await? {
+            let locked = rows.remove(&listed.object.key);
+            if self.all || locked.is_some() || may_be_state(&listed) {
+                let lock = locked.and_then(|row| row.lock);
+                let row = ListRow { lock, ..ListRow::from(listed) };
+                rows.insert(row.key.clone(), row);
+            }
+        }
+        let mut list = List::new(session.format);
+        list.extend(rows.into_values().collect())?;
         list.finish()
     }
 }
@@ -88,9 +116,42 @@ impl From<ListedState> for ListRow {
             resources: counts.map(|counts| counts.managed),
             outputs: counts.map(|counts| counts.outputs),
             last_modified: listed.object.last_modified,
+            written_by: None,
             size: listed.object.size,
             lock: listed.lock,
             note: listed.unread.map(|error| error.to_string()),
+        }
+    }
+}
+
+impl From<KnownState> for ListRow {
+    fn from(known: KnownState) -> Self {
+        let note = match &known.facts {
+            None if known.size.is_none() => Some(StateError::NotWritten.to_string()),
+            Some(facts) if facts.format_version.is_none() => {
+                Some(DocumentError::Encrypted.to_string())
+            }
+            Some(facts) if facts.counts.is_none() => {
+                Some("too large or too new to be looked into".to_owned())
+            }
+            None | Some(_) => None,
+        };
+        let facts = known.facts.as_ref();
+        let counts = facts.and_then(|facts| facts.counts);
+        Self {
+            workspace: workspace(&known.key).to_owned(),
+            serial: facts.map(|facts| facts.serial),
+            lineage: facts.map(|facts| facts.lineage.clone()),
+            format_version: facts.and_then(|facts| facts.format_version),
+            terraform_version: facts.and_then(|facts| facts.terraform_version.clone()),
+            resources: counts.map(|counts| counts.managed),
+            outputs: counts.map(|counts| counts.outputs),
+            last_modified: known.last_modified.unwrap_or_default(),
+            written_by: known.written_by,
+            size: known.size.unwrap_or_default(),
+            lock: known.lock.map(StateLock::from),
+            note,
+            key: known.key,
         }
     }
 }
@@ -112,6 +173,7 @@ impl Row for ListRow {
         "resources",
         "outputs",
         "last_modified",
+        "written_by",
         "size",
         "lock",
         "note",
@@ -126,8 +188,9 @@ impl Row for ListRow {
             text(self.resources),
             text(self.outputs),
             self.last_modified.clone(),
+            text(self.written_by.as_ref()),
             self.size.to_string(),
-            text(self.lock.as_ref().map(lock::line)),
+            text(self.lock.as_ref().map(lock_line)),
             text(self.note.as_ref()),
         ]
     }

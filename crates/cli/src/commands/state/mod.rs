@@ -1,21 +1,29 @@
 //! `tidelock state ...`
 
+mod allow;
 mod diff;
 mod list;
-mod lock;
 mod pull;
+mod push;
+mod refused;
 mod resources;
+mod rollback;
+mod search;
 mod show;
 mod versions;
 
 use clap::Subcommand;
 use tidelock_client::state::{Show, StateError};
+use tidelock_server::backend_block::EndpointKind;
 
 use crate::address::ObjectAddress;
-use crate::connect::ClientArgs;
+use crate::connect::{ClientArgs, Session, endpoint_kind};
 use crate::exit::Failure;
 
-/// List, read and compare Terraform and OpenTofu states, of any S3 endpoint
+/// The word of a lock under which a state is put in the place of another.
+const PUSH_OPERATION: &str = "state-push";
+
+/// List, read, compare and put Terraform and OpenTofu states, of any S3 endpoint
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -31,7 +39,12 @@ enum Action {
     Versions(versions::Args),
     Diff(diff::Args),
     Pull(pull::Args),
+    Push(push::Args),
+    Rollback(rollback::Args),
+    Refused(refused::Args),
+    Allow(allow::Args),
     Resources(resources::Args),
+    Search(search::Args),
 }
 
 impl Args {
@@ -43,7 +56,12 @@ impl Args {
             Action::Versions(args) => args.run(&session).await,
             Action::Diff(args) => args.run(&session).await,
             Action::Pull(args) => args.run(&session).await,
+            Action::Push(args) => args.run(&session).await,
+            Action::Rollback(args) => args.run(&session).await,
+            Action::Refused(args) => args.run(&session).await,
+            Action::Allow(args) => args.run(&session).await,
             Action::Resources(args) => args.run(&session).await,
+            Action::Search(args) => args.run(&session).await,
         }
     }
 }
@@ -64,6 +82,16 @@ impl RevealArgs {
         }
         eprintln!("tidelock: sensitive values are shown");
         Show::Revealed
+    }
+}
+
+/// What S3 has no words for.
+async fn require_tidelock(session: &Session) -> Result<(), Failure> {
+    match endpoint_kind(&session.client).await? {
+        EndpointKind::Tidelock => Ok(()),
+        EndpointKind::Aws | EndpointKind::OtherS3 => {
+            Err(Failure::usage("only Tidelock refuses states, and keeps what it has refused"))
+        }
     }
 }
 

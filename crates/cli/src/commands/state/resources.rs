@@ -1,7 +1,9 @@
 //! `tidelock state resources`
 
 use serde::Serialize;
-use tidelock_client::state::{Index, Instance, Mode, Resource, Summary, workspace};
+use tidelock_client::state::{
+    FoundInstance, Index, Instance, ListedState, Mode, Resource, ResourceQuery, Summary, workspace,
+};
 
 use super::list::may_be_state;
 use crate::address::BucketPrefix;
@@ -15,6 +17,13 @@ pub(crate) struct Args {
     /// The bucket, and what the keys begin with
     #[arg(value_name = "BUCKET[/PREFIX]")]
     place: BucketPrefix,
+    #[command(flatten)]
+    query: QueryArgs,
+}
+
+/// Which instances are wanted.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct QueryArgs {
     /// Only resources of this type, as `aws_instance`
     #[arg(long = "type", value_name = "TYPE")]
     type_name: Option<String>,
@@ -24,6 +33,9 @@ pub(crate) struct Args {
     /// Only this instance, or all of this resource or module
     #[arg(long)]
     address: Option<String>,
+    /// Only of this provider: its address, or the end of it, as `hashicorp/aws`
+    #[arg(long)]
+    provider: Option<String>,
 }
 
 /// One instance, or one object of it that waits to be destroyed.
@@ -43,7 +55,7 @@ pub(super) struct InstanceRow {
 
 /// One instance of one state.
 #[derive(Debug, Serialize)]
-struct ResourceRow {
+pub(super) struct ResourceRow {
     key: String,
     workspace: String,
     #[serde(flatten)]
@@ -53,32 +65,67 @@ struct ResourceRow {
 impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let BucketPrefix { bucket, prefix } = &self.place;
+        let query = ResourceQuery::from(self.query);
         let mut states = session.client.list_states(bucket, prefix).await?;
         let mut list = List::new(session.format);
         while let Some(listed) = states.next().await? {
-            let key = &listed.object.key;
-            if let Some(error) = listed.unread.as_ref().filter(|_| may_be_state(&listed)) {
-                eprintln!("tidelock: {bucket}/{} is left out: {error}", key.escape_default());
-            }
-            let Some(summary) = &listed.summary else { continue };
-            let found = instances(summary).into_iter().filter(|instance| self.wants(instance));
-            let row = |instance| ResourceRow {
-                key: key.clone(),
-                workspace: workspace(key).to_owned(),
-                instance,
-            };
-            list.extend(found.map(row).collect())?;
+            list.extend(wanted(bucket, &listed, &query))?;
         }
         list.finish()
     }
+}
 
-    fn wants(&self, instance: &InstanceRow) -> bool {
-        let is = |wanted: &Option<String>, found: &str| {
-            wanted.as_ref().is_none_or(|wanted| wanted == found)
+impl From<QueryArgs> for ResourceQuery {
+    fn from(args: QueryArgs) -> Self {
+        let QueryArgs { type_name, name, address, provider } = args;
+        Self { type_name, name, address, provider }
+    }
+}
+
+/// What is wanted of a state that was read; says so where it cannot be looked into.
+pub(super) fn wanted(
+    bucket: &str,
+    listed: &ListedState,
+    query: &ResourceQuery,
+) -> Vec<ResourceRow> {
+    let key = &listed.object.key;
+    if let Some(error) = listed.unread.as_ref().filter(|_| may_be_state(listed)) {
+        eprintln!("tidelock: {bucket}/{} is left out: {error}", key.escape_default());
+    }
+    let instances = listed.summary.as_ref().map(instances).unwrap_or_default();
+    let found = instances.into_iter().filter(|instance| {
+        let InstanceRow { type_name, name, provider, address, .. } = instance;
+        query.wants_block(type_name, name, provider) && query.wants_address(|| address.clone())
+    });
+    found.map(|instance| ResourceRow::new(key, instance)).collect()
+}
+
+impl ResourceRow {
+    pub(super) fn new(key: &str, instance: InstanceRow) -> Self {
+        Self { key: key.to_owned(), workspace: workspace(key).to_owned(), instance }
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl From<FoundInstance> for ResourceRow {
+    fn from(found: FoundInstance) -> Self {
+        let FoundInstance { key, address, module, mode, type_name, name, .. } = found;
+        let FoundInstance { index, provider, deposed, tainted, .. } = found;
+        let instance = InstanceRow {
+            address,
+            module,
+            mode,
+            type_name,
+            name,
+            index,
+            provider,
+            deposed,
+            tainted,
         };
-        is(&self.type_name, &instance.type_name)
-            && is(&self.name, &instance.name)
-            && self.address.as_ref().is_none_or(|wanted| is_within(&instance.address, wanted))
+        Self::new(&key, instance)
     }
 }
 
@@ -105,12 +152,6 @@ fn row(resource: &Resource, instance: &Instance) -> InstanceRow {
     }
 }
 
-/// Whether `address` is `wanted` or inside it, as `terraform state list ADDRESS` has it.
-fn is_within(address: &str, wanted: &str) -> bool {
-    let rest = address.strip_prefix(wanted);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-}
-
 impl InstanceRow {
     /// What is not as usual.
     pub(super) fn remark(&self) -> String {
@@ -126,26 +167,5 @@ impl Row for ResourceRow {
     fn cells(&self) -> Vec<String> {
         let address = self.instance.address.clone();
         vec![self.key.clone(), self.workspace.clone(), address, self.instance.remark()]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_takes_in_what_is_inside() {
-        let rows = [
-            ("a.b[0]", "a.b[0]", true),
-            ("a.b[0]", "a.b", true),
-            ("a.bc", "a.b", false),
-            ("module.m[\"x\"].a.b", "module.m", true),
-            ("module.m[\"x\"].a.b", "module.m[\"x\"]", true),
-            ("module.mm.a.b", "module.m", false),
-            ("a.b", "a.b[0]", false),
-        ];
-        for (address, wanted, expected) in rows {
-            assert_eq!(is_within(address, wanted), expected, "{address} {wanted}");
-        }
     }
 }

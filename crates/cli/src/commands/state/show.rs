@@ -8,14 +8,15 @@ use tidelock_client::state::{
 
 use super::list::format_version;
 use super::resources::{InstanceRow, instances};
-use super::{RevealArgs, lock, unreadable};
+use super::{RevealArgs, unreadable};
 use crate::address::ObjectAddress;
+use crate::commands::lock::lock_line;
 use crate::connect::Session;
 use crate::exit::Failure;
 use crate::output::{printable, text_or};
 
 /// A state of nothing: against it, every output is new.
-const NOTHING: &[u8] = br#"{"version":4,"serial":0,"lineage":""}"#;
+pub(super) const NOTHING: &[u8] = br#"{"version":4,"serial":0,"lineage":""}"#;
 
 /// Show what a state holds: resources, outputs, checks and its lock
 #[derive(clap::Args, Debug)]
@@ -162,7 +163,7 @@ impl StateDocument {
         add("version", self.version_id.as_deref());
         add("written", Some(&self.last_modified));
         add("size", Some(&format!("{} bytes", self.size)));
-        add("lock", Some(self.lock.as_ref().map(lock::line).as_deref().unwrap_or("none")));
+        add("lock", Some(self.lock.as_ref().map(lock_line).as_deref().unwrap_or("none")));
         add("note", self.note.as_deref());
         if let Some(content) = &self.content {
             content.add_to(&mut lines);

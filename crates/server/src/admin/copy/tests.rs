@@ -6,10 +6,15 @@ use std::path::Path;
 
 use bytes::Bytes;
 use tidelock_blob::fs::FsBlobStore;
+use tidelock_blob::memory::MemoryBlobStore;
 use tidelock_blob::{BlobId, BlobStore};
 use tidelock_meta::local::{LocalOptions, LocalStore};
 use tidelock_meta::memory::MemoryStore;
-use tidelock_meta::record::{lease, store};
+use tidelock_meta::record::run::Run;
+use tidelock_meta::record::version::{
+    Body, ETag, ObjectFacts, ObjectVersion, VersionId, VersionKind,
+};
+use tidelock_meta::record::{BucketId, contended, guard, lease, refused, store};
 use tidelock_meta::{Batch, MetaStore, OpId, ReadLevel, SystemClock, Write};
 use tidelock_store::{StoreState, SystemEntropy, finish_copy, mark_copy};
 
@@ -172,6 +177,59 @@ async fn an_interrupted_copy_is_served_by_nobody_and_starts_over() {
     assert_eq!(blobs.list(None, 10).await.unwrap().len(), 3);
     drop(blobs);
     Server::bind(config(&to)).await.unwrap().run(async {}).await.unwrap();
+}
+
+/// Bodies are found by the list of the blob store, not by the rows that name them.
+#[tokio::test]
+async fn guards_and_refused_versions_are_copied_with_their_bodies() {
+    let entropy = SystemEntropy::new();
+    let row = store::StoreRow { id: [7; 16], keys: Vec::new(), state: StoreState::Whole };
+    let (source, target) = (MemoryStore::new(), MemoryStore::new());
+    let (bodies, copied) = (MemoryBlobStore::new(), MemoryBlobStore::new());
+    let [index, refused_body] = [[1; 16], [2; 16]];
+    for id in [index, refused_body] {
+        let mut writer = bodies.create(BlobId(id)).await.unwrap();
+        writer.write(Bytes::copy_from_slice(&[id[0]; 300_000])).await.unwrap();
+        writer.finish().await.unwrap();
+    }
+    let id = VersionId { sequence: 1, random: 2 };
+    let body = |id| Body::Blob { id };
+    let index = guard::StateIndex { version: id, size: 1, body: body(index), wrapped_key: vec![] };
+    let guard = guard::GuardRow { index: Some(index), ..guard::GuardRow::default() };
+    let facts = ObjectFacts {
+        size: 1,
+        etag: ETag { md5: [0; 16], parts: None },
+        headers: Vec::new(),
+        metadata: Vec::new(),
+        tags: Vec::new(),
+        checksum: None,
+        body: body(refused_body),
+        wrapped_key: Vec::new(),
+        state: None,
+    };
+    let kind = VersionKind::Object(Box::new(facts));
+    let version = ObjectVersion { id, is_null: false, modified_ms: 1, author: String::new(), kind };
+    let (code, message, run) = (String::new(), String::new(), Run::default());
+    let refused_row = refused::RefusedRow { expires_ms: 1, code, message, run, version };
+    let contended_row = contended::ContendedRow { epoch: 1, until_ms: 1 };
+    let bucket = BucketId([9; 16]);
+    let rows = [
+        (guard::key(bucket, "k"), guard.encode()),
+        (refused::key(bucket, "k", id), refused_row.encode()),
+        (contended::key(bucket, "k"), contended_row.encode()),
+    ];
+    let mut batch = Batch::new(OpId([1; 16]));
+    rows.iter().for_each(|(key, value)| batch.put(key.clone(), value.clone()));
+    source.commit(batch).await.unwrap();
+    let mark = mark_copy(&target, &entropy, &row.encode(), StoreState::BeingCopied).await;
+    rows::copy(&source, &target, mark.unwrap().unwrap(), &Unobserved).await.unwrap();
+    assert_eq!(bodies::copy(&bodies, &copied, &Unobserved).await.unwrap().count, 2);
+    for (key, value) in rows {
+        let found = target.get(&[key], ReadLevel::Latest).await.unwrap().remove(0).unwrap();
+        assert_eq!(found.value, value);
+    }
+    let ids = copied.list(None, 10).await.unwrap();
+    assert_eq!(ids, [BlobId([1; 16]), BlobId(refused_body)]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use tidelock_client::state::StateLock;
 
 /// `root@host, apply, since 2026-11-21T20:35:06Z`
-pub(super) fn line(lock: &StateLock) -> String {
+pub(crate) fn line(lock: &StateLock) -> String {
     if lock == &StateLock::default() {
         return "locked, by whom cannot be read".to_owned();
     }

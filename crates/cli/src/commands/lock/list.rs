@@ -1,0 +1,147 @@
+//! `tidelock lock list`
+
+use serde::Serialize;
+use tidelock_client::guard::{HeldLock, LockSeen};
+use tidelock_client::state::{ListedLock, workspace};
+use tidelock_server::backend_block::EndpointKind;
+
+use crate::address::BucketPrefix;
+use crate::connect::{Session, endpoint_kind};
+use crate::exit::Failure;
+use crate::output::{List, Row, printable};
+
+/// List the locks of a bucket
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The bucket, and what the keys of the states begin with
+    #[arg(value_name = "BUCKET[/PREFIX]")]
+    place: BucketPrefix,
+}
+
+/// One lock; empty is what it does not say.
+#[derive(Debug, Serialize)]
+pub(super) struct LockRow {
+    /// Of the state.
+    key: String,
+    workspace: String,
+    who: String,
+    operation: String,
+    info: String,
+    /// Since when, by the clock of the client.
+    since: String,
+    id: String,
+    /// The program that took it.
+    version: String,
+    /// When the lock was written, by the clock of the endpoint.
+    last_modified: Option<String>,
+    /// What the server saw of it; null where nobody looks.
+    server: Option<LockSeen>,
+}
+
+impl Args {
+    pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
+        let BucketPrefix { bucket, prefix } = &self.place;
+        let locks = session.client.list_locks(bucket, prefix).await?;
+        let mut seen = seen(session, bucket, prefix).await?;
+        let mut list = List::new(session.format);
+        let row = |listed: ListedLock| {
+            let at = seen
+                .iter()
+                .position(|held| held.key == listed.key && held.lock.id == listed.lock.id);
+            let seen = at.map(|at| seen.swap_remove(at).seen);
+            LockRow::from(listed).with(seen)
+        };
+        list.extend(locks.into_iter().map(row).collect())?;
+        list.finish()
+    }
+}
+
+/// What the server knows of the locks, where it is Tidelock and the bucket is guarded.
+pub(super) async fn seen(
+    session: &Session,
+    bucket: &str,
+    prefix: &str,
+) -> Result<Vec<HeldLock>, Failure> {
+    match endpoint_kind(&session.client).await? {
+        EndpointKind::Tidelock => {
+            Ok(session.client.held_locks(bucket, prefix).await?.unwrap_or_default())
+        }
+        EndpointKind::Aws | EndpointKind::OtherS3 => Ok(Vec::new()),
+    }
+}
+
+impl From<ListedLock> for LockRow {
+    fn from(ListedLock { key, lock, last_modified }: ListedLock) -> Self {
+        Self {
+            workspace: workspace(&key).to_owned(),
+            key,
+            who: lock.who,
+            operation: lock.operation,
+            info: lock.info,
+            since: lock.created,
+            id: lock.id,
+            version: lock.version,
+            last_modified: Some(last_modified).filter(|time| !time.is_empty()),
+            server: None,
+        }
+    }
+}
+
+impl LockRow {
+    /// The same, with what the server saw of it.
+    pub(super) fn with(self, server: Option<LockSeen>) -> Self {
+        Self { server, ..self }
+    }
+
+    /// Whether its holder was heard of lately; empty where nobody knows.
+    fn looks(&self) -> &'static str {
+        match &self.server {
+            Some(seen) if seen.quiet => "quiet",
+            Some(_) => "alive",
+            None => "",
+        }
+    }
+
+    /// A line for each thing that is known.
+    pub(super) fn text(&self) -> String {
+        let seen = self.server.as_ref();
+        let of_server = |field: fn(&LockSeen) -> String| seen.map(field).unwrap_or_default();
+        let lines = [
+            ("state", self.key.clone()),
+            ("workspace", self.workspace.clone()),
+            ("who", self.who.clone()),
+            ("operation", self.operation.clone()),
+            ("info", self.info.clone()),
+            ("since", self.since.clone()),
+            ("id", self.id.clone()),
+            ("version", self.version.clone()),
+            ("written", self.last_modified.clone().unwrap_or_default()),
+            ("holder", of_server(|seen| seen.holder.clone())),
+            ("address", of_server(|seen| seen.address.clone())),
+            ("agent", of_server(|seen| seen.user_agent.clone())),
+            ("taken", of_server(|seen| seen.since.clone())),
+            ("last write", of_server(|seen| seen.last_write.clone().unwrap_or_default())),
+            ("looks", self.looks().to_owned()),
+        ];
+        let known = lines.into_iter().filter(|(_, value)| !value.is_empty());
+        known.map(|(name, value)| format!("{name:<11}{}\n", printable(&value))).collect()
+    }
+}
+
+impl Row for LockRow {
+    const COLUMNS: &'static [&'static str] =
+        &["key", "workspace", "who", "operation", "since", "id", "last_modified", "looks"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.key.clone(),
+            self.workspace.clone(),
+            self.who.clone(),
+            self.operation.clone(),
+            self.since.clone(),
+            self.id.clone(),
+            self.last_modified.clone().unwrap_or_default(),
+            self.looks().to_owned(),
+        ]
+    }
+}

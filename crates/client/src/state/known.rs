@@ -1,0 +1,242 @@
+//! What Tidelock knows of states without their bodies: it has derived that when they were written.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tidelock_tfstate::{Index, Mode, ResourceQuery};
+
+use super::StateLock;
+use super::list::OBJECTS_LISTED_MAX;
+use crate::{Client, ClientError, Object, uri};
+
+const STATES: &str = "/_/api/v1/states";
+const SEARCH: &str = "/_/api/v1/search";
+
+/// All that is known of the states of a bucket.
+#[derive(Debug)]
+pub struct KnownStates {
+    /// States and locks, in the order of their keys.
+    pub states: Vec<KnownState>,
+    /// Objects of which nothing is known: to find out whether one is a state, its body must be read.
+    pub unknown: Vec<Object>,
+}
+
+/// A state, or a lock on one that was never written.
+#[derive(Clone, Debug, Deserialize)]
+pub struct KnownState {
+    /// Its key.
+    pub key: String,
+    /// Bytes; none of a state that was never written.
+    pub size: Option<u64>,
+    /// When it was written, ISO 8601.
+    pub last_modified: Option<String>,
+    /// ARN of who wrote it.
+    pub written_by: Option<String>,
+    /// None of an object that is locked but not known to be a state.
+    pub facts: Option<KnownFacts>,
+    /// Who holds it.
+    pub lock: Option<KnownLock>,
+}
+
+/// What was derived of a state.
+#[derive(Clone, Debug, Deserialize)]
+pub struct KnownFacts {
+    /// Rises with every change.
+    pub serial: u64,
+    /// Names the state through all its serials.
+    pub lineage: String,
+    /// None where the client has encrypted it.
+    pub format_version: Option<u64>,
+    /// The program that wrote it.
+    pub terraform_version: Option<String>,
+    /// None where the content could not be read.
+    pub counts: Option<KnownCounts>,
+}
+
+/// How much a state holds.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct KnownCounts {
+    /// Current instances of managed resources.
+    pub managed: usize,
+    /// Outputs of the root module.
+    pub outputs: usize,
+}
+
+/// A lock that is held.
+#[derive(Clone, Debug, Deserialize)]
+pub struct KnownLock {
+    /// ARN of who has it.
+    pub holder: String,
+    /// Since when, by the server's clock, ISO 8601.
+    pub since: String,
+    id: String,
+    operation: String,
+    info: String,
+    who: String,
+    created: String,
+    version: String,
+}
+
+/// An instance that a search has found.
+#[derive(Clone, Debug, Deserialize)]
+pub struct FoundInstance {
+    /// Key of the state.
+    pub key: String,
+    /// `module.net["eu"].aws_subnet.a[0]`
+    pub address: String,
+    /// None in the root module.
+    pub module: Option<String>,
+    /// Managed or read.
+    pub mode: Mode,
+    /// `aws_subnet`
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The name in the configuration.
+    pub name: String,
+    /// Its key under `count` or `for_each`.
+    pub index: Index,
+    /// The address of its provider.
+    pub provider: String,
+    /// The key of an object that waits to be destroyed.
+    pub deposed: Option<String>,
+    /// Marked to be replaced.
+    pub tainted: bool,
+}
+
+/// What a search has found, and what it could not look into.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// In the order of keys.
+    pub found: Vec<FoundInstance>,
+    /// Objects without an index: to look into one, its body must be read.
+    pub unindexed: Vec<Object>,
+}
+
+#[derive(Deserialize)]
+struct StatesPage {
+    guarded: bool,
+    states: Vec<KnownState>,
+    unknown: Vec<Unknown>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SearchPage {
+    found: Vec<FoundInstance>,
+    unindexed: Vec<Unknown>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Unknown {
+    key: String,
+    size: u64,
+    last_modified: String,
+}
+
+impl Client {
+    /// What Tidelock knows of the states of `bucket` whose keys begin with `prefix`; none on another
+    /// endpoint, and of a bucket that is not guarded.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn known_states(
+        &self,
+        bucket: &str,
+        prefix: &str,
+    ) -> Result<Option<KnownStates>, ClientError> {
+        if !self.is_tidelock().await? {
+            return Ok(None);
+        }
+        let mut known = KnownStates { states: Vec::new(), unknown: Vec::new() };
+        let mut after = None;
+        loop {
+            let asked = [("prefix", Some(prefix)), ("after", after.as_deref())];
+            let page: StatesPage = self.page_of(STATES, bucket, &asked).await?;
+            if !page.guarded {
+                return Ok(None);
+            }
+            known.states.extend(page.states);
+            known.unknown.extend(page.unknown.into_iter().map(Object::from));
+            bounded(known.states.len() + known.unknown.len())?;
+            match page.next {
+                None => return Ok(Some(known)),
+                next => after = next,
+            }
+        }
+    }
+
+    /// Searches the states of `bucket` whose keys begin with `prefix`; none on another endpoint than
+    /// Tidelock.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn search_states(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        query: &ResourceQuery,
+    ) -> Result<Option<Findings>, ClientError> {
+        if !self.is_tidelock().await? {
+            return Ok(None);
+        }
+        let (mut findings, mut after) = (Findings::default(), None);
+        loop {
+            let asked = [
+                ("prefix", Some(prefix)),
+                ("type", query.type_name.as_deref()),
+                ("name", query.name.as_deref()),
+                ("address", query.address.as_deref()),
+                ("provider", query.provider.as_deref()),
+                ("after", after.as_deref()),
+            ];
+            let page: SearchPage = self.page_of(SEARCH, bucket, &asked).await?;
+            findings.found.extend(page.found);
+            findings.unindexed.extend(page.unindexed.into_iter().map(Object::from));
+            bounded(findings.found.len() + findings.unindexed.len())?;
+            match page.next {
+                None => return Ok(Some(findings)),
+                next => after = next,
+            }
+        }
+    }
+
+    async fn page_of<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        bucket: &str,
+        asked: &[(&str, Option<&str>)],
+    ) -> Result<T, ClientError> {
+        let query: Vec<_> =
+            asked.iter().filter_map(|(name, value)| value.map(|value| (*name, value))).collect();
+        self.ask_for(&format!("{path}/{}", uri::segment(bucket)), &query).await
+    }
+}
+
+fn bounded(items: usize) -> Result<(), ClientError> {
+    if items <= OBJECTS_LISTED_MAX {
+        return Ok(());
+    }
+    let reason = format!("more than {OBJECTS_LISTED_MAX} of them; give a prefix");
+    Err(ClientError::Local(std::io::Error::other(reason)))
+}
+
+impl From<Unknown> for Object {
+    fn from(Unknown { key, size, last_modified }: Unknown) -> Self {
+        Self { key, size, last_modified, etag: String::new() }
+    }
+}
+
+impl From<KnownLock> for StateLock {
+    /// Who has it and since when is known, also where the lock itself does not say.
+    fn from(lock: KnownLock) -> Self {
+        let or = |text: String, other: String| if text.is_empty() { other } else { text };
+        Self {
+            id: lock.id,
+            operation: lock.operation,
+            info: lock.info,
+            who: or(lock.who, lock.holder),
+            created: or(lock.created, lock.since),
+            version: lock.version,
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Everything the API can be asked: one table, by which requests are routed and the API is
+//! [described](super::openapi).
+//!
+//! `{name}` is one segment, `{name...}` all that is left; both are percent-decoded once, so that a key
+//! may hold anything, slashes included.
+
+use http::{StatusCode, request};
+
+use super::PREFIX;
+use super::error::ApiError;
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    ListUsers,
+    CreateUser,
+    DeleteUser,
+    ListAccessKeys,
+    CreateAccessKey,
+    DeleteAccessKey,
+    GetBucketGuard,
+    PutBucketGuard,
+    DeleteBucketGuard,
+    ListLocks,
+    ReleaseLock,
+    ListRefused,
+    GetRefused,
+    DiscardRefused,
+    AllowState,
+    ListStates,
+    SearchStates,
+    Describe,
+}
+
+/// The methods that do something here; a constant table cannot hold [`http::Method`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Get,
+    Put,
+    Post,
+    Delete,
+}
+
+/// What travels as a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Document {
+    /// None.
+    Nothing,
+    /// JSON, of this [schema](super::schema).
+    Json(&'static str),
+    /// Any JSON.
+    AnyJson,
+    /// Bytes as they are.
+    Bytes,
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Route {
+    pub(super) verb: Verb,
+    pub(super) path: &'static str,
+    pub(super) operation: Operation,
+    pub(super) request: Document,
+    pub(super) status: StatusCode,
+    pub(super) answer: Document,
+    /// Names of the parameters in the query, and whether one must be there.
+    pub(super) query: &'static [(&'static str, bool)],
+}
+
+/// A row without bodies and parameters.
+const fn route(verb: Verb, path: &'static str, operation: Operation) -> Route {
+    let (request, answer) = (Document::Nothing, Document::Nothing);
+    Route { verb, path, operation, request, status: StatusCode::NO_CONTENT, answer, query: &[] }
+}
+
+impl Route {
+    const fn takes(self, schema: &'static str) -> Self {
+        Self { request: Document::Json(schema), ..self }
+    }
+
+    const fn answers(self, status: StatusCode, answer: Document) -> Self {
+        Self { status, answer, ..self }
+    }
+
+    const fn query(self, query: &'static [(&'static str, bool)]) -> Self {
+        Self { query, ..self }
+    }
+}
+
+const OK: StatusCode = StatusCode::OK;
+const CREATED: StatusCode = StatusCode::CREATED;
+
+/// All of them.
+pub(super) const ROUTES: &[Route] = &[
+    route(Verb::Get, "users", Operation::ListUsers).answers(OK, Document::Json("Users")),
+    route(Verb::Post, "users", Operation::CreateUser)
+        .takes("NewUser")
+        .answers(CREATED, Document::Json("User")),
+    route(Verb::Delete, "users/{name}", Operation::DeleteUser),
+    route(Verb::Get, "keys", Operation::ListAccessKeys)
+        .query(&[("user", false)])
+        .answers(OK, Document::Json("AccessKeys")),
+    route(Verb::Post, "keys", Operation::CreateAccessKey)
+        .takes("NewAccessKey")
+        .answers(CREATED, Document::Json("AccessKeyWithSecret")),
+    route(Verb::Delete, "keys/{id}", Operation::DeleteAccessKey),
+    route(Verb::Get, "buckets/{bucket}/guard", Operation::GetBucketGuard)
+        .answers(OK, Document::Json("Guard")),
+    route(Verb::Put, "buckets/{bucket}/guard", Operation::PutBucketGuard)
+        .takes("GuardEdit")
+        .answers(OK, Document::Json("Guard")),
+    route(Verb::Delete, "buckets/{bucket}/guard", Operation::DeleteBucketGuard),
+    route(Verb::Get, "locks/{bucket}", Operation::ListLocks)
+        .query(&[("prefix", false)])
+        .answers(OK, Document::Json("Locks")),
+    route(Verb::Delete, "locks/{bucket}/{key...}", Operation::ReleaseLock)
+        .takes("LockRelease")
+        .answers(OK, Document::Json("Lock")),
+    route(Verb::Get, "refused/{bucket}", Operation::ListRefused)
+        .query(&[("prefix", false)])
+        .answers(OK, Document::Json("RefusedStates")),
+    route(Verb::Get, "refused/{bucket}/{id}", Operation::GetRefused)
+        .query(&[("key", true)])
+        .answers(OK, Document::Bytes),
+    route(Verb::Delete, "refused/{bucket}/{id}", Operation::DiscardRefused).query(&[("key", true)]),
+    route(Verb::Post, "allowances/{bucket}", Operation::AllowState)
+        .takes("NewAllowance")
+        .answers(CREATED, Document::Json("Allowance")),
+    route(Verb::Get, "states/{bucket}", Operation::ListStates)
+        .query(&[("prefix", false), ("after", false), ("limit", false)])
+        .answers(OK, Document::Json("States")),
+    route(Verb::Get, "search/{bucket}", Operation::SearchStates)
+        .query(&[
+            ("type", false),
+            ("name", false),
+            ("address", false),
+            ("provider", false),
+            ("prefix", false),
+            ("after", false),
+            ("limit", false),
+        ])
+        .answers(OK, Document::Json("FoundInstances")),
+    route(Verb::Get, "openapi.json", Operation::Describe).answers(OK, Document::AnyJson),
+];
+
+/// A request that is routed, and what its path and query say.
+#[derive(Debug)]
+pub(super) struct Routed {
+    pub(super) operation: Operation,
+    path: Vec<(&'static str, String)>,
+    query: Vec<(String, String)>,
+}
+
+impl Routed {
+    /// Finds the row for a request.
+    pub(super) fn of(parts: &request::Parts) -> Result<Self, ApiError> {
+        let nothing = || ApiError::no_such_path(parts.uri.path());
+        let path = parts.uri.path().strip_prefix(PREFIX).ok_or_else(nothing)?;
+        let mut is_there = false;
+        for route in ROUTES {
+            let Some(values) = values(route.path, path) else { continue };
+            is_there = true;
+            if route.verb.as_str() == parts.method.as_str() {
+                let decoded = values.into_iter().map(|(name, text)| Ok((name, decode(text)?)));
+                let path = decoded.collect::<Result<_, ApiError>>()?;
+                let query = query(parts.uri.query().unwrap_or_default())?;
+                return Ok(Self { operation: route.operation, path, query });
+            }
+        }
+        Err(if is_there { ApiError::method_not_allowed(&parts.method) } else { nothing() })
+    }
+
+    /// What stands in the path for `{name}`; empty where the row has none.
+    pub(super) fn path(&self, name: &str) -> &str {
+        let found = self.path.iter().find(|(known, _)| *known == name);
+        found.map_or("", |(_, value)| value.as_str())
+    }
+
+    /// All parameters of the query.
+    pub(super) fn parameters(&self) -> &[(String, String)] {
+        &self.query
+    }
+
+    /// The first parameter of this name in the query.
+    pub(super) fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Verb {
+    /// As it is in a request.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Put => "PUT",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+impl Operation {
+    /// Its name in logs and metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::ListUsers => "ListUsers",
+            Self::CreateUser => "CreateUser",
+            Self::DeleteUser => "DeleteUser",
+            Self::ListAccessKeys => "ListAccessKeys",
+            Self::CreateAccessKey => "CreateAccessKey",
+            Self::DeleteAccessKey => "DeleteAccessKey",
+            Self::GetBucketGuard => "GetBucketGuard",
+            Self::PutBucketGuard => "PutBucketGuard",
+            Self::DeleteBucketGuard => "DeleteBucketGuard",
+            Self::ListLocks => "ListLocks",
+            Self::ReleaseLock => "ReleaseLock",
+            Self::ListRefused => "ListRefused",
+            Self::GetRefused => "GetRefused",
+            Self::DiscardRefused => "DiscardRefused",
+            Self::AllowState => "AllowState",
+            Self::ListStates => "ListStates",
+            Self::SearchStates => "SearchStates",
+            Self::Describe => "Describe",
+        }
+    }
+
+    /// In a sentence.
+    pub(super) fn summary(self) -> &'static str {
+        match self {
+            Self::ListUsers => "All users; root only",
+            Self::CreateUser => "Makes a user, who has no key yet; root only",
+            Self::DeleteUser => "Deletes a user who has neither keys nor buckets; root only",
+            Self::ListAccessKeys => "The access keys of a user, or of all; root only",
+            Self::CreateAccessKey => {
+                "Makes an access key; its secret is shown this once; root only"
+            }
+            Self::DeleteAccessKey => "Deletes an access key; root only",
+            Self::GetBucketGuard => "How the states of a bucket are guarded",
+            Self::PutBucketGuard => "Changes how they are guarded; what is not named stays",
+            Self::DeleteBucketGuard => "Guards the states of a bucket no more",
+            Self::ListLocks => "The locks that are held in a guarded bucket",
+            Self::ReleaseLock => "Releases the lock of a state, whoever holds it",
+            Self::ListRefused => "States that were refused and kept",
+            Self::GetRefused => "A refused state, byte for byte",
+            Self::DiscardRefused => "Drops a refused state before its time",
+            Self::AllowState => "Lets the next write of a state through that would be refused",
+            Self::ListStates => {
+                "The states of a bucket, as far as they are known, with their locks"
+            }
+            Self::SearchStates => "Instances of resources in the states of a bucket",
+            Self::Describe => "This description; needs no signature",
+        }
+    }
+}
+
+/// What `path` has in the places that `pattern` names; none if it is another path.
+fn values<'a>(pattern: &'static str, path: &'a str) -> Option<Vec<(&'static str, &'a str)>> {
+    let mut values = Vec::new();
+    let mut rest = Some(path);
+    for part in pattern.split('/') {
+        let here = rest?;
+        let named = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));
+        if let Some(name) = named.and_then(|name| name.strip_suffix("...")) {
+            values.push((name, here));
+            rest = None;
+            continue;
+        }
+        let (segment, after) = match here.split_once('/') {
+            Some((segment, after)) => (segment, Some(after)),
+            None => (here, None),
+        };
+        match named {
+            Some(name) => values.push((name, segment)),
+            None if part == segment => {}
+            None => return None,
+        }
+        rest = after;
+    }
+    let is_whole = rest.is_none() && values.iter().all(|(_, value)| !value.is_empty());
+    is_whole.then_some(values)
+}
+
+fn query(text: &str) -> Result<Vec<(String, String)>, ApiError> {
+    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| Ok((decode(name)?, decode(value)?))).collect()
+}
+
+fn decode(text: &str) -> Result<String, ApiError> {
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+    decoded.map(std::borrow::Cow::into_owned).map_err(|_| ApiError::malformed("not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_find_their_row() {
+        let rows: &[(&str, &str, Option<(Operation, &[(&str, &str)])>)] = &[
+            ("GET", "users", Some((Operation::ListUsers, &[]))),
+            ("DELETE", "users/c%2Fi", Some((Operation::DeleteUser, &[("name", "c/i")]))),
+            ("GET", "keys?user=a%20b", Some((Operation::ListAccessKeys, &[]))),
+            (
+                "DELETE",
+                "locks/b/env%3A/dev//a%252F.tfstate",
+                Some((
+                    Operation::ReleaseLock,
+                    &[("bucket", "b"), ("key", "env:/dev//a%2F.tfstate")],
+                )),
+            ),
+            (
+                "GET",
+                "refused/b/0f?key=k",
+                Some((Operation::GetRefused, &[("bucket", "b"), ("id", "0f")])),
+            ),
+            ("GET", "locks/b/k", None),
+            ("DELETE", "locks/b/", None),
+            ("GET", "users/", None),
+            ("GET", "buckets/b", None),
+            ("GET", "", None),
+            ("DELETE", "users/%ff", None),
+        ];
+        for (method, path, expected) in rows {
+            let request = http::Request::builder().method(*method).uri(format!("{PREFIX}{path}"));
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let routed = Routed::of(&parts).ok();
+            assert_eq!(routed.as_ref().map(|it| it.operation), expected.map(|it| it.0), "{path}");
+            for (name, value) in expected.map_or(&[][..], |it| it.1) {
+                assert_eq!(routed.as_ref().unwrap().path(name), *value, "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn parameters_are_decoded() {
+        let request = http::Request::builder().uri(format!("{PREFIX}locks/b?prefix=env%3A%2F&x=1"));
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let routed = Routed::of(&parts).unwrap();
+        assert_eq!((routed.query("prefix"), routed.query("y")), (Some("env:/"), None));
+    }
+}
