@@ -76,9 +76,12 @@ impl Basic {
 mod tests {
     use super::*;
 
+    /// Id and secret; none where Basic is malformed; none at all where it is not Basic.
+    type Expected = Option<Option<(&'static str, &'static str)>>;
+
     #[test]
     fn basic_credentials() {
-        let rows: &[(&str, Option<Option<(&str, &str)>>)] = &[
+        let rows: &[(&str, Expected)] = &[
             ("Basic QTpz", Some(Some(("A", "s")))),
             ("basic  QTpz ", Some(Some(("A", "s")))),
             ("BASIC QTpzOnQ=", Some(Some(("A", "s:t")))),

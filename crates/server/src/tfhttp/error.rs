@@ -30,7 +30,7 @@ pub(super) struct TfError {
     code: &'static str,
     message: String,
     /// The lock that is in the way.
-    lock: Option<Lock>,
+    lock: Option<Box<Lock>>,
     /// Sent instead of the document: LOCK answers with the holder's lock and nothing else.
     bare: Option<Bytes>,
     /// What went wrong inside, for the log.
@@ -109,14 +109,14 @@ impl TfError {
     pub(super) fn locked(lock: HeldLock) -> Self {
         let message = format!("the state is locked{}", lock.shown());
         let error = Self::new(StatusCode::LOCKED, "Locked", &message);
-        Self { lock: lock.lock, ..error }
+        Self { lock: lock.lock.map(Box::new), ..error }
     }
 
     /// A request under a lock while somebody holds another.
     pub(super) fn not_the_holder(claimed: &str, lock: HeldLock) -> Self {
         let message = format!("lock {claimed} is not the one that is held{}", lock.shown());
         let error = Self::new(StatusCode::CONFLICT, "LockMismatch", &message);
-        Self { lock: lock.lock, ..error }
+        Self { lock: lock.lock.map(Box::new), ..error }
     }
 
     /// A change under a lock that was released, or broken by somebody.
@@ -158,7 +158,7 @@ impl TfError {
     }
 
     pub(super) fn into_response(self) -> Response<ResponseBody> {
-        let lock = self.lock.as_ref().map(lock_document);
+        let lock = self.lock.as_deref().map(lock_document);
         let document = Document { code: self.code, message: &self.message, lock };
         // A struct of strings always serialises; an empty body would show if it ever did not.
         let body = self.bare.unwrap_or_else(|| to_json(&document));
@@ -305,7 +305,7 @@ impl From<Refusal> for TfError {
             RefusalReason::StateTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         };
         let error = Self::new(status, refusal.reason.as_str(), &refusal.message);
-        Self { lock: refusal.lock.map(|facts| facts.lock), ..error }
+        Self { lock: refusal.lock.map(|facts| Box::new(facts.lock)), ..error }
     }
 }
 
