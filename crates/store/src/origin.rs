@@ -128,7 +128,10 @@ impl Eq for Conversation {}
 
 /// A `User-Agent`, cut where it is too long to be kept.
 pub fn user_agent(text: &str) -> String {
-    let end = text.floor_char_boundary(USER_AGENT_BYTES_MAX);
+    let mut end = text.len().min(USER_AGENT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
     text[..end].to_owned()
 }
 

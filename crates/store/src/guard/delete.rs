@@ -1,7 +1,6 @@
 //! A delete of a state in a guarded bucket.
 
 use tidelock_meta::record::bucket::Enforcement;
-use tidelock_meta::record::guard::GuardRow;
 use tidelock_meta::record::version::ObjectVersion;
 use tidelock_meta::{Batch, OpId};
 
@@ -18,10 +17,10 @@ use crate::object::Target;
 
 /// What the guard says of a delete.
 pub(crate) enum DeleteVerdict {
-    /// It is done, and leaves this if it leaves anything.
-    Pass(Option<GuardRow>),
+    /// It is done.
+    Pass,
     /// It is refused, and this is remembered.
-    Refuse(Refusal, Batch),
+    Refuse(Box<Refusal>, Batch),
 }
 
 impl Store {
@@ -34,17 +33,17 @@ impl Store {
         guard: &OpenGuard,
         current: Option<&ObjectVersion>,
     ) -> Result<DeleteVerdict, StorageError> {
-        let Some(config) = &bucket.row.guard else { return Ok(DeleteVerdict::Pass(None)) };
+        let Some(config) = &bucket.row.guard else { return Ok(DeleteVerdict::Pass) };
         let is_object = current.is_some_and(|version| version.object().is_some());
         let is_locked = guard.row.hold.is_some();
         if !is_object || !is_locked || config.lock_writes != Enforcement::Enforce {
-            return Ok(DeleteVerdict::Pass(None));
+            return Ok(DeleteVerdict::Pass);
         }
         let row = &guard.row;
         let held = self.held_now(bucket, target.key, row)?;
         let asker = Asker::of(target.principal);
         let breach = match self.standing(&asker, row, held.as_ref(), config) {
-            Standing::Free | Standing::Holder => return Ok(DeleteVerdict::Pass(None)),
+            Standing::Free | Standing::Holder => return Ok(DeleteVerdict::Pass),
             Standing::Other => Breach::Locked,
             Standing::Lost => Breach::Lost,
             Standing::Unclear => Breach::Unclear,
@@ -62,6 +61,6 @@ impl Store {
         remember(&breach, &asker, &mut left, now);
         guard.replace(&mut batch, &left);
         bucket.guard(&mut batch);
-        Ok(DeleteVerdict::Refuse(refusal, batch))
+        Ok(DeleteVerdict::Refuse(Box::new(refusal), batch))
     }
 }

@@ -76,10 +76,7 @@ pub(crate) enum Judgement {
 impl StateWrite<'_> {
     /// What becomes of it.
     pub(crate) fn judge(&self) -> Judgement {
-        if let Stored::State(stored) = self.stored
-            && stored.sha256 == self.sha256
-            && self.state.is_ok()
-        {
+        if self.is_stored() && !self.is_by_a_loser() {
             return Judgement::Same;
         }
         let rules = [
@@ -97,6 +94,23 @@ impl StateWrite<'_> {
             }
         }
         Judgement::Pass { observed, uses_allowance }
+    }
+
+    fn is_stored(&self) -> bool {
+        matches!(self.stored, Stored::State(stored) if stored.sha256 == self.sha256)
+            && self.state.is_ok()
+    }
+
+    /// Whether it comes from a run that has lost the lock, or from none that ever held it. On its first
+    /// apply Terraform reads the stored state once more before it writes: a run that is told that the
+    /// other run's bytes are its own ends well, and what it made is in nobody's state.
+    fn is_by_a_loser(&self) -> bool {
+        let is_law = self.config.lock_writes == Enforcement::Enforce;
+        let has_lost = match self.standing {
+            Standing::Free | Standing::Holder => false,
+            Standing::Lost | Standing::Other | Standing::Unclear => true,
+        };
+        is_law && has_lost && !self.is_allowed
     }
 
     fn breach_of_size(&self) -> Option<Breach> {
@@ -279,19 +293,28 @@ mod tests {
     }
 
     #[test]
-    fn equal_bytes_are_the_same_whoever_sends_them() {
+    fn equal_bytes_are_the_same_but_not_of_a_run_that_lost_the_lock() {
         let (config, state) = (GuardConfig::enforced(), body(5, "l"));
-        let write = StateWrite {
-            config: &config,
-            standing: Standing::Other,
-            operation: None,
-            stored: &stored(5, false),
-            size: 1,
-            sha256: [1; 32],
-            state: &state,
-            is_allowed: false,
-        };
-        assert_eq!(write.judge(), Judgement::Same);
+        let rows = [
+            (Standing::Holder, Judgement::Same),
+            (Standing::Free, Judgement::Same),
+            (Standing::Lost, Judgement::Refuse(Breach::Lost)),
+            (Standing::Other, Judgement::Refuse(Breach::Locked)),
+            (Standing::Unclear, Judgement::Refuse(Breach::Unclear)),
+        ];
+        for (standing, expected) in rows {
+            let write = StateWrite {
+                config: &config,
+                standing,
+                operation: None,
+                stored: &stored(5, false),
+                size: 1,
+                sha256: [1; 32],
+                state: &state,
+                is_allowed: false,
+            };
+            assert_eq!(write.judge(), expected, "{standing:?}");
+        }
     }
 
     #[test]

@@ -11,13 +11,25 @@ use tidelock_meta::record::guard::{FencedRun, GuardRow};
 use tidelock_meta::record::run::{ConnectionId, Run};
 
 use crate::identity::Principal;
+use crate::origin::Protocol;
 
 /// Who asks.
 #[derive(Clone, Debug)]
 pub(crate) struct Asker {
     run: Run,
     connection: ConnectionId,
-    lock_id: Option<String>,
+    named: Named,
+}
+
+/// Which lock the client says that it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Named {
+    /// Its protocol has no word for it.
+    Cannot,
+    /// None.
+    None,
+    /// This one.
+    Lock(String),
 }
 
 /// Where the asker stands with the lock.
@@ -54,7 +66,12 @@ impl Asker {
             user_agent: origin.user_agent.clone(),
             connections: vec![connection],
         };
-        Self { run, connection, lock_id: origin.lock_id.clone() }
+        let named = match (origin.protocol, &origin.lock_id) {
+            (_, Some(id)) => Named::Lock(id.clone()),
+            (Protocol::TerraformHttp, None) => Named::None,
+            (Protocol::S3 | Protocol::Api | Protocol::Server, None) => Named::Cannot,
+        };
+        Self { run, connection, named }
     }
 
     /// As it is remembered.
@@ -70,9 +87,13 @@ impl Asker {
         alive_since_ms: i64,
     ) -> Standing {
         // A client that names its lock leaves nothing to guess.
-        if let Some(named) = &self.lock_id {
-            let is_held = row.hold.is_some() && held == Some(named);
-            return if is_held { Standing::Holder } else { Standing::Lost };
+        match (&self.named, &row.hold) {
+            (Named::Lock(named), Some(_)) if held == Some(named.as_str()) => {
+                return Standing::Holder;
+            }
+            (Named::Lock(_), _) => return Standing::Lost,
+            (Named::None, Some(_)) => return Standing::Other,
+            (Named::None, None) | (Named::Cannot, _) => {}
         }
         let lost = |fenced: &&FencedRun| fenced.broken && fenced.run.has(self.connection);
         if row.fenced.iter().any(|fenced| lost(&fenced)) {
@@ -138,8 +159,8 @@ impl Asker {
         has_just_begun: bool,
     ) -> bool {
         let Some(hold) = &row.hold else { return false };
-        if self.lock_id.is_some() {
-            return self.lock_id.as_deref() == held;
+        if let Named::Lock(named) = &self.named {
+            return Some(named.as_str()) == held;
         }
         hold.run.has(self.connection) || (hold.run.looks_like(&self.run) && !has_just_begun)
     }
@@ -234,7 +255,7 @@ mod tests {
         for (name, hold, fenced, asks, expected) in rows {
             let row = GuardRow { hold, fenced, ..GuardRow::default() };
             let connection = asks.connections[0];
-            let asker = Asker { run: asks, connection, lock_id: None };
+            let asker = Asker { run: asks, connection, named: Named::Cannot };
             assert_eq!(asker.standing(&row, None, NOW - MEMORY), expected, "{name}");
         }
     }
@@ -242,22 +263,24 @@ mod tests {
     #[test]
     fn who_names_its_lock_is_believed() {
         let row = GuardRow { hold: Some(hold(run("ci", "a", &[2]))), ..GuardRow::default() };
+        let one = || Named::Lock("1".to_owned());
         for (named, held, expected) in [
-            ("1", Some("1"), Standing::Holder),
-            ("1", Some("2"), Standing::Lost),
-            ("1", None, Standing::Lost),
+            (one(), Some("1"), Standing::Holder),
+            (one(), Some("2"), Standing::Lost),
+            (one(), None, Standing::Lost),
+            (Named::None, Some("1"), Standing::Other),
         ] {
             let asks = run("ci", "b", &[9]);
-            let lock_id = Some(named.to_owned());
-            let asker = Asker { connection: asks.connections[0], run: asks, lock_id };
-            assert_eq!(asker.standing(&row, held, 0), expected, "{named} {held:?}");
+            let name = format!("{named:?} {held:?}");
+            let asker = Asker { connection: asks.connections[0], run: asks, named };
+            assert_eq!(asker.standing(&row, held, 0), expected, "{name}");
         }
     }
 
     #[test]
     fn a_refusal_sticks_until_the_lock_is_taken_anew() {
         let asks = run("ci", "a", &[3]);
-        let asker = Asker { connection: asks.connections[0], run: asks, lock_id: None };
+        let asker = Asker { connection: asks.connections[0], run: asks, named: Named::Cannot };
         let mut row = GuardRow { hold: Some(hold(run("ci", "a", &[3]))), ..GuardRow::default() };
         asker.fence(&mut row, Sticking::Lives, NOW);
         assert_eq!(asker.standing(&row, None, 0), Standing::Lost);

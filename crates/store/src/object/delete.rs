@@ -1,7 +1,6 @@
 //! DeleteObject: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html>.
 
 use tidelock_meta::record::bucket::Versioning;
-use tidelock_meta::record::guard::GuardRow;
 use tidelock_meta::record::version::{self, ObjectVersion, VersionKind};
 use tidelock_meta::{Batch, Key, OpId};
 
@@ -95,15 +94,15 @@ impl Store {
                 DeleteVerdict::Refuse(refusal, batch) => {
                     Ok(Plan::Commit(batch, Ended::Refused(refusal)))
                 }
-                DeleteVerdict::Pass(leave) => {
+                DeleteVerdict::Pass => {
                     let plan = self.plan_delete(target, version, (&bucket, head, random), view)?;
-                    Ok(with_guard(plan, &guard, leave).map(Ended::Done))
+                    Ok(with_guard(plan, &guard).map(Ended::Done))
                 }
             }
         });
         match settled.await? {
             Ended::Done(deleted) => Ok(Some(deleted)),
-            Ended::Refused(refusal) => Err(DeleteObjectError::Refused(Box::new(refusal))),
+            Ended::Refused(refusal) => Err(DeleteObjectError::Refused(refusal)),
             Ended::LookAgain => Ok(None),
         }
     }
@@ -251,27 +250,17 @@ impl Store {
 enum Ended {
     Done(DeletedObject),
     /// The guard refused it.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// What was looked at before is outdated.
     LookAgain,
 }
 
-/// A delete that leaves the guard of its state, too.
-fn with_guard(
-    plan: Plan<DeletedObject>,
-    guard: &OpenGuard,
-    leave: Option<GuardRow>,
-) -> Plan<DeletedObject> {
-    match plan {
-        Plan::Commit(mut batch, deleted) => {
-            match leave {
-                Some(row) => guard.replace(&mut batch, &row),
-                None => guard.check(&mut batch),
-            }
-            Plan::Commit(batch, deleted)
-        }
-        plan => plan,
+/// A delete that lands only while the guard of its state is as it was read.
+fn with_guard(mut plan: Plan<DeletedObject>, guard: &OpenGuard) -> Plan<DeletedObject> {
+    if let Plan::Commit(batch, _) = &mut plan {
+        guard.check(batch);
     }
+    plan
 }
 
 fn deleted_version(version: &ObjectVersion) -> DeletedObject {
