@@ -24,9 +24,9 @@ pub use list::{ListedState, OBJECTS_LISTED_MAX, States};
 pub use lock::StateLock;
 pub use shown::Shown;
 pub use tidelock_tfstate::{
-    AttributeChange, Check, CheckStatus, Counts, DOCUMENT_BYTES_MAX, Diff, Document, DocumentError,
-    Format, Index, Instance, InstanceAddress, InstanceChange, Mode, NotAState, OutputChange,
-    Resource, ResourceQuery, Show, State, Summary, Value,
+    AttributeChange, AttributeQuery, Check, CheckStatus, Counts, DOCUMENT_BYTES_MAX, Diff,
+    Document, DocumentError, Format, Index, Instance, InstanceAddress, InstanceChange, Mode,
+    NotAState, OutputChange, Resource, ResourceQuery, Show, State, Summary, Value,
 };
 pub use version::{
     Changes, ReadVersion, StateVersion, StateVersions, VERSIONS_LISTED_MAX, VersionHistory,

@@ -56,7 +56,7 @@ impl Harness {
         target: &str,
         body: &str,
         spoiled: Spoiled,
-    ) -> (u16, &'static str, serde_json::Value) {
+    ) -> (u16, &'static str, Value) {
         let (method, uri) = target.split_once(' ').unwrap();
         let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
         let id = AccessKeyId::parse(id).unwrap();
@@ -87,7 +87,7 @@ impl Harness {
         let answer = self.api.answer(request).await;
         let status = answer.response.status().as_u16();
         let body = answer.response.into_body().collect().await.unwrap().to_bytes();
-        let document = serde_json::from_slice(&body).unwrap_or(serde_json::Value::Null);
+        let document = serde_json::from_slice(&body).unwrap_or(Value::Null);
         (status, answer.code, document)
     }
 }
