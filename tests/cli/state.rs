@@ -284,6 +284,46 @@ fn resources_are_found_across_states() {
 }
 
 #[test]
+fn a_search_finds_what_is_in_the_bodies() {
+    let server = furnished();
+    let rows: &[(&[&str], usize)] = &[
+        (&["kept", "--type", "aws_instance"], 3),
+        (&["kept", "--type", "terraform_data", "--name", "leaf"], 2),
+        (&["kept", "--address", "terraform_data.counted[0]"], 2),
+        (&["kept/env:/", "--address", "module.net"], 3),
+        (&["kept", "--provider", "aws"], 5),
+        (&["kept", "--provider", "builtin/terraform", "--name", "leaf"], 2),
+        (&["kept", "--name", "none"], 0),
+    ];
+    for (arguments, count) in rows {
+        let found = shown(&server, &[&["search"], *arguments].concat());
+        assert_eq!(found.as_array().unwrap().len(), *count, "{arguments:?}: {found}");
+        let read = shown(&server, &[&["resources"], *arguments].concat());
+        assert_eq!(found, read, "{arguments:?}");
+    }
+    let rows: &[(&[&str], usize)] = &[
+        (&["kept/app.tfstate", "--attribute", "input.value=2"], 1),
+        (&["kept/app.tfstate", "--attribute", "input.value.password=hunter3"], 0),
+        (&["kept/app.tfstate", "--attribute", "input.value.password=hunter3", "--reveal"], 1),
+    ];
+    for (arguments, count) in rows {
+        let output = server.cli(&[&["state", "search", "-o", "json"], *arguments].concat());
+        let found = json(&output);
+        assert_eq!(found.as_array().unwrap().len(), *count, "{arguments:?}: {found}");
+        assert!(!stdout(&output).contains(SECRET), "addresses alone");
+    }
+    let mail = server.cli(&["state", "search", "kept", "--name", "mail", "-o", "jsonl"]);
+    assert!(stderr(&mail).contains("kept/sealed.tfstate is left out"), "{}", stderr(&mail));
+    assert!(!stderr(&mail).contains("notes.txt"), "{}", stderr(&mail));
+    let rows: &[(&[&str], i32)] =
+        &[(&["kept"], 2), (&["none-such", "--name", "x"], 3), (&["kept", "--attribute", "x"], 2)];
+    for (arguments, code) in rows {
+        let output = server.cli(&[&["state", "search"], *arguments].concat());
+        assert_eq!(output.status.code(), Some(*code), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
 fn no_secret_is_told_unless_asked_for() {
     let server = furnished();
     let ids = versions(&server, "kept/app.tfstate");
@@ -298,6 +338,7 @@ fn no_secret_is_told_unless_asked_for() {
         &["diff", "kept/app.tfstate", "kept/old.tfstate"],
         &["diff", "kept/notes.txt", "kept/old.tfstate"],
         &["resources", "kept"],
+        &["search", "kept", "--type", "terraform_data"],
         &["show", "kept/notes.txt"],
     ];
     for command in commands {
@@ -381,6 +422,10 @@ fn an_endpoint_without_versioning_says_what_it_cannot_do() {
         (json(&show)["serial"].as_u64(), &json(&show)["version_id"]),
         (Some(24), &Value::Null)
     );
+    let list = json(&run(&["list", "foreign"]));
+    assert_eq!((&list[0]["serial"], &list[0]["written_by"]), (&24.into(), &Value::Null));
+    let search = json(&run(&["search", "foreign", "--name", "leaf"]));
+    assert_eq!(column(&search, "key"), ["k"]);
 }
 
 /// Answers until the process ends: the state under every key, no locks, no versions.
@@ -406,6 +451,11 @@ fn answer(mut stream: TcpStream) {
     let line = request.lines().next().unwrap();
     let (status, body) = if line.contains("versions=") {
         ("501 Not Implemented", &b"<Error><Code>NotImplemented</Code></Error>"[..])
+    } else if line.contains("list-type=2") {
+        let list = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>k</Key>\
+            <LastModified>2026-11-21T20:35:06.000Z</LastModified><ETag>e</ETag><Size>1</Size>\
+            </Contents></ListBucketResult>";
+        ("200 OK", list.as_bytes())
     } else if line.contains(".tflock") {
         ("404 Not Found", &b"<Error><Code>NoSuchKey</Code></Error>"[..])
     } else {

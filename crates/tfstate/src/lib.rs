@@ -42,7 +42,7 @@ pub use document::{DOCUMENT_BYTES_MAX, Document, DocumentError, ITEMS_MAX, NAME_
 pub use json::{SyntaxError, SyntaxErrorKind};
 pub use lock::{LOCK_BYTES_MAX, Lock, Operation};
 pub use mask::{MASKED, MASKED_VALUES_MAX, Mask};
-pub use query::ResourceQuery;
+pub use query::{AttributeQuery, ResourceQuery};
 pub use serial::{SerialSplice, SpliceError};
 pub use state::{Format, NotAState, State, StateReader, TEXT_BYTES_MAX};
 pub use summary::{

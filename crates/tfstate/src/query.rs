@@ -1,4 +1,13 @@
-//! Which instances somebody looks for, by name. Knows no value.
+//! Which instances somebody looks for, by name or by the value of an attribute.
+
+use std::ops::Range;
+
+use crate::diff::Show;
+use crate::diff::leaves::leaves;
+use crate::document::Document;
+use crate::json::{compact, decode};
+use crate::mask::Mask;
+use crate::summary::{Instance, Summary};
 
 /// What is looked for; what is none is not asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +36,59 @@ impl ResourceQuery {
     /// where it is asked for.
     pub fn wants_address(&self, address: impl FnOnce() -> String) -> bool {
         self.address.as_ref().is_none_or(|wanted| is_within(&address(), wanted))
+    }
+}
+
+/// An attribute that must have a value. No form of it shows a value: a search answers addresses.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AttributeQuery {
+    /// As a diff has it: `tags.Name`, `rule[0].port`.
+    pub path: String,
+    /// The text of a string; of anything else its JSON without white space.
+    pub value: String,
+    /// Whether sensitive values are compared too.
+    pub show: Show,
+}
+
+impl std::fmt::Debug for AttributeQuery {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("AttributeQuery").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Document<'_> {
+    /// What the state holds, but only those instances that have the attribute. Where a sensitive value
+    /// may not be compared, an instance that has it is not found.
+    pub fn into_summary_where(self, query: &AttributeQuery) -> Summary {
+        let mask = (query.show == Show::Masked).then(|| Mask::of(&self));
+        let mut found = Vec::new();
+        for resource in &self.summary.resources {
+            let has = |instance: &Instance| self.has(instance, query, mask.as_ref());
+            found.push(resource.instances.iter().map(has).collect::<Vec<_>>());
+        }
+        let mut summary = self.summary;
+        for (resource, found) in summary.resources.iter_mut().zip(found) {
+            let mut found = found.into_iter();
+            resource.instances.retain(|_| found.next() == Some(true));
+        }
+        summary
+    }
+
+    fn has(&self, instance: &Instance, query: &AttributeQuery, mask: Option<&Mask>) -> bool {
+        let Some(attributes) = &instance.attributes else { return false };
+        let Ok(leaves) = leaves(self.body, attributes) else { return false };
+        let is_wanted = |span: &Range<usize>| {
+            !mask.is_some_and(|mask| mask.touches(span)) && is_value(self.bytes(span), &query.value)
+        };
+        leaves.get(&query.path).is_some_and(|spans| spans.iter().any(is_wanted))
+    }
+}
+
+fn is_value(json: &[u8], wanted: &str) -> bool {
+    match json.first() {
+        Some(b'"') => decode(json) == wanted,
+        Some(_) => compact(json) == wanted,
+        None => false,
     }
 }
 
@@ -91,6 +153,37 @@ mod tests {
             let query =
                 ResourceQuery { provider: Some(wanted.to_owned()), ..ResourceQuery::default() };
             assert_eq!(query.wants_block("t", "n", provider), expected, "{provider} {wanted}");
+        }
+    }
+
+    #[test]
+    fn an_attribute_is_found_by_its_value() {
+        let body = br#"{"version":4,"serial":1,"lineage":"l","resources":[{"mode":"managed",
+            "type":"t","name":"n","instances":[
+            {"index_key":0,"attributes":{"id":"i-0","size":2,"tags":{"a b":"x"},"on":true}},
+            {"index_key":1,"attributes":{"id":"i-1","size":2,"list":[{"p":null}],"password":"s3cret"},
+             "sensitive_attributes":[[{"type":"get_attr","value":"id"}]]}]}]}"#;
+        let rows = [
+            ("id", "i-0", Show::Masked, vec![0]),
+            ("id", "i-1", Show::Masked, vec![]),
+            ("id", "i-1", Show::Revealed, vec![1]),
+            ("password", "s3cret", Show::Masked, vec![]),
+            ("password", "s3cret", Show::Revealed, vec![1]),
+            ("size", "2", Show::Masked, vec![0, 1]),
+            ("on", "true", Show::Masked, vec![0]),
+            ("tags[\"a b\"]", "x", Show::Masked, vec![0]),
+            ("list[0].p", "null", Show::Masked, vec![1]),
+            ("size", "3", Show::Masked, vec![]),
+            ("none", "", Show::Masked, vec![]),
+        ];
+        for (path, value, show, expected) in rows {
+            let query = AttributeQuery { path: path.to_owned(), value: value.to_owned(), show };
+            assert!(!format!("{query:?}").contains("s3cret"));
+            let summary = Document::parse(body).unwrap().into_summary_where(&query);
+            let found: Vec<_> =
+                summary.resources[0].instances.iter().map(|it| it.index.clone()).collect();
+            let expected: Vec<_> = expected.into_iter().map(crate::Index::Number).collect();
+            assert_eq!(found, expected, "{path} {show:?}");
         }
     }
 

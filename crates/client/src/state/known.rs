@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use tidelock_tfstate::{Index, Mode, ResourceQuery};
 
 use super::StateLock;
+use super::key::locked_key;
 use super::list::OBJECTS_LISTED_MAX;
 use crate::{Client, ClientError, Object, uri};
 
@@ -64,9 +65,9 @@ pub struct KnownCounts {
 /// A lock that is held.
 #[derive(Clone, Debug, Deserialize)]
 pub struct KnownLock {
-    /// ARN of who has it.
+    /// ARN of who has it; empty where only the lock object tells.
     pub holder: String,
-    /// Since when, by the server's clock, ISO 8601.
+    /// Since when, by the server's clock, ISO 8601; empty in the same case.
     pub since: String,
     id: String,
     operation: String,
@@ -159,10 +160,31 @@ impl Client {
             known.unknown.extend(page.unknown.into_iter().map(Object::from));
             bounded(known.states.len() + known.unknown.len())?;
             match page.next {
-                None => return Ok(Some(known)),
+                None => break,
                 next => after = next,
             }
         }
+        self.find_locks(bucket, &mut known).await?;
+        Ok(Some(known))
+    }
+
+    /// Lock objects that were there before the bucket was guarded: no guard tells of them.
+    async fn find_locks(&self, bucket: &str, known: &mut KnownStates) -> Result<(), ClientError> {
+        let is_lock = |object: &mut Object| locked_key(&object.key).is_some();
+        for lock in known.unknown.extract_if(.., is_lock).collect::<Vec<_>>() {
+            let Some(key) = locked_key(&lock.key) else { continue };
+            let at = known.states.binary_search_by(|state| state.key.as_str().cmp(key));
+            if at.is_ok_and(|at| known.states.get(at).is_some_and(|state| state.lock.is_some())) {
+                continue;
+            }
+            let Some(lock) = self.lock_of(bucket, key).await? else { continue };
+            let lock = Some(KnownLock::from(lock));
+            match at {
+                Ok(at) => known.states[at].lock = lock,
+                Err(at) => known.states.insert(at, KnownState::locked(key, lock)),
+            }
+        }
+        Ok(())
     }
 
     /// Searches the states of `bucket` whose keys begin with `prefix`; none on another endpoint than
@@ -223,6 +245,21 @@ fn bounded(items: usize) -> Result<(), ClientError> {
 impl From<Unknown> for Object {
     fn from(Unknown { key, size, last_modified }: Unknown) -> Self {
         Self { key, size, last_modified, etag: String::new() }
+    }
+}
+
+impl KnownState {
+    fn locked(key: &str, lock: Option<KnownLock>) -> Self {
+        let (size, last_modified, written_by, facts) = (None, None, None, None);
+        Self { key: key.to_owned(), size, last_modified, written_by, facts, lock }
+    }
+}
+
+impl From<StateLock> for KnownLock {
+    fn from(lock: StateLock) -> Self {
+        let StateLock { id, operation, who, created, version } = lock;
+        let (holder, since) = (String::new(), String::new());
+        Self { holder, since, id, operation, who, created, version }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
-use tidelock_tfstate::{State, Summary};
+use tidelock_tfstate::{AttributeQuery, State, Summary};
 use tokio::sync::Semaphore;
 
 use super::key::locked_key;
@@ -51,20 +51,38 @@ impl Client {
         bucket: &'a str,
         prefix: &'a str,
     ) -> Result<States<'a>, ClientError> {
+        self.list_states_where(bucket, prefix, None).await
+    }
+
+    /// The same; where an attribute is asked for, summaries have only the instances with its value.
+    ///
+    /// # Errors
+    /// See [`Client::list_states`].
+    pub async fn list_states_where<'a>(
+        &'a self,
+        bucket: &'a str,
+        prefix: &'a str,
+        attribute: Option<AttributeQuery>,
+    ) -> Result<States<'a>, ClientError> {
         let candidates = candidates(self, bucket, prefix).await?;
-        Ok(self.read_candidates(bucket, candidates))
+        Ok(self.read_candidates(bucket, candidates, attribute))
     }
 
     /// These objects of `bucket`, each read as a state, without their locks.
     pub fn read_states<'a>(&'a self, bucket: &'a str, objects: Vec<Object>) -> States<'a> {
         let unlocked = |object| Candidate { object, is_written: true, is_locked: false };
-        self.read_candidates(bucket, objects.into_iter().map(unlocked).collect())
+        self.read_candidates(bucket, objects.into_iter().map(unlocked).collect(), None)
     }
 
-    fn read_candidates<'a>(&'a self, bucket: &'a str, candidates: Vec<Candidate>) -> States<'a> {
-        let room = room();
+    fn read_candidates<'a>(
+        &'a self,
+        bucket: &'a str,
+        candidates: Vec<Candidate>,
+        attribute: Option<AttributeQuery>,
+    ) -> States<'a> {
+        let (room, attribute) = (room(), attribute.map(Arc::new));
         let read = stream::iter(candidates)
-            .map(move |candidate| read(self, room.clone(), bucket, candidate))
+            .map(move |candidate| read(self, room.clone(), bucket, candidate, attribute.clone()))
             .buffered(READS_IN_FLIGHT_MAX)
             .try_filter_map(|listed| async move { Ok(listed) });
         States(read.boxed())
@@ -130,9 +148,10 @@ async fn read(
     room: Arc<Semaphore>,
     bucket: &str,
     candidate: Candidate,
+    attribute: Option<Arc<AttributeQuery>>,
 ) -> Result<Option<ListedState>, ClientError> {
     let Candidate { object, is_written, is_locked } = candidate;
-    let lock = if is_locked { lock_of(client, bucket, &object.key).await? } else { None };
+    let lock = if is_locked { client.lock_of(bucket, &object.key).await? } else { None };
     let body = if is_written {
         client.read_state_within(room, object.size, (bucket, &object.key, None)).await
     } else {
@@ -142,7 +161,12 @@ async fn read(
     match body {
         Ok(body) => {
             match body.document() {
-                Ok(document) => listed.summary = Some(document.into_summary()),
+                Ok(document) => {
+                    listed.summary = Some(match attribute {
+                        Some(attribute) => document.into_summary_where(&attribute),
+                        None => document.into_summary(),
+                    });
+                }
                 Err(error) => listed.unread = Some(error),
             }
             listed.state = Some(body.state);
@@ -153,14 +177,16 @@ async fn read(
     Ok(Some(listed))
 }
 
-/// A lock that may not be read still is one.
-async fn lock_of(
-    client: &Client,
-    bucket: &str,
-    key: &str,
-) -> Result<Option<StateLock>, ClientError> {
-    match client.state_lock(bucket, key).await {
-        Err(error) if error.kind() == ErrorKind::Denied => Ok(Some(StateLock::default())),
-        lock => lock,
+impl Client {
+    /// A lock that may not be read still is one.
+    pub(super) async fn lock_of(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Option<StateLock>, ClientError> {
+        match self.state_lock(bucket, key).await {
+            Err(error) if error.kind() == ErrorKind::Denied => Ok(Some(StateLock::default())),
+            lock => lock,
+        }
     }
 }

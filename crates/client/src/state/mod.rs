@@ -32,9 +32,10 @@ pub use release::{Release, UnderLock};
 pub use rollback::{Rollback, RollbackError};
 pub use shown::Shown;
 pub use tidelock_tfstate::{
-    AttributeChange, Check, CheckStatus, Counts, DOCUMENT_BYTES_MAX, Diff, Document, DocumentError,
-    Format, Index, Instance, InstanceAddress, InstanceChange, Mode, NotAState, Operation,
-    OutputChange, Resource, ResourceQuery, Show, SpliceError, State, Summary, Value,
+    AttributeChange, AttributeQuery, Check, CheckStatus, Counts, DOCUMENT_BYTES_MAX, Diff,
+    Document, DocumentError, Format, Index, Instance, InstanceAddress, InstanceChange, Mode,
+    NotAState, Operation, OutputChange, Resource, ResourceQuery, Show, SpliceError, State, Summary,
+    Value,
 };
 pub use version::{
     Changes, ReadVersion, StateVersion, StateVersions, VERSIONS_LISTED_MAX, VersionHistory,

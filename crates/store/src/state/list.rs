@@ -35,7 +35,8 @@ pub struct StatePage {
     pub is_guarded: bool,
     /// States that are known as such, and locks.
     pub states: Vec<ListedState>,
-    /// Objects of which nothing was derived: written when the bucket was not guarded, or no states.
+    /// Objects of which nothing was derived: written when the bucket was not guarded, or no states. Lock
+    /// objects are among them; one that no guard knows of was there before the bucket was guarded.
     pub unknown: Vec<UnknownObject>,
     /// The last key that was looked at, if there are more.
     pub next_after: Option<String>,

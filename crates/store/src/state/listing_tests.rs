@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use tidelock_meta::memory::MemoryStore;
 use tidelock_meta::record::BucketId;
+use tidelock_meta::record::guard::StateIndex;
 use tidelock_meta::record::head::{self, HeadRow};
 use tidelock_meta::record::version::Body;
 use tidelock_meta::{
@@ -193,7 +194,8 @@ async fn lists_tell_states_locks_and_what_is_unknown() {
             ("d-plain-locked".to_owned(), None, arn("second")),
         ];
         assert_eq!(states.iter().map(line).collect::<Vec<_>>(), expected, "{limit}");
-        assert_eq!(unknown, ["d-plain-locked", "e-plain"], "{limit}");
+        let expected = ["b/locked.tflock", "d-plain-locked", "e-plain"];
+        assert_eq!(unknown, expected, "{limit}");
         let lock = states[1].lock.as_ref().unwrap();
         assert_eq!(lock.lock.id, "lock-b/locked");
         assert_eq!(lock.since_ms, NOW_MS);
@@ -216,6 +218,15 @@ async fn searches_find_by_type_name_address_and_provider() {
     let sealed = r#"{"encryption_version":"v0","serial":1,"lineage":"l"}"#;
     fixture.put_state(("bucket", bucket), "sealed", sealed).await;
     fixture.put_state(("bucket", bucket), "large", &many(4_000)).await;
+    fixture.put("bucket", "one.tflock", "{}").await;
+    fixture.put_state(("bucket", bucket), "damaged", &one).await;
+    let damage = |index: &mut StateIndex| index.wrapped_key[30] ^= 1;
+    fixture
+        .change_guard(bucket, "damaged", |guard| guard.index.as_mut().map(damage).unwrap())
+        .await;
+    fixture.put_state(("bucket", bucket), "lost", &one).await;
+    let lose = |index: &mut StateIndex| index.body = Body::Inline { id: [0; 16], chunks: 1 };
+    fixture.change_guard(bucket, "lost", |guard| guard.index.as_mut().map(lose).unwrap()).await;
     let some = |text: &str| Some(text.to_owned());
     let all = ResourceQuery::default();
     let rows = [
@@ -232,7 +243,11 @@ async fn searches_find_by_type_name_address_and_provider() {
             let (found, unindexed) = search(&fixture, &query, limit).await;
             let addresses: Vec<_> = found.iter().map(|(_, address)| address.as_str()).collect();
             assert_eq!(addresses, expected, "{query:?} {limit}");
-            assert_eq!(unindexed, ["sealed", "two", "zero"], "{query:?} {limit}");
+            assert_eq!(
+                unindexed,
+                ["damaged", "lost", "sealed", "two", "zero"],
+                "{query:?} {limit}"
+            );
         }
     }
     // In the middle of a state a page ends where the next one begins.

@@ -30,7 +30,7 @@ pub(super) struct Entries {
     pub(super) next_after: Option<String>,
 }
 
-/// The next keys of a bucket that are no lock objects. Heads and guards are of two moments: a state may
+/// The next keys of a bucket, those of lock objects among them. Heads and guards are of two moments: a state may
 /// be written in between.
 pub(super) async fn entries(
     reading: &Reading,
@@ -72,7 +72,7 @@ pub(super) async fn entries(
     for (alone, guard) in guards {
         list.push(Entry { key: parse(&alone)?, object: None, guard });
     }
-    list.retain(|entry| is_seen(entry.key.as_str()) && !entry.key.is_lock());
+    list.retain(|entry| is_seen(entry.key.as_str()));
     Ok(Entries { list, next_after })
 }
 

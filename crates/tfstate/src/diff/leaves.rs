@@ -1,4 +1,4 @@
-//! The attributes of one instance as a flat map from path to value, for comparing.
+//! The attributes of one instance as a flat map from path to value, for comparing and searching.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,10 +16,10 @@ pub const PATH_BYTES_MAX: usize = 1 << 10;
 pub const LEAVES_MAX: usize = 50_000;
 
 /// Values by path; more than one span where an object has a name twice.
-pub(super) type Leaves = BTreeMap<String, Vec<Range<usize>>>;
+pub(crate) type Leaves = BTreeMap<String, Vec<Range<usize>>>;
 
 /// Every value at `span` that has no member or element, by its path: `tags["a b"]`, `rule[0].port`.
-pub(super) fn leaves(body: &[u8], span: &Range<usize>) -> Result<Leaves, SyntaxError> {
+pub(crate) fn leaves(body: &[u8], span: &Range<usize>) -> Result<Leaves, SyntaxError> {
     let mut walk = Walk {
         reader: Reader::of(body, span),
         path: String::new(),

@@ -3,7 +3,7 @@
 //! Instances are the same if their address and deposed key are. Values are masked unless revealed;
 //! one that is sensitive in either state is masked in both.
 
-mod leaves;
+pub(crate) mod leaves;
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -1,7 +1,10 @@
 //! `tidelock state search`
 
-use tidelock_client::state::ResourceQuery;
+use std::str::FromStr;
 
+use tidelock_client::state::{AttributeQuery, ResourceQuery};
+
+use super::RevealArgs;
 use super::resources::{QueryArgs, ResourceRow, wanted};
 use crate::address::BucketPrefix;
 use crate::connect::Session;
@@ -10,12 +13,12 @@ use crate::output::List;
 
 /// Search all states for resources
 ///
-/// From what Tidelock has derived where the bucket is guarded; elsewhere reads every object that may be
-/// a state, as `state resources` does.
+/// From what Tidelock has derived where the bucket is guarded; elsewhere, and by the value of an
+/// attribute, reads every object that may be a state, as `state resources` does.
 #[derive(clap::Args, Debug)]
 #[command(group(
     clap::ArgGroup::new("wanted")
-        .args(["type_name", "name", "address", "provider"])
+        .args(["type_name", "name", "address", "provider", "attribute"])
         .required(true)
         .multiple(true)
 ))]
@@ -25,15 +28,36 @@ pub(crate) struct Args {
     place: BucketPrefix,
     #[command(flatten)]
     query: QueryArgs,
+    /// Only with this value of an attribute, as `tags.Name=web`; sensitive ones need `--reveal`
+    #[arg(long, value_name = "PATH=VALUE")]
+    attribute: Option<Attribute>,
+    #[command(flatten)]
+    reveal: RevealArgs,
+}
+
+/// A path as `state diff` shows it, and a value.
+#[derive(Clone)]
+struct Attribute {
+    path: String,
+    value: String,
 }
 
 impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let BucketPrefix { bucket, prefix } = &self.place;
         let query = ResourceQuery::from(self.query);
+        let attribute = self.attribute.map(|Attribute { path, value }| AttributeQuery {
+            path,
+            value,
+            show: self.reveal.show(),
+        });
         let mut list = List::new(session.format);
-        let Some(findings) = session.client.search_states(bucket, prefix, &query).await? else {
-            let mut states = session.client.list_states(bucket, prefix).await?;
+        let findings = match attribute {
+            Some(_) => None,
+            None => session.client.search_states(bucket, prefix, &query).await?,
+        };
+        let Some(findings) = findings else {
+            let mut states = session.client.list_states_where(bucket, prefix, attribute).await?;
             while let Some(listed) = states.next().await? {
                 list.extend(wanted(bucket, &listed, &query))?;
             }
@@ -49,5 +73,25 @@ impl Args {
         rows.sort_by(|one, other| one.key().cmp(other.key()));
         list.extend(rows)?;
         list.finish()
+    }
+}
+
+impl FromStr for Attribute {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((path, value)) if !path.is_empty() => {
+                Ok(Self { path: path.to_owned(), value: value.to_owned() })
+            }
+            Some(_) | None => Err("expected PATH=VALUE"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Attribute {
+    /// Without the value, which may be a secret.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Attribute").field("path", &self.path).finish_non_exhaustive()
     }
 }
