@@ -135,7 +135,10 @@ impl Client {
         self.send(Outgoing::new(Method::DELETE, path)).await.map(drop)
     }
 
-    async fn ask<T: DeserializeOwned>(&self, request: Outgoing) -> Result<T, ClientError> {
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        request: Outgoing,
+    ) -> Result<T, ClientError> {
         let document = self.document(request).await?;
         serde_json::from_slice(&document.body)
             .map_err(|error| ClientError::Malformed(error.to_string()))

@@ -5,6 +5,7 @@
 //! resolved from what the caller passes in.
 
 pub mod api;
+pub mod audit;
 mod bucket;
 mod connection;
 mod error;

@@ -11,8 +11,8 @@ use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tidelock_meta::{Clock, Health, MetaStore};
-use tidelock_s3::{ErrorCode, Operation, Peer, RequestId, ResponseBody, S3Service};
-use tidelock_store::{ConnectionId, Conversation, Entropy};
+use tidelock_s3::{ErrorCode, Operation, Peer, RequestId, Requester, ResponseBody, S3Service};
+use tidelock_store::{ConnectionId, Conversation, Entropy, Protocol, Store};
 use tokio::sync::Semaphore;
 
 use crate::api::{self, Answer, Api};
@@ -29,6 +29,8 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 pub(crate) struct Dispatch {
     pub(crate) s3: S3Service,
     pub(crate) api: Api,
+    /// Told of every request, for the audit log; everything else goes through the services.
+    pub(crate) store: Arc<Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) metrics_token: Option<Secret>,
@@ -89,9 +91,10 @@ impl Dispatch {
         let mut in_work = InWork::begin(clock, metrics, target);
         let request = request.map(|body| ReceivedBody::new(body, &in_work));
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let sender = peer.clone();
         let answering = async {
             if own {
-                self.answer_own(request, &mut in_work).await
+                self.answer_own(request, peer, &mut in_work).await
             } else {
                 self.answer_s3(request, peer, &mut in_work).await
             }
@@ -103,7 +106,29 @@ impl Dispatch {
         let Answer { response, operation, code } = answer;
         let request_id = response.extensions().get::<RequestId>().map(RequestId::request_id);
         in_work.answered(request_id, operation, code, response.status());
+        self.audit(&in_work, &response, &sender, &path);
         response.map(|body| ObservedBody::new(body, in_work, turn))
+    }
+
+    /// Tells the audit log of a request that it has not been told of: one that has written something
+    /// was told of in the commit that wrote it.
+    fn audit(
+        &self,
+        request: &InWork,
+        response: &Response<ResponseBody>,
+        sender: &Peer,
+        path: &str,
+    ) {
+        let Some(event) = request.audit_event(response, path) else { return };
+        match response.extensions().get::<Requester>() {
+            Some(Requester(principal)) if principal.origin.audited.is_set() => {}
+            Some(Requester(principal)) => self.store.note(principal, &event),
+            // It broke before anybody looked at who sent it.
+            None => {
+                let (parts, ()) = Request::new(()).into_parts();
+                self.store.note(&sender.unproven(Protocol::S3, &parts, ""), &event);
+            }
+        }
     }
 
     /// Counts a connection until the result is dropped.
@@ -127,7 +152,7 @@ impl Dispatch {
         in_work: &mut InWork,
     ) -> Answer {
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-            return self.refuse(ErrorCode::SlowDown, request.method(), request.uri().path());
+            return self.refuse_overload(request, &peer, Protocol::S3);
         };
         in_work.hold(slot);
         let response = self.s3.handle(request, peer).await;
@@ -136,14 +161,19 @@ impl Dispatch {
         Answer { operation: operation.unwrap_or("Unknown"), code: code.unwrap_or("OK"), response }
     }
 
-    async fn answer_own(&self, request: Request<ReceivedBody>, in_work: &mut InWork) -> Answer {
+    async fn answer_own(
+        &self,
+        request: Request<ReceivedBody>,
+        peer: Peer,
+        in_work: &mut InWork,
+    ) -> Answer {
         let path = request.uri().path();
         if path.starts_with(api::PREFIX) {
             let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-                return self.refuse(ErrorCode::SlowDown, request.method(), request.uri().path());
+                return self.refuse_overload(request, &peer, Protocol::Api);
             };
             in_work.hold(slot);
-            return self.api.answer(request).await;
+            return self.api.answer(request, &peer).await;
         }
         // Probes and scrapes must get through when the limit on requests is reached.
         in_work.quiet();
@@ -156,6 +186,21 @@ impl Dispatch {
             "/_/metrics" => self.metrics_page(&request),
             _ => page("UnknownPage", "NotFound", StatusCode::NOT_FOUND, "nothing is here\n"),
         }
+    }
+
+    fn refuse_overload(
+        &self,
+        request: Request<ReceivedBody>,
+        peer: &Peer,
+        protocol: Protocol,
+    ) -> Answer {
+        let (parts, _body) = request.into_parts();
+        let mut answer = self.refuse(ErrorCode::SlowDown, &parts.method, parts.uri.path());
+        let extensions = answer.response.extensions_mut();
+        let request_id = extensions.get::<RequestId>().map(RequestId::request_id);
+        let sender = peer.unproven(protocol, &parts, request_id.unwrap_or_default());
+        extensions.insert(Requester(sender));
+        answer
     }
 
     /// An error in S3's form for a request that no service has answered.

@@ -10,7 +10,9 @@ use std::time::Duration;
 use tidelock_blob::BlobStore;
 use tidelock_meta::{Clock, MetaStore, SystemClock};
 use tidelock_s3::{S3Config, S3Service};
-use tidelock_store::{BucketName, Entropy, Keyring, Store, StoreConfig, SystemEntropy};
+use tidelock_store::{
+    AuditTurn, BucketName, Entropy, Keyring, ServesAlone, Store, StoreConfig, SystemEntropy,
+};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -141,7 +143,7 @@ impl Server {
                 return Err(error);
             }
         };
-        let store = Arc::new(open_store(&root, &around, meta.clone(), blobs, keyring));
+        let store = Arc::new(open_store(&config, &root, &around, meta.clone(), (blobs, keyring)));
         let dispatch = Arc::new(open_dispatch(&config, &store, &around, meta));
         let address = ground.address;
         let listen = |source| ServeError::Listen { address, source };
@@ -214,6 +216,13 @@ impl Server {
                 tasks.spawn(background::sweep_in_turn(store, metrics, draining.clone()))
             }
         };
+        tasks.spawn(background::flush_audit(self.store.clone(), draining.clone()));
+        let (store, kept) = (self.store.clone(), metrics.clone());
+        let turn = match self.ownership {
+            Ownership::Sole => AuditTurn::alone(ServesAlone),
+            Ownership::Shared => AuditTurn::default(),
+        };
+        tasks.spawn(background::keep_audit(store, kept, turn, draining.clone()));
         let tls = match &self.certificate {
             Some(certificate) => {
                 let watched = certificate.clone();
@@ -242,6 +251,9 @@ impl Server {
                 tracing::error!(error = %error, "a background task had failed");
             }
         }
+        if let Err(error) = self.store.flush_audit().await {
+            tracing::error!(error = %error, "the last entries of the audit log are lost");
+        }
         if self.ownership == Ownership::Shared
             && let Err(error) = self.store.withdraw_server().await
         {
@@ -268,15 +280,20 @@ impl Server {
 }
 
 fn open_store(
+    config: &Config,
     root: &Root,
     around: &Surroundings,
     meta: Arc<dyn MetaStore>,
-    blobs: Arc<dyn BlobStore>,
-    keyring: Keyring,
+    (blobs, keyring): (Arc<dyn BlobStore>, Keyring),
 ) -> Store {
     let (clock, entropy) = (around.clock.clone(), around.entropy.clone());
     let secret = zeroize::Zeroizing::new(root.credentials.secret_key.expose().to_owned());
-    Store::new(meta, blobs, keyring, clock, entropy, StoreConfig::default())
+    let settings = StoreConfig {
+        audit_retention: config.audit.retention,
+        audit_bytes_max: config.audit.bytes_max,
+        ..StoreConfig::default()
+    };
+    Store::new(meta, blobs, keyring, clock, entropy, settings)
         .with_root(&root.credentials.access_key, secret)
 }
 
@@ -296,6 +313,7 @@ fn open_dispatch(
     Dispatch {
         api: Api::new(store.clone(), s3.authenticator(), config.limits.body_timeout),
         s3,
+        store: store.clone(),
         clock: around.clock.clone(),
         metrics: around.metrics.clone(),
         metrics_token: config.metrics_token.clone(),

@@ -7,6 +7,7 @@
 //!
 //! This crate knows no XML, no header syntax and no status code; it knows no socket and no file.
 
+mod audit;
 mod body;
 mod bucket;
 mod checksum;
@@ -28,6 +29,7 @@ mod row_blob;
 mod sealing;
 mod sweep;
 mod version;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -42,6 +44,11 @@ pub use tidelock_meta::record::version::{
 };
 pub use tidelock_meta::{Clock, UnixMillis};
 
+pub use audit::{
+    AUDIT_BUFFER_BYTES_MAX, AUDIT_BUFFER_ENTRIES_MAX, AuditDamage, AuditError, AuditEvent,
+    AuditPage, AuditPosition, AuditQuery, AuditRecord, AuditTurn, AuditVerification,
+    InvalidAuditPosition, QUERY_ENTRIES_MAX, SealWhen,
+};
 pub use body::source::{BodyError, BodySource, BytesSource};
 pub use bucket::{Bucket, BucketChange, BucketPage};
 pub use checksum::{ChecksumExpectation, ChecksumRequest, Digester};
@@ -72,15 +79,23 @@ pub use object::{
     ByteRange, CopyObject, CopySource, DeletedObject, GetObject, ObjectInfo, ObjectReader,
     ObjectSettings, PutObject, StoredObject,
 };
-pub use origin::{ConnectionId, Conversation, Origin, Protocol, USER_AGENT_BYTES_MAX, user_agent};
+pub use origin::{
+    Audited, ConnectionId, Conversation, Origin, Protocol, USER_AGENT_BYTES_MAX, user_agent,
+};
 pub use row_blob::RowBlobStore;
 pub use sealing::{
     SealingError, StoreSealing, check_keyring, finish_copy, mark_copy, open_sealing, read_sealing,
     root_credentials,
 };
 pub use sweep::{ServesAlone, SweepReport};
+pub use tidelock_meta::record::audit_entry::AuditEntry;
 pub use tidelock_meta::record::store::StoreState;
 pub use version::{DisplayVersion, InvalidVersionId, VersionSelector};
+pub use webhook::{
+    DEAD_LETTERS_MAX, DeadLetter, EventKind, InvalidEventKind, InvalidWebhookId, NewWebhook,
+    OpenWebhook, WEBHOOK_ATTEMPTS_DEFAULT, WEBHOOK_ATTEMPTS_MAX, WEBHOOKS_MAX, Webhook,
+    WebhookError, WebhookEvent, WebhookEvents, WebhookId,
+};
 
 /// The store: all operations of the domain, over a [`MetaStore`] and a [`BlobStore`].
 pub struct Store {
@@ -93,6 +108,7 @@ pub struct Store {
     root: Option<(String, zeroize::Zeroizing<String>)>,
     /// Names this process in intent rows.
     owner: [u8; 16],
+    audit_log: audit::AuditLog,
 }
 
 impl Store {
@@ -107,7 +123,8 @@ impl Store {
     ) -> Self {
         let owner = entropy::array(&*entropy);
         let rows = Rows::new(meta);
-        Self { rows, blobs, keyring, clock, entropy, config, root: None, owner }
+        let audit_log = audit::AuditLog::default();
+        Self { rows, blobs, keyring, clock, entropy, config, root: None, owner, audit_log }
     }
 
     /// What the store was made with.

@@ -1,6 +1,7 @@
 //! The command tree; one file per subcommand.
 
 mod admin;
+mod audit;
 mod bootstrap;
 mod bucket;
 mod key;
@@ -30,6 +31,7 @@ enum Command {
     State(state::Args),
     User(user::Args),
     Key(key::Args),
+    Audit(audit::Args),
     Admin(admin::Args),
 }
 
@@ -44,6 +46,7 @@ impl Cli {
             Command::State(args) => args.run().await,
             Command::User(args) => args.run().await,
             Command::Key(args) => args.run().await,
+            Command::Audit(args) => args.run().await,
             Command::Admin(args) => args.run().await,
         }
     }

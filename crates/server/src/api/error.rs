@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use serde::Serialize;
 use tidelock_s3::S3Error;
-use tidelock_store::{IdentityError, StorageError};
+use tidelock_store::{AuditError, IdentityError, StorageError};
 
 use super::{Answer, json};
 
@@ -79,21 +79,32 @@ impl From<IdentityError> for ApiError {
             IdentityError::InvalidUserName => (StatusCode::BAD_REQUEST, "InvalidUserName"),
             IdentityError::NoSuchKey => (StatusCode::NOT_FOUND, "NoSuchKey"),
             IdentityError::InUse(_) => (StatusCode::CONFLICT, "UserInUse"),
-            IdentityError::Storage(StorageError::Overloaded(_)) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "SlowDown")
-            }
-            IdentityError::Storage(StorageError::Unavailable(_)) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
-            }
-            IdentityError::Storage(StorageError::Corrupt(_)) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
-            }
+            IdentityError::Storage(cause) => return Self::from(cause.clone()),
         };
-        if let IdentityError::Storage(cause) = &error {
-            // The cause is the operator's, not the caller's.
-            tracing::error!(error = %cause, "the identity store failed");
-            return Self::new(status, code, "the store cannot do this now");
-        }
+        Self::new(status, code, &error.to_string())
+    }
+}
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        let (status, code) = match &error {
+            StorageError::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            StorageError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+            StorageError::Corrupt(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+        };
+        // The cause is the operator's, not the caller's.
+        tracing::error!(error = %error, "the store failed");
+        Self::new(status, code, "the store cannot do this now")
+    }
+}
+
+impl From<AuditError> for ApiError {
+    fn from(error: AuditError) -> Self {
+        let (status, code) = match &error {
+            AuditError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
+            AuditError::NoSuchBucket => (StatusCode::NOT_FOUND, "NoSuchBucket"),
+            AuditError::Storage(cause) => return Self::from(cause.clone()),
+        };
         Self::new(status, code, &error.to_string())
     }
 }

@@ -1,9 +1,10 @@
-//! The JSON API under `/_/api/v1`: what S3 has no words for, users and their keys.
+//! The JSON API under `/_/api/v1`: what S3 has no words for, users, their keys and the audit log.
 //!
 //! Requests are signed with Signature Version 4 like those of S3 (service `s3`), answers are JSON,
 //! and an error is `{"code": ..., "message": ...}`. What a caller may do is decided by the store,
 //! as for S3; this file routes and translates.
 
+mod audit;
 mod error;
 mod keys;
 mod users;
@@ -12,21 +13,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request};
 use http_body::Body;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use ring::rand::SystemRandom;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidelock_auth::sigv4::{PayloadMode, payload_hash};
-use tidelock_s3::{Authenticator, ResponseBody};
-use tidelock_store::{Principal, Store};
+use tidelock_s3::{Authenticator, Peer, RequestId, Requester, ResponseBody};
+use tidelock_store::{Principal, Protocol, Store};
 
+pub(crate) use audit::EntryDocument;
 use error::ApiError;
 
 /// Path of everything here.
 pub(crate) const PREFIX: &str = "/_/api/v1/";
 /// A request is a few names long.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
+/// Names the request in answers and logs.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 /// Services whose signatures are taken.
 const SERVICES: &[&str] = &["s3"];
 
@@ -53,6 +58,8 @@ enum Operation {
     ListAccessKeys { user: Option<String> },
     CreateAccessKey,
     DeleteAccessKey { id: String },
+    QueryAuditLog,
+    VerifyAuditLog,
 }
 
 impl Api {
@@ -65,21 +72,33 @@ impl Api {
     }
 
     /// Answers a request whose path begins with [`PREFIX`].
-    pub(crate) async fn answer<B>(&self, request: Request<B>) -> Answer
+    ///
+    /// The answer's extensions hold the [`RequestId`] and the [`Requester`].
+    pub(crate) async fn answer<B>(&self, request: Request<B>, peer: &Peer) -> Answer
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
-        let operation = match Operation::route(&parts) {
-            Ok(operation) => operation,
-            Err(error) => return error.answer("UnknownApi"),
+        let id = RequestId::generate(&SystemRandom::new());
+        let mut sender = peer.unproven(Protocol::Api, &parts, id.request_id());
+        let mut answer = match Operation::route(&parts) {
+            Ok(operation) => {
+                let name = operation.as_str();
+                let place = (peer, &id);
+                match self.perform(operation, &parts, body, place, &mut sender).await {
+                    Ok(response) => Answer { response, operation: name, code: "OK" },
+                    Err(error) => error.answer(name),
+                }
+            }
+            Err(error) => error.answer("UnknownApi"),
         };
-        let name = operation.as_str();
-        match self.perform(operation, &parts, body).await {
-            Ok(response) => Answer { response, operation: name, code: "OK" },
-            Err(error) => error.answer(name),
+        if let Ok(value) = HeaderValue::from_str(id.request_id()) {
+            answer.response.headers_mut().insert(REQUEST_ID, value);
         }
+        answer.response.extensions_mut().insert(Requester(sender));
+        answer.response.extensions_mut().insert(id);
+        answer
     }
 
     async fn perform<B>(
@@ -87,6 +106,8 @@ impl Api {
         operation: Operation,
         parts: &request::Parts,
         body: B,
+        place: (&Peer, &RequestId),
+        sender: &mut Principal,
     ) -> Result<Response<ResponseBody>, ApiError>
     where
         B: Body<Data = Bytes>,
@@ -94,7 +115,8 @@ impl Api {
     {
         let reading = tokio::time::timeout(self.body_timeout, read(body));
         let body = reading.await.map_err(|_elapsed| ApiError::timeout())??;
-        let actor = self.authenticate(parts, &body).await?;
+        let actor = self.authenticate(parts, &body, place).await?;
+        *sender = actor.clone();
         match operation {
             Operation::ListUsers => users::list(&self.store, &actor).await,
             Operation::CreateUser => users::create(&self.store, &actor, &body).await,
@@ -104,6 +126,8 @@ impl Api {
             }
             Operation::CreateAccessKey => keys::create(&self.store, &actor, &body).await,
             Operation::DeleteAccessKey { id } => keys::delete(&self.store, &actor, &id).await,
+            Operation::QueryAuditLog => audit::query(&self.store, &actor, parts).await,
+            Operation::VerifyAuditLog => audit::verify(&self.store, &actor).await,
         }
     }
 
@@ -111,6 +135,7 @@ impl Api {
         &self,
         parts: &request::Parts,
         body: &[u8],
+        (peer, id): (&Peer, &RequestId),
     ) -> Result<Principal, ApiError> {
         let found = self.authenticator.authenticate(parts, SERVICES, Some(body)).await?;
         let authenticated = found.ok_or_else(ApiError::anonymous)?;
@@ -127,7 +152,8 @@ impl Api {
                 return Err(ApiError::unsigned_payload());
             }
         }
-        Ok(authenticated.principal)
+        let origin = peer.origin(Protocol::Api, &authenticated, &parts.headers, id.request_id());
+        Ok(authenticated.principal.with_origin(origin))
     }
 }
 
@@ -140,9 +166,16 @@ impl Operation {
             (&Method::GET, ["users"]) => Ok(Self::ListUsers),
             (&Method::POST, ["users"]) => Ok(Self::CreateUser),
             (&Method::DELETE, ["users", name]) => Ok(Self::DeleteUser { name: decode(name)? }),
-            (&Method::GET, ["keys"]) => Ok(Self::ListAccessKeys { user: query_user(parts)? }),
+            (&Method::GET, ["keys"]) => {
+                Ok(Self::ListAccessKeys { user: query_value(parts, "user")? })
+            }
             (&Method::POST, ["keys"]) => Ok(Self::CreateAccessKey),
             (&Method::DELETE, ["keys", id]) => Ok(Self::DeleteAccessKey { id: decode(id)? }),
+            (&Method::GET, ["audit"]) => Ok(Self::QueryAuditLog),
+            (&Method::GET, ["audit", "verify"]) => Ok(Self::VerifyAuditLog),
+            (_, ["audit"] | ["audit", "verify"]) => {
+                Err(ApiError::method_not_allowed(&parts.method))
+            }
             (_, ["users" | "keys"] | ["users" | "keys", _]) => {
                 Err(ApiError::method_not_allowed(&parts.method))
             }
@@ -158,15 +191,17 @@ impl Operation {
             Self::ListAccessKeys { .. } => "ListAccessKeys",
             Self::CreateAccessKey => "CreateAccessKey",
             Self::DeleteAccessKey { .. } => "DeleteAccessKey",
+            Self::QueryAuditLog => "QueryAuditLog",
+            Self::VerifyAuditLog => "VerifyAuditLog",
         }
     }
 }
 
-/// The value of `?user=`, the one parameter there is.
-fn query_user(parts: &request::Parts) -> Result<Option<String>, ApiError> {
+/// The value of a parameter of the query.
+fn query_value(parts: &request::Parts, wanted: &str) -> Result<Option<String>, ApiError> {
     let query = parts.uri.query().unwrap_or_default();
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(name, _)| *name == "user").map(|(_, value)| decode(value)).next().transpose()
+    pairs.filter(|(name, _)| *name == wanted).map(|(_, value)| decode(value)).next().transpose()
 }
 
 fn decode(text: &str) -> Result<String, ApiError> {

@@ -79,7 +79,12 @@ impl Harness {
         }
         let sent = if spoiled == Spoiled::OtherBody { "{}" } else { body };
         let request = request.body(Full::new(Bytes::from(sent.to_owned()))).unwrap();
-        let answer = self.api.answer(request).await;
+        let peer = Peer {
+            address: ([127, 0, 0, 1], 1).into(),
+            secure: false,
+            conversation: Arc::default(),
+        };
+        let answer = self.api.answer(request, &peer).await;
         let status = answer.response.status().as_u16();
         let body = answer.response.into_body().collect().await.unwrap().to_bytes();
         let document = serde_json::from_slice(&body).unwrap_or(serde_json::Value::Null);

@@ -7,6 +7,7 @@ use tidelock_meta::{Batch, OpId};
 
 use super::OpenBucket;
 use crate::Store;
+use crate::audit::AuditEvent;
 use crate::commit::Plan;
 use crate::error::BucketError;
 use crate::identity::Principal;
@@ -25,6 +26,23 @@ pub enum BucketChange {
     Tags(Option<Vec<(String, String)>>),
     /// Guards its states, or ceases to.
     Guard(Option<GuardConfig>),
+}
+
+impl BucketChange {
+    /// The operation that asks for it.
+    fn operation(&self) -> &'static str {
+        match self {
+            Self::Versioning(_) => "PutBucketVersioning",
+            Self::Encryption(Some(_)) => "PutBucketEncryption",
+            Self::Encryption(None) => "DeleteBucketEncryption",
+            Self::PublicAccessBlock(Some(_)) => "PutPublicAccessBlock",
+            Self::PublicAccessBlock(None) => "DeletePublicAccessBlock",
+            Self::Tags(Some(_)) => "PutBucketTagging",
+            Self::Tags(None) => "DeleteBucketTagging",
+            Self::Guard(Some(_)) => "PutBucketGuard",
+            Self::Guard(None) => "DeleteBucketGuard",
+        }
+    }
 }
 
 impl Store {
@@ -52,6 +70,8 @@ impl Store {
             }
             let mut batch = Batch::new(op_id);
             open.replace(&mut batch, &row);
+            let event = AuditEvent::new(change.operation()).bucket(name.as_str());
+            self.audit(&mut batch, principal, &event);
             Ok(Plan::Commit(batch, ()))
         })
         .await
