@@ -10,3 +10,4 @@ mod objects;
 mod output;
 mod serve;
 mod state;
+mod webhook;

@@ -15,6 +15,7 @@ pub mod state;
 mod transfer;
 mod uri;
 mod version;
+pub mod webhook;
 mod xml;
 
 pub use bucket::Bucket;

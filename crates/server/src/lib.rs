@@ -25,6 +25,7 @@ mod stall;
 mod target;
 mod telemetry;
 pub mod tls;
+mod webhooks;
 
 pub use args::ServeArgs;
 pub use config::Config;

@@ -30,6 +30,7 @@ use crate::error::ServeError;
 use crate::listener::{self, Listening};
 use crate::metrics::Metrics;
 use crate::tls::Certificate;
+use crate::webhooks::{self, Sender};
 
 /// Requests in work get this long to end once the server drains; supervisors kill after 30 s.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
@@ -44,6 +45,7 @@ pub struct Server {
     certificate: Option<Arc<Certificate>>,
     dispatch: Arc<Dispatch>,
     store: Arc<Store>,
+    sender: Arc<Sender>,
     root: Root,
     ownership: Ownership,
     close: Close,
@@ -55,10 +57,12 @@ struct Ground {
     socket: TcpSocket,
     address: SocketAddr,
     certificate: Option<Arc<Certificate>>,
+    sender: Arc<Sender>,
 }
 
 impl Ground {
-    fn take(config: &Config) -> Result<Self, ServeError> {
+    fn take(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, ServeError> {
+        let sender = Arc::new(Sender::new(clock).map_err(std::io::Error::other)?);
         let certificate = config.tls.clone().map(Certificate::load).transpose()?;
         let address = config.listen;
         let taken = || {
@@ -70,7 +74,7 @@ impl Ground {
             Ok(socket)
         };
         let socket = taken().map_err(|source| ServeError::Listen { address, source })?;
-        Ok(Self { socket, address, certificate })
+        Ok(Self { socket, address, certificate, sender })
     }
 }
 
@@ -102,8 +106,8 @@ impl Server {
     /// [`ServeError`] says what is in the way. What is wrong with the settings, the certificate or
     /// the address is found before anything is made.
     pub async fn bind(config: Config) -> Result<Self, ServeError> {
-        let ground = Ground::take(&config)?;
         let around = Surroundings::of_machine();
+        let ground = Ground::take(&config, around.clock.clone())?;
         let (clock, entropy) = (around.clock.clone(), around.entropy.clone());
         let engines = Engines::open(&config, clock, entropy, around.metrics.clone()).await?;
         Self::assemble(config, around, engines, ground).await
@@ -118,7 +122,7 @@ impl Server {
         around: Surroundings,
         engines: Engines,
     ) -> Result<Self, ServeError> {
-        let ground = Ground::take(&config)?;
+        let ground = Ground::take(&config, around.clock.clone())?;
         Self::assemble(config, around, engines, ground).await
     }
 
@@ -144,12 +148,12 @@ impl Server {
             }
         };
         let store = Arc::new(open_store(&config, &root, &around, meta.clone(), (blobs, keyring)));
-        let dispatch = Arc::new(open_dispatch(&config, &store, &around, meta));
+        let dispatch = Arc::new(open_dispatch(&config, &store, &around, meta, &ground.sender));
         let address = ground.address;
         let listen = |source| ServeError::Listen { address, source };
         let listener = ground.socket.listen(BACKLOG_CONNECTIONS).map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        let certificate = ground.certificate;
+        let (certificate, sender) = (ground.certificate, ground.sender);
         Ok(Self {
             config,
             listener,
@@ -157,6 +161,7 @@ impl Server {
             certificate,
             dispatch,
             store,
+            sender,
             root,
             ownership,
             close,
@@ -223,6 +228,8 @@ impl Server {
             Ownership::Shared => AuditTurn::default(),
         };
         tasks.spawn(background::keep_audit(store, kept, turn, draining.clone()));
+        let (store, clock) = (self.store.clone(), self.dispatch.clock.clone());
+        tasks.spawn(webhooks::deliver(store, self.sender, clock, turn, draining.clone()));
         let tls = match &self.certificate {
             Some(certificate) => {
                 let watched = certificate.clone();
@@ -302,6 +309,7 @@ fn open_dispatch(
     store: &Arc<Store>,
     around: &Surroundings,
     meta: Arc<dyn MetaStore>,
+    sender: &Arc<Sender>,
 ) -> Dispatch {
     let s3_config = S3Config {
         region: config.region.clone(),
@@ -311,7 +319,12 @@ fn open_dispatch(
     };
     let s3 = S3Service::new(store.clone(), around.clock.clone(), s3_config);
     Dispatch {
-        api: Api::new(store.clone(), s3.authenticator(), config.limits.body_timeout),
+        api: Api::new(
+            store.clone(),
+            s3.authenticator(),
+            sender.clone(),
+            config.limits.body_timeout,
+        ),
         s3,
         store: store.clone(),
         clock: around.clock.clone(),

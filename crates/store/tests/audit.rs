@@ -139,8 +139,8 @@ async fn a_refusal_is_not_audited_by_itself() {
 async fn what_is_noted_is_flushed_in_few_commits_and_sealed() {
     let fixture = Fixture::new().await;
     for number in 0..1000 {
-        fixture.note("GetObject", &format!("key-{number:04}"));
         fixture.clock.advance(Duration::from_millis(1));
+        fixture.note("GetObject", &format!("key-{number:04}"));
     }
     fixture.store.flush_audit().await.unwrap();
     let rows = fixture.rows(audit_entry::range()).await.len();
@@ -160,7 +160,7 @@ async fn what_is_noted_is_flushed_in_few_commits_and_sealed() {
     assert_eq!(fixture.query(any()).await.records.len(), 1000, "a page has a limit");
     let found = fixture.verify().await;
     assert_eq!((found.entries, found.damage), (1001, None));
-    assert_eq!((found.first_ms, found.last_ms), (Some(START_MS), Some(START_MS + 999)));
+    assert_eq!((found.first_ms, found.last_ms), (Some(START_MS), Some(START_MS + 1000)));
 }
 
 #[tokio::test]
@@ -392,4 +392,96 @@ async fn what_could_not_be_flushed_waits() {
         log.sort();
         assert_eq!(log, ["CreateBucket bucket OK", "GetObject bucketk OK"], "{fate:?}");
     }
+}
+
+#[tokio::test]
+async fn a_webhook_is_told_of_what_happens_from_then_on() {
+    let fixture = Fixture::new().await;
+    let (store, root) = (&fixture.store, &fixture.root);
+    fixture.note("LockAcquired", "before");
+    let new = NewWebhook {
+        url: "http://192.0.2.1/".to_owned(),
+        secret: None,
+        kinds: vec![EventKind::LockAcquired, EventKind::LockConflict],
+        bucket: Some("bucket".to_owned()),
+        enabled: true,
+        attempts_max: 3,
+    };
+    let (webhook, secret) = store.create_webhook(root, new.clone()).await.unwrap();
+    assert_eq!(secret.len(), 64);
+    for (action, key) in [("LockAcquired", "a"), ("GetObject", "b"), ("LockRefused", "c")] {
+        fixture.note(action, key);
+        fixture.clock.advance(Duration::from_millis(1));
+    }
+    store.note(root, &AuditEvent::new("LockAcquired").object("other", "d"));
+    store.flush_audit().await.unwrap();
+    store.seal_audit(SealWhen::Now).await.unwrap();
+    let open = store.enabled_webhooks().await.unwrap().remove(0);
+    assert_eq!(open.webhook, webhook);
+    assert_eq!(*open.secret, secret.as_bytes());
+    let next = store.next_events(&open).await.unwrap();
+    let told: Vec<_> = next
+        .events
+        .iter()
+        .map(|event| (event.kind.as_str(), event.record.entry.key.as_str()))
+        .collect();
+    assert_eq!(told, [("lock.acquired", "a"), ("lock.conflict", "c")]);
+    // The first is not taken, the second is.
+    store.bury_event(webhook.id, &next.events[0], 3, "no").await.unwrap();
+    let open = store.open_webhook(root, webhook.id).await.unwrap();
+    assert_eq!(store.next_events(&open).await.unwrap().events, next.events[1..]);
+    store.advance_webhook(webhook.id, next.next).await.unwrap();
+    let open = store.open_webhook(root, webhook.id).await.unwrap();
+    assert!(store.next_events(&open).await.unwrap().events.is_empty());
+    let dead = store.dead_letters(root, webhook.id).await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(
+        (&dead[0].event, dead[0].attempts, dead[0].error.as_str()),
+        (&next.events[0], 3, "no")
+    );
+    store.forget_dead_letter(webhook.id, dead[0].event.record.position).await.unwrap();
+    assert!(store.dead_letters(root, webhook.id).await.unwrap().is_empty());
+    store.delete_webhook(root, webhook.id).await.unwrap();
+    let gone = store.open_webhook(root, webhook.id).await;
+    assert_eq!(gone.unwrap_err(), WebhookError::NoSuchWebhook);
+    store.create_user(root, "ann").await.unwrap();
+    let made = store.create_access_key(root, "ann").await.unwrap();
+    let ann = store.credentials(&made.key.access_key_id).await.unwrap().unwrap().principal;
+    assert_eq!(store.create_webhook(&ann, new).await.unwrap_err(), WebhookError::AccessDenied);
+    assert_eq!(store.list_webhooks(&ann).await, Err(WebhookError::AccessDenied));
+}
+
+#[tokio::test]
+async fn dead_letters_are_bounded_and_go_with_their_webhook() {
+    let fixture = Fixture::new().await;
+    let (store, root) = (&fixture.store, &fixture.root);
+    let new = NewWebhook {
+        url: "http://192.0.2.1/".to_owned(),
+        secret: Some("0123456789abcdef".to_owned().into()),
+        kinds: vec![EventKind::Audit],
+        bucket: None,
+        enabled: true,
+        attempts_max: 1,
+    };
+    let (webhook, _) = store.create_webhook(root, new).await.unwrap();
+    (0..DEAD_LETTERS_MAX + 5).for_each(|number| fixture.note("GetObject", &number.to_string()));
+    store.flush_audit().await.unwrap();
+    store.seal_audit(SealWhen::Now).await.unwrap();
+    loop {
+        let open = store.open_webhook(root, webhook.id).await.unwrap();
+        let next = store.next_events(&open).await.unwrap();
+        if next.events.is_empty() {
+            break;
+        }
+        for event in &next.events {
+            store.bury_event(webhook.id, event, 1, "no").await.unwrap();
+        }
+    }
+    let dead = store.dead_letters(root, webhook.id).await.unwrap();
+    assert_eq!(dead.len(), DEAD_LETTERS_MAX);
+    let last = &dead[DEAD_LETTERS_MAX - 1].event.record.entry.key;
+    assert_eq!(*last, (DEAD_LETTERS_MAX + 4).to_string());
+    store.delete_webhook(root, webhook.id).await.unwrap();
+    let left = fixture.rows(KeyRange::prefix(&[0x16])).await;
+    assert!(left.is_empty(), "{}", left.len());
 }

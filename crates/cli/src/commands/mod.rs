@@ -9,6 +9,7 @@ mod object;
 mod serve;
 mod state;
 mod user;
+mod webhook;
 
 use clap::{Parser, Subcommand};
 
@@ -32,6 +33,7 @@ enum Command {
     User(user::Args),
     Key(key::Args),
     Audit(audit::Args),
+    Webhook(webhook::Args),
     Admin(admin::Args),
 }
 
@@ -47,6 +49,7 @@ impl Cli {
             Command::User(args) => args.run().await,
             Command::Key(args) => args.run().await,
             Command::Audit(args) => args.run().await,
+            Command::Webhook(args) => args.run().await,
             Command::Admin(args) => args.run().await,
         }
     }

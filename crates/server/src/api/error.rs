@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use serde::Serialize;
 use tidelock_s3::S3Error;
-use tidelock_store::{AuditError, IdentityError, StorageError};
+use tidelock_store::{AuditError, IdentityError, StorageError, WebhookError};
 
 use super::{Answer, json};
 
@@ -95,6 +95,19 @@ impl From<StorageError> for ApiError {
         // The cause is the operator's, not the caller's.
         tracing::error!(error = %error, "the store failed");
         Self::new(status, code, "the store cannot do this now")
+    }
+}
+
+impl From<WebhookError> for ApiError {
+    fn from(error: WebhookError) -> Self {
+        let (status, code) = match &error {
+            WebhookError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
+            WebhookError::NoSuchWebhook => (StatusCode::NOT_FOUND, "NoSuchWebhook"),
+            WebhookError::Invalid(_) => (StatusCode::BAD_REQUEST, "InvalidWebhook"),
+            WebhookError::TooMany => (StatusCode::CONFLICT, "TooManyWebhooks"),
+            WebhookError::Storage(cause) => return Self::from(cause.clone()),
+        };
+        Self::new(status, code, &error.to_string())
     }
 }
 

@@ -1,4 +1,5 @@
-//! The JSON API under `/_/api/v1`: what S3 has no words for, users, their keys and the audit log.
+//! The JSON API under `/_/api/v1`: what S3 has no words for, users, their keys, the audit log and
+//! webhooks.
 //!
 //! Requests are signed with Signature Version 4 like those of S3 (service `s3`), answers are JSON,
 //! and an error is `{"code": ..., "message": ...}`. What a caller may do is decided by the store,
@@ -8,6 +9,7 @@ mod audit;
 mod error;
 mod keys;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,7 @@ use tidelock_auth::sigv4::{PayloadMode, payload_hash};
 use tidelock_s3::{Authenticator, Peer, RequestId, Requester, ResponseBody};
 use tidelock_store::{Principal, Protocol, Store};
 
+use crate::webhooks::Sender;
 pub(crate) use audit::EntryDocument;
 use error::ApiError;
 
@@ -39,6 +42,7 @@ const SERVICES: &[&str] = &["s3"];
 pub(crate) struct Api {
     store: Arc<Store>,
     authenticator: Arc<Authenticator>,
+    sender: Arc<Sender>,
     /// Time for a request's document to arrive: anybody may send one, and it holds a place.
     body_timeout: Duration,
 }
@@ -60,15 +64,17 @@ enum Operation {
     DeleteAccessKey { id: String },
     QueryAuditLog,
     VerifyAuditLog,
+    OnWebhooks(webhooks::Operation),
 }
 
 impl Api {
     pub(crate) fn new(
         store: Arc<Store>,
         authenticator: Arc<Authenticator>,
+        sender: Arc<Sender>,
         body_timeout: Duration,
     ) -> Self {
-        Self { store, authenticator, body_timeout }
+        Self { store, authenticator, sender, body_timeout }
     }
 
     /// Answers a request whose path begins with [`PREFIX`].
@@ -128,6 +134,9 @@ impl Api {
             Operation::DeleteAccessKey { id } => keys::delete(&self.store, &actor, &id).await,
             Operation::QueryAuditLog => audit::query(&self.store, &actor, parts).await,
             Operation::VerifyAuditLog => audit::verify(&self.store, &actor).await,
+            Operation::OnWebhooks(operation) => {
+                operation.perform(&self.store, &self.sender, &actor, &body).await
+            }
         }
     }
 
@@ -176,6 +185,9 @@ impl Operation {
             (_, ["audit"] | ["audit", "verify"]) => {
                 Err(ApiError::method_not_allowed(&parts.method))
             }
+            (method, ["webhooks", rest @ ..]) => {
+                webhooks::Operation::route(method, rest, path).map(Self::OnWebhooks)
+            }
             (_, ["users" | "keys"] | ["users" | "keys", _]) => {
                 Err(ApiError::method_not_allowed(&parts.method))
             }
@@ -193,6 +205,7 @@ impl Operation {
             Self::DeleteAccessKey { .. } => "DeleteAccessKey",
             Self::QueryAuditLog => "QueryAuditLog",
             Self::VerifyAuditLog => "VerifyAuditLog",
+            Self::OnWebhooks(operation) => operation.as_str(),
         }
     }
 }

@@ -42,7 +42,8 @@ impl Harness {
         );
         let store = Arc::new(store.with_root(ROOT.0, zeroize::Zeroizing::new(ROOT.1.to_owned())));
         let authenticator = Arc::new(Authenticator::new(store.clone(), clock.clone()));
-        Self { api: Api::new(store, authenticator, Duration::from_secs(1)), clock }
+        let sender = Arc::new(Sender::new(clock.clone()).unwrap());
+        Self { api: Api::new(store, authenticator, sender, Duration::from_secs(1)), clock }
     }
 
     async fn ask(

@@ -147,6 +147,8 @@ impl Store {
             Some(secret) => secret,
             None => Zeroizing::new(hex::encode(self.random::<32>())),
         };
+        // What has happened before is sealed before it.
+        self.settle_audit().await;
         let from = self.audit_end().await?;
         let row = WebhookRow {
             url: new.url,
