@@ -134,6 +134,15 @@ pub fn split(bytes: &[u8]) -> Result<Vec<&[u8]>, DecodeError> {
     Ok(parts)
 }
 
+/// A text, cut between characters where it is too long.
+pub fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 impl AuditEntry {
     /// The entry in plain bytes, its length before it.
     pub fn encode(&self) -> Bytes {
@@ -146,7 +155,7 @@ impl AuditEntry {
         let filled = |(index, text): (usize, &&String)| u32::from(!text.is_empty()) << index;
         writer.u32(texts.iter().enumerate().map(filled).sum());
         for text in texts.iter().filter(|text| !text.is_empty()) {
-            let text = &text[..text.floor_char_boundary(AUDIT_TEXT_BYTES_MAX)];
+            let text = cut(text, AUDIT_TEXT_BYTES_MAX);
             writer.u16(text.len() as u16);
             writer.raw(text.as_bytes());
         }
@@ -282,6 +291,7 @@ mod tests {
         let entry = AuditEntry { key, ..AuditEntry::default() };
         let read = AuditEntry::decode(&entry.encode()).unwrap();
         assert_eq!(read.key.len(), AUDIT_TEXT_BYTES_MAX);
+        assert_eq!((cut("ää", 3), cut("ä", 1), cut("", 9), cut("abc", 3)), ("ä", "", "", "abc"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tidelock_meta::record::audit_entry::AuditEntry;
+use tidelock_meta::record::audit_entry::{AuditEntry, cut};
 
 use crate::identity::Principal;
 use crate::origin::Protocol;
@@ -69,7 +69,6 @@ impl AuditEvent {
 
     pub(super) fn entry(&self, principal: &Principal, time_ms: i64, id: [u8; 16]) -> AuditEntry {
         let origin = &*principal.origin;
-        let agent = &origin.user_agent;
         AuditEntry {
             time_ms,
             id,
@@ -78,7 +77,7 @@ impl AuditEvent {
             principal: principal.arn.clone(),
             access_key_id: origin.access_key_id.clone(),
             address: origin.address.clone(),
-            user_agent: agent[..agent.floor_char_boundary(AGENT_BYTES_MAX)].to_owned(),
+            user_agent: cut(&origin.user_agent, AGENT_BYTES_MAX).to_owned(),
             request_id: origin.request_id.clone(),
             action: self.action.to_string(),
             code: if self.code.is_empty() { "OK".to_owned() } else { self.code.to_string() },
