@@ -13,3 +13,4 @@ mod output;
 mod serve;
 mod state;
 mod state_changes;
+mod webhook;

@@ -5,6 +5,7 @@
 //! resolved from what the caller passes in.
 
 pub mod api;
+pub mod audit;
 mod bucket;
 mod connection;
 mod error;
@@ -15,6 +16,7 @@ pub mod state;
 mod transfer;
 mod uri;
 mod version;
+pub mod webhook;
 mod xml;
 
 pub use bucket::{Bucket, BucketSettings};

@@ -60,16 +60,8 @@ impl Authenticator {
         services: &[&str],
         body: Option<&[u8]>,
     ) -> Result<Option<Authenticated>, S3Error> {
-        let headers: Vec<_> =
-            parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        let head = sigv4::RequestHead {
-            method: parts.method.as_str(),
-            path: parts.uri.path(),
-            query: parts.uri.query().unwrap_or_default(),
-            authority: parts.uri.authority().map(|authority| authority.as_str()),
-            headers: &headers,
-        };
-        let mut request = match sigv4::parse(head)? {
+        let headers = headers_of(parts);
+        let mut request = match sigv4::parse(head_of(parts, &headers))? {
             Claim::Anonymous => return Ok(None),
             Claim::Signed(request) => request,
         };
@@ -107,6 +99,31 @@ impl Authenticator {
 impl std::fmt::Debug for Authenticator {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Authenticator").finish_non_exhaustive()
+    }
+}
+
+/// The access key that a request claims to be signed with, right or wrong; empty if it claims none.
+pub fn claimed_key(parts: &request::Parts) -> String {
+    match sigv4::parse(head_of(parts, &headers_of(parts))) {
+        Ok(Claim::Signed(request)) => request.access_key_id().to_owned(),
+        Ok(Claim::Anonymous) | Err(_) => String::new(),
+    }
+}
+
+fn headers_of(parts: &request::Parts) -> Vec<(&str, &[u8])> {
+    parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
+}
+
+fn head_of<'a>(
+    parts: &'a request::Parts,
+    headers: &'a [(&'a str, &'a [u8])],
+) -> sigv4::RequestHead<'a> {
+    sigv4::RequestHead {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        authority: parts.uri.authority().map(|authority| authority.as_str()),
+        headers,
     }
 }
 

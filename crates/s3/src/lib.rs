@@ -30,7 +30,7 @@ mod settings;
 mod tags;
 mod xml;
 
-pub use authn::{Authenticated, Authenticator};
+pub use authn::{Authenticated, Authenticator, claimed_key};
 pub use checksum::content_md5;
 pub use config::S3Config;
 pub use error::{ErrorCode, S3Error};
@@ -39,5 +39,5 @@ pub use query::Query;
 pub use request_id::RequestId;
 pub use response::{Response, ResponseBody, StreamError};
 pub use route::{Operation, Scope, State};
-pub use service::{Peer, S3Service};
+pub use service::{Peer, Requester, S3Service};
 use tidelock_store::Clock;

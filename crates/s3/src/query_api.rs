@@ -7,14 +7,15 @@
 
 use http::{StatusCode, header, request};
 use tidelock_auth::sigv4::PayloadMode;
-use tidelock_store::{ACCOUNT_ID, Principal};
+use tidelock_store::{ACCOUNT_ID, Principal, Protocol};
 
+use crate::authn::Authenticated;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::payload::{Framing, Payload, WireBody};
 use crate::query::Query;
 use crate::request_id::RequestId;
 use crate::response::{self, Response};
-use crate::service::S3Service;
+use crate::service::{Peer, S3Service};
 use crate::xml::XmlWriter;
 
 /// The forms of these actions are some hundred bytes.
@@ -39,7 +40,8 @@ pub(crate) async fn handle(
     service: &S3Service,
     parts: request::Parts,
     body: WireBody,
-    id: &RequestId,
+    (peer, id): (&Peer, &RequestId),
+    requester: &mut Option<Principal>,
 ) -> S3Result<Response> {
     let framing = Framing::Plain { sha256: None };
     let mut payload = Payload::new(body, framing, None, service.config.body_idle_timeout);
@@ -51,6 +53,11 @@ pub(crate) async fn handle(
         return Ok(refuse(Service::Sts, &unknown_action(name), id));
     };
     let caller = authenticate(service, &parts, action, &form).await;
+    let caller = caller.map(|caller| {
+        let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
+        caller.principal.with_origin(origin)
+    });
+    *requester = caller.as_ref().ok().cloned().or_else(|| requester.take());
     let result = caller.and_then(|caller| action.answer(&caller, &query, id));
     let mut response = match result {
         Ok(document) => response::ok_xml(document),
@@ -65,7 +72,7 @@ async fn authenticate(
     parts: &request::Parts,
     action: Action,
     form: &[u8],
-) -> S3Result<Principal> {
+) -> S3Result<Authenticated> {
     let services = [action.service().signing_name()];
     let caller = service.authenticator().authenticate(parts, &services, Some(form)).await?;
     let caller = caller.ok_or_else(|| {
@@ -77,7 +84,7 @@ async fn authenticate(
             return Err(S3Error::new(ErrorCode::SignatureDoesNotMatch));
         }
     }
-    Ok(caller.principal)
+    Ok(caller)
 }
 
 impl Service {

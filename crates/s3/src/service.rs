@@ -11,10 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, header, request};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use ring::rand::SystemRandom;
-use tidelock_store::{Conversation, Origin, Protocol, Store, user_agent};
+use tidelock_store::{Conversation, Origin, Principal, Protocol, Store, user_agent};
 
 use crate::Clock;
-use crate::authn::{Authenticated, Authenticator, host_of};
+use crate::authn::{Authenticated, Authenticator, claimed_key, host_of};
 use crate::call::Call;
 use crate::config::S3Config;
 use crate::date;
@@ -53,19 +53,45 @@ impl Peer {
         headers: &HeaderMap,
         request_id: &str,
     ) -> Origin {
+        self.origin_of(protocol, caller.access_key_id.clone(), headers, request_id)
+    }
+
+    /// Whoever sent a request on this connection that proves nothing.
+    pub fn unproven(
+        &self,
+        protocol: Protocol,
+        parts: &request::Parts,
+        request_id: &str,
+    ) -> Principal {
+        let claimed = claimed_key(parts);
+        Principal::unproven(self.origin_of(protocol, claimed, &parts.headers, request_id))
+    }
+
+    fn origin_of(
+        &self,
+        protocol: Protocol,
+        access_key_id: String,
+        headers: &HeaderMap,
+        request_id: &str,
+    ) -> Origin {
         let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
         Origin {
             request_id: request_id.to_owned(),
-            access_key_id: caller.access_key_id.clone(),
+            access_key_id,
             address: self.address.ip().to_canonical().to_string(),
             user_agent: user_agent(&String::from_utf8_lossy(agent)),
             protocol,
             attempt: sdk_attempt(headers),
             lock_id: None,
             conversation: self.conversation.clone(),
+            ..Origin::default()
         }
     }
 }
+
+/// Who sent a request, proven or not: among the extensions of its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requester(pub Principal);
 
 /// The S3 protocol over a store.
 pub struct S3Service {
@@ -96,8 +122,8 @@ impl S3Service {
 
     /// Answers one request.
     ///
-    /// The answer's extensions hold the [`Operation`], if one was recognised, the [`RequestId`], and
-    /// the [`ErrorCode`] of a refusal.
+    /// The answer's extensions hold the [`Operation`], if one was recognised, the [`RequestId`], the
+    /// [`Requester`], and the [`ErrorCode`] of a refusal.
     pub async fn handle<B>(&self, request: Request<B>, peer: Peer) -> Response
     where
         B: Body<Data = Bytes> + Send + Sync + 'static,
@@ -107,12 +133,16 @@ impl S3Service {
         let (parts, body) = request.into_parts();
         let body = body.map_err(Into::into).boxed();
         let method = parts.method.clone();
+        let mut requester = None;
         let mut response = match self.route(&parts) {
-            Err(error) => error.into_response(&method, parts.uri.path(), &id),
+            Err(error) => {
+                requester = Some(peer.unproven(Protocol::S3, &parts, id.request_id()));
+                error.into_response(&method, parts.uri.path(), &id)
+            }
             Ok(routed) => {
                 let operation = routed.operation;
                 let resource = routed.address.resource();
-                let result = self.run(parts, body, peer, routed, &id).await;
+                let result = self.run(parts, body, peer, routed, &id, &mut requester).await;
                 let mut response = result.unwrap_or_else(|error| {
                     log_failure(operation, &id, &error);
                     error.into_response(&method, &resource, &id)
@@ -123,6 +153,9 @@ impl S3Service {
                 response
             }
         };
+        if let Some(requester) = requester {
+            response.extensions_mut().insert(Requester(requester));
+        }
         self.dress(&mut response, id);
         response
     }
@@ -151,17 +184,27 @@ impl S3Service {
         peer: Peer,
         routed: Routed,
         id: &RequestId,
+        requester: &mut Option<Principal>,
     ) -> S3Result<Response> {
+        let unproven = |parts: &request::Parts| peer.unproven(Protocol::S3, parts, id.request_id());
         match routed.operation {
-            Operation::QueryRequest => return query_api::handle(self, parts, body, id).await,
+            Operation::QueryRequest => {
+                *requester = Some(unproven(&parts));
+                return query_api::handle(self, parts, body, (&peer, id), requester).await;
+            }
             Operation::PreflightBucket | Operation::PreflightObject => {
+                *requester = Some(unproven(&parts));
                 return Err(S3Error::new(ErrorCode::AccessForbidden)
                     .field("Method", parts.method.as_str())
                     .field("ResourceType", "BUCKET"));
             }
             _ => {}
         }
-        let caller = match self.authenticate(&parts).await {
+        let authenticated = self.authenticate(&parts).await;
+        if authenticated.is_err() {
+            *requester = Some(unproven(&parts));
+        }
+        let caller = match authenticated {
             Ok(caller) => caller,
             Err(error) if routed.operation == Operation::HeadBucket => {
                 return Err(self.with_region(error, &routed.address).await);
@@ -174,10 +217,12 @@ impl S3Service {
         let payload = Payload::of(&caller, &parts.headers, body, self.config.body_idle_timeout)?;
         let Routed { query, address, operation } = routed;
         let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
+        let principal = caller.principal.with_origin(origin);
+        *requester = Some(principal.clone());
         let mut call = Call {
             service: self,
             operation,
-            principal: caller.principal.with_origin(origin),
+            principal,
             method: parts.method,
             headers: parts.headers,
             query,

@@ -96,6 +96,12 @@ pub struct ServeArgs {
     /// Longest pause of a client in the middle of a body, sent or received, seconds [default: 60]
     #[arg(long, value_name = "SECONDS")]
     pub body_timeout_s: Option<u64>,
+    /// Days that entries of the audit log are kept [default: 400]
+    #[arg(long, value_name = "DAYS")]
+    pub audit_retention: Option<u64>,
+    /// Bytes of the audit log that are kept [default: 1073741824]
+    #[arg(long, value_name = "BYTES")]
+    pub audit_bytes_max: Option<u64>,
 }
 
 /// How log lines look.
@@ -168,6 +174,8 @@ impl ServeArgs {
             requests_max: self.requests_max.or(lower.requests_max),
             header_timeout_s: self.header_timeout_s.or(lower.header_timeout_s),
             body_timeout_s: self.body_timeout_s.or(lower.body_timeout_s),
+            audit_retention: self.audit_retention.or(lower.audit_retention),
+            audit_bytes_max: self.audit_bytes_max.or(lower.audit_bytes_max),
         }
     }
 }

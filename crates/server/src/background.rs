@@ -1,11 +1,14 @@
-//! What a server does besides answering: looks after its certificate and sweeps its store.
+//! What a server does besides answering: looks after its certificate, sweeps its store and keeps the
+//! audit log.
 //!
 //! Each loop ends when the server drains; the server waits for all of them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidelock_store::{ANNOUNCEMENT_INTERVAL, ServesAlone, StorageError, Store, SweepReport};
+use tidelock_store::{
+    ANNOUNCEMENT_INTERVAL, AuditTurn, SealWhen, ServesAlone, StorageError, Store, SweepReport,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -17,6 +20,14 @@ use crate::tls::Certificate;
 const CERTIFICATE_POLL: Duration = Duration::from_secs(5);
 /// Pause between sweeps; the first is at start.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// How long an entry of the audit log that rode in no commit waits in memory.
+const AUDIT_FLUSH_INTERVAL: Duration = Duration::from_millis(500);
+/// Pause between looks at what is to be sealed.
+const AUDIT_SEAL_INTERVAL: Duration = Duration::from_secs(2);
+/// Looks at what is to be sealed for one at what need not be kept.
+const AUDIT_SEALS_PER_TRIM: u32 = 150;
+/// What metrics call the lease of the one server that looks after the audit log of a shared store.
+const AUDIT_LEASE: &str = "audit";
 /// What metrics call the lease of the one server that sweeps a shared store.
 const SWEEP_LEASE: &str = "sweep";
 
@@ -137,6 +148,75 @@ pub(crate) async fn announce(
             () = announcing => {}
         }
     }
+}
+
+/// Writes the entries of the audit log that wait in memory. What is left when this ends, the server
+/// writes before it closes the store.
+pub(crate) async fn flush_audit(
+    store: Arc<Store>,
+    mut draining: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let mut interval = tokio::time::interval(AUDIT_FLUSH_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        tokio::select! {
+            _ = draining.wait_for(|draining| *draining) => return Ok(()),
+            _ = interval.tick() => {}
+        }
+        // Not cut off: what it has taken would be lost.
+        let flushed = store.flush_audit().await;
+        if let (Err(error), false) = (&flushed, failing) {
+            tracing::error!(error = %error, "the audit log cannot be written; its entries wait");
+        }
+        failing = flushed.is_err();
+    }
+}
+
+/// Seals the audit log and drops what need not be kept, if no other server of the store does.
+pub(crate) async fn keep_audit(
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    mut turn: AuditTurn,
+    mut draining: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let mut interval = tokio::time::interval(AUDIT_SEAL_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looks = 0;
+    loop {
+        tokio::select! {
+            _ = draining.wait_for(|draining| *draining) => break,
+            _ = interval.tick() => {}
+        }
+        let kept = keep_audit_once(&store, &mut turn, looks).await;
+        metrics.lease_held(AUDIT_LEASE, matches!(kept, Ok(true)));
+        if let Err(error) = kept {
+            tracing::error!(error = %error, "the audit log was not sealed");
+        }
+        looks = (looks + 1) % AUDIT_SEALS_PER_TRIM;
+    }
+    // So that another one need not wait for its end. If it fails, that is what happens.
+    if let Err(error) = store.leave_audit().await {
+        tracing::debug!(error = %error, "the lease for the audit log ends by itself");
+    }
+    metrics.lease_held(AUDIT_LEASE, false);
+    Ok(())
+}
+
+/// Whether it was this server's turn.
+async fn keep_audit_once(
+    store: &Store,
+    turn: &mut AuditTurn,
+    looks: u32,
+) -> Result<bool, StorageError> {
+    if !store.has_audit_turn(turn).await? {
+        return Ok(false);
+    }
+    store.seal_audit(SealWhen::Due).await?;
+    if looks == 0 {
+        store.trim_audit().await?;
+    }
+    Ok(true)
 }
 
 fn report(swept: Result<SweepReport, StorageError>) {

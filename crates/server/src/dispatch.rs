@@ -11,8 +11,8 @@ use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tidelock_meta::{Clock, Health, MetaStore};
-use tidelock_s3::{ErrorCode, Operation, Peer, RequestId, ResponseBody, S3Service};
-use tidelock_store::{ConnectionId, Conversation, Entropy};
+use tidelock_s3::{ErrorCode, Operation, Peer, RequestId, Requester, ResponseBody, S3Service};
+use tidelock_store::{ConnectionId, Conversation, Entropy, Protocol, Store};
 use tokio::sync::Semaphore;
 
 use crate::api::{self, Answer, Api};
@@ -31,6 +31,8 @@ pub(crate) struct Dispatch {
     pub(crate) s3: S3Service,
     pub(crate) api: Api,
     pub(crate) tfhttp: TfHttp,
+    /// Told of every request, for the audit log; everything else goes through the services.
+    pub(crate) store: Arc<Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) metrics_token: Option<Secret>,
@@ -91,6 +93,7 @@ impl Dispatch {
         let mut in_work = InWork::begin(clock, metrics, target);
         let request = request.map(|body| ReceivedBody::new(body, &in_work));
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let sender = peer.clone();
         let answering = async {
             if own {
                 self.answer_own(request, &peer, &mut in_work).await
@@ -105,7 +108,29 @@ impl Dispatch {
         let Answer { response, operation, code } = answer;
         let request_id = response.extensions().get::<RequestId>().map(RequestId::request_id);
         in_work.answered(request_id, operation, code, response.status());
+        self.audit(&in_work, &response, &sender, &path);
         response.map(|body| ObservedBody::new(body, in_work, turn))
+    }
+
+    /// Tells the audit log of a request that it has not been told of: one that has written something
+    /// was told of in the commit that wrote it.
+    fn audit(
+        &self,
+        request: &InWork,
+        response: &Response<ResponseBody>,
+        sender: &Peer,
+        path: &str,
+    ) {
+        let Some(event) = request.audit_event(response, path) else { return };
+        match response.extensions().get::<Requester>() {
+            Some(Requester(principal)) if principal.origin.audited.is_set() => {}
+            Some(Requester(principal)) => self.store.note(principal, &event),
+            // It broke before anybody looked at who sent it.
+            None => {
+                let (parts, ()) = Request::new(()).into_parts();
+                self.store.note(&sender.unproven(Protocol::S3, &parts, ""), &event);
+            }
+        }
     }
 
     /// Counts a connection until the result is dropped.
@@ -129,7 +154,7 @@ impl Dispatch {
         in_work: &mut InWork,
     ) -> Answer {
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-            return self.refuse(ErrorCode::SlowDown, request.method(), request.uri().path());
+            return self.refuse_overload(request, &peer, Protocol::S3);
         };
         in_work.hold(slot);
         let response = self.s3.handle(request, peer).await;
@@ -154,7 +179,7 @@ impl Dispatch {
         }
         if path.starts_with(api::PREFIX) {
             let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-                return self.refuse(ErrorCode::SlowDown, request.method(), request.uri().path());
+                return self.refuse_overload(request, &peer, Protocol::Api);
             };
             in_work.hold(slot);
             return self.api.answer(request, peer).await;
@@ -170,6 +195,21 @@ impl Dispatch {
             "/_/metrics" => self.metrics_page(&request),
             _ => page("UnknownPage", "NotFound", StatusCode::NOT_FOUND, "nothing is here\n"),
         }
+    }
+
+    fn refuse_overload(
+        &self,
+        request: Request<ReceivedBody>,
+        peer: &Peer,
+        protocol: Protocol,
+    ) -> Answer {
+        let (parts, _body) = request.into_parts();
+        let mut answer = self.refuse(ErrorCode::SlowDown, &parts.method, parts.uri.path());
+        let extensions = answer.response.extensions_mut();
+        let request_id = extensions.get::<RequestId>().map(RequestId::request_id);
+        let sender = peer.unproven(protocol, &parts, request_id.unwrap_or_default());
+        extensions.insert(Requester(sender));
+        answer
     }
 
     /// An error in S3's form for a request that no service has answered.

@@ -26,6 +26,7 @@ mod target;
 mod telemetry;
 mod tfhttp;
 pub mod tls;
+mod webhooks;
 
 pub use args::ServeArgs;
 pub use config::Config;

@@ -10,13 +10,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tidelock_meta::Clock;
 use tidelock_s3::{ResponseBody, StreamError};
+use tidelock_store::AuditEvent;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::api;
 use crate::metrics::{Finished, Metrics};
 use crate::pace::Turn;
 use crate::target::Target;
@@ -86,6 +88,31 @@ impl InWork {
         self.operation = operation;
         self.code = code;
         self.status = status.as_u16();
+    }
+
+    /// What the audit log is told of a request that was answered; nothing of probes and scrapes.
+    pub(crate) fn audit_event(
+        &self,
+        response: &Response<ResponseBody>,
+        path: &str,
+    ) -> Option<AuditEvent> {
+        if self.quiet {
+            return None;
+        }
+        let version_id = response.headers().get("x-amz-version-id");
+        let subject = path.strip_prefix(api::PREFIX).filter(|_| self.target.own);
+        Some(AuditEvent {
+            action: self.operation.into(),
+            code: self.code.into(),
+            bucket: self.target.bucket.clone().unwrap_or_default(),
+            key: self.target.key.clone().unwrap_or_default(),
+            version_id: version_id
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
+                .unwrap_or_default(),
+            subject: subject.unwrap_or_default().to_owned(),
+            ..AuditEvent::default()
+        })
     }
 
     fn log(&self, duration: Duration) {

@@ -10,7 +10,9 @@ use std::time::Duration;
 use tidelock_blob::BlobStore;
 use tidelock_meta::{Clock, MetaStore, SystemClock};
 use tidelock_s3::{S3Config, S3Service};
-use tidelock_store::{BucketName, Entropy, Keyring, Store, StoreConfig, SystemEntropy};
+use tidelock_store::{
+    AuditTurn, BucketName, Entropy, Keyring, ServesAlone, Store, StoreConfig, SystemEntropy,
+};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -29,6 +31,7 @@ use crate::listener::{self, Listening};
 use crate::metrics::Metrics;
 use crate::tfhttp::TfHttp;
 use crate::tls::Certificate;
+use crate::webhooks::{self, Sender};
 
 /// Requests in work get this long to end once the server drains; supervisors kill after 30 s.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
@@ -43,6 +46,7 @@ pub struct Server {
     certificate: Option<Arc<Certificate>>,
     dispatch: Arc<Dispatch>,
     store: Arc<Store>,
+    sender: Arc<Sender>,
     root: Root,
     ownership: Ownership,
     close: Close,
@@ -54,10 +58,12 @@ struct Ground {
     socket: TcpSocket,
     address: SocketAddr,
     certificate: Option<Arc<Certificate>>,
+    sender: Arc<Sender>,
 }
 
 impl Ground {
-    fn take(config: &Config) -> Result<Self, ServeError> {
+    fn take(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, ServeError> {
+        let sender = Arc::new(Sender::new(clock).map_err(std::io::Error::other)?);
         let certificate = config.tls.clone().map(Certificate::load).transpose()?;
         let address = config.listen;
         let taken = || {
@@ -69,7 +75,7 @@ impl Ground {
             Ok(socket)
         };
         let socket = taken().map_err(|source| ServeError::Listen { address, source })?;
-        Ok(Self { socket, address, certificate })
+        Ok(Self { socket, address, certificate, sender })
     }
 }
 
@@ -101,8 +107,8 @@ impl Server {
     /// [`ServeError`] says what is in the way. What is wrong with the settings, the certificate or
     /// the address is found before anything is made.
     pub async fn bind(config: Config) -> Result<Self, ServeError> {
-        let ground = Ground::take(&config)?;
         let around = Surroundings::of_machine();
+        let ground = Ground::take(&config, around.clock.clone())?;
         let (clock, entropy) = (around.clock.clone(), around.entropy.clone());
         let engines = Engines::open(&config, clock, entropy, around.metrics.clone()).await?;
         Self::assemble(config, around, engines, ground).await
@@ -117,7 +123,7 @@ impl Server {
         around: Surroundings,
         engines: Engines,
     ) -> Result<Self, ServeError> {
-        let ground = Ground::take(&config)?;
+        let ground = Ground::take(&config, around.clock.clone())?;
         Self::assemble(config, around, engines, ground).await
     }
 
@@ -142,13 +148,13 @@ impl Server {
                 return Err(error);
             }
         };
-        let store = Arc::new(open_store(&root, &around, meta.clone(), blobs, keyring));
-        let dispatch = Arc::new(open_dispatch(&config, &store, &around, meta));
+        let store = Arc::new(open_store(&config, &root, &around, meta.clone(), (blobs, keyring)));
+        let dispatch = Arc::new(open_dispatch(&config, &store, &around, meta, &ground.sender));
         let address = ground.address;
         let listen = |source| ServeError::Listen { address, source };
         let listener = ground.socket.listen(BACKLOG_CONNECTIONS).map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        let certificate = ground.certificate;
+        let (certificate, sender) = (ground.certificate, ground.sender);
         Ok(Self {
             config,
             listener,
@@ -156,6 +162,7 @@ impl Server {
             certificate,
             dispatch,
             store,
+            sender,
             root,
             ownership,
             close,
@@ -215,6 +222,15 @@ impl Server {
                 tasks.spawn(background::sweep_in_turn(store, metrics, draining.clone()))
             }
         };
+        tasks.spawn(background::flush_audit(self.store.clone(), draining.clone()));
+        let (store, kept) = (self.store.clone(), metrics.clone());
+        let turn = match self.ownership {
+            Ownership::Sole => AuditTurn::alone(ServesAlone),
+            Ownership::Shared => AuditTurn::default(),
+        };
+        tasks.spawn(background::keep_audit(store, kept, turn, draining.clone()));
+        let (store, clock) = (self.store.clone(), self.dispatch.clock.clone());
+        tasks.spawn(webhooks::deliver(store, self.sender, clock, turn, draining.clone()));
         let tls = match &self.certificate {
             Some(certificate) => {
                 let watched = certificate.clone();
@@ -243,6 +259,9 @@ impl Server {
                 tracing::error!(error = %error, "a background task had failed");
             }
         }
+        if let Err(error) = self.store.flush_audit().await {
+            tracing::error!(error = %error, "the last entries of the audit log are lost");
+        }
         if self.ownership == Ownership::Shared
             && let Err(error) = self.store.withdraw_server().await
         {
@@ -269,15 +288,20 @@ impl Server {
 }
 
 fn open_store(
+    config: &Config,
     root: &Root,
     around: &Surroundings,
     meta: Arc<dyn MetaStore>,
-    blobs: Arc<dyn BlobStore>,
-    keyring: Keyring,
+    (blobs, keyring): (Arc<dyn BlobStore>, Keyring),
 ) -> Store {
     let (clock, entropy) = (around.clock.clone(), around.entropy.clone());
     let secret = zeroize::Zeroizing::new(root.credentials.secret_key.expose().to_owned());
-    Store::new(meta, blobs, keyring, clock, entropy, StoreConfig::default())
+    let settings = StoreConfig {
+        audit_retention: config.audit.retention,
+        audit_bytes_max: config.audit.bytes_max,
+        ..StoreConfig::default()
+    };
+    Store::new(meta, blobs, keyring, clock, entropy, settings)
         .with_root(&root.credentials.access_key, secret)
 }
 
@@ -286,6 +310,7 @@ fn open_dispatch(
     store: &Arc<Store>,
     around: &Surroundings,
     meta: Arc<dyn MetaStore>,
+    sender: &Arc<Sender>,
 ) -> Dispatch {
     let s3_config = S3Config {
         region: config.region.clone(),
@@ -295,9 +320,15 @@ fn open_dispatch(
     };
     let s3 = S3Service::new(store.clone(), around.clock.clone(), s3_config);
     Dispatch {
-        api: Api::new(store.clone(), s3.authenticator(), config.limits.body_timeout),
+        api: Api::new(
+            store.clone(),
+            s3.authenticator(),
+            sender.clone(),
+            config.limits.body_timeout,
+        ),
         tfhttp: TfHttp::new(store.clone(), s3.authenticator(), config.limits.body_timeout),
         s3,
+        store: store.clone(),
         clock: around.clock.clone(),
         metrics: around.metrics.clone(),
         metrics_token: config.metrics_token.clone(),

@@ -194,6 +194,13 @@ impl Store {
     }
 
     async fn commit_once(&self, batch: Batch) -> Result<Landing, StorageError> {
+        let op_id = batch.op_id;
+        let ended = self.commit_or_resolve(batch).await;
+        self.audit_log.ended(op_id, matches!(ended, Ok(Landing::Landed)));
+        ended
+    }
+
+    async fn commit_or_resolve(&self, batch: Batch) -> Result<Landing, StorageError> {
         let witness = batch.writes.first().cloned();
         match self.rows.commit(batch).await {
             Ok(Outcome::Committed(_)) => Ok(Landing::Landed),

@@ -23,6 +23,10 @@ pub struct StoreConfig {
     pub reclaim_grace: Duration,
     /// A repeated CompleteMultipartUpload gets its first answer for this long.
     pub completed_upload_kept: Duration,
+    /// Entries of the audit log are kept for this long.
+    pub audit_retention: Duration,
+    /// Bytes of the audit log that are kept.
+    pub audit_bytes_max: u64,
 }
 
 impl Default for StoreConfig {
@@ -36,6 +40,8 @@ impl Default for StoreConfig {
             intent_expiry: Duration::from_secs(24 * 3600),
             reclaim_grace: Duration::from_secs(600),
             completed_upload_kept: Duration::from_secs(3600),
+            audit_retention: Duration::from_secs(400 * 24 * 3600),
+            audit_bytes_max: 1 << 30,
         }
     }
 }

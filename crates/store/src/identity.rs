@@ -11,6 +11,7 @@ use tidelock_meta::{Batch, Key, OpId, Versioned};
 use zeroize::Zeroizing;
 
 use crate::Store;
+use crate::audit::AuditEvent;
 use crate::commit::{Plan, Reading};
 use crate::error::{IdentityError, StorageError};
 use crate::origin::Origin;
@@ -20,6 +21,8 @@ pub const ACCOUNT_ID: &str = "000000000000";
 /// Root's ARN.
 pub const ROOT_ARN: &str = "arn:aws:iam::000000000000:root";
 
+/// Who sent a request that proves nothing, in the audit log.
+const ANONYMOUS: &str = "anonymous";
 const USER_NAME_BYTES_MAX: usize = 64;
 /// What access key ids begin with, as AWS's long-term keys do.
 const ACCESS_KEY_PREFIX: &str = "AKIA";
@@ -118,6 +121,24 @@ impl Principal {
         }
     }
 
+    /// Whoever sent a request that proves nothing; `origin` may name the key that was claimed.
+    pub fn unproven(origin: Origin) -> Self {
+        Self {
+            arn: ANONYMOUS.to_owned(),
+            canonical_id: String::new(),
+            name: ANONYMOUS.to_owned(),
+            is_root: false,
+            origin: Arc::new(origin),
+        }
+    }
+
+    /// The server itself, at nobody's request: for the audit log. It may do nothing.
+    pub(crate) fn server() -> Self {
+        let name = "server".to_owned();
+        let (canonical_id, origin) = (String::new(), Arc::default());
+        Self { arn: name.clone(), canonical_id, name, is_root: false, origin }
+    }
+
     /// The same, with the request that proved it.
     #[must_use]
     pub fn with_origin(self, origin: Origin) -> Self {
@@ -209,6 +230,7 @@ impl Store {
             let mut batch = Batch::new(op_id);
             batch.expect(key.clone(), None);
             batch.put(key.clone(), row.encode());
+            self.audit(&mut batch, actor, &AuditEvent::new("CreateUser").subject(name));
             Ok(Plan::Commit(batch, ()))
         })
         .await?;
@@ -242,6 +264,7 @@ impl Store {
         let mut batch = Batch::new(OpId(self.random()));
         batch.expect(key.clone(), Some(&seen));
         batch.delete(key);
+        self.audit(&mut batch, actor, &AuditEvent::new("DeleteUser").subject(name));
         match self.try_commit(batch).await? {
             true => Ok(()),
             false => Err(StorageError::Overloaded("the user is being changed".to_owned()).into()),
@@ -270,6 +293,9 @@ impl Store {
             batch.put(keys[1].clone(), row.encode());
             // As it was: so that a deletion of the user that has not seen this key loses.
             batch.put(keys[0].clone(), owner.value.clone());
+            let event = AuditEvent::new("CreateAccessKey").subject(&access_key_id);
+            let event = AuditEvent { message: format!("for the user {user}"), ..event };
+            self.audit(&mut batch, actor, &event);
             Ok(Plan::Commit(batch, ()))
         })
         .await?;
@@ -301,6 +327,8 @@ impl Store {
             let mut batch = Batch::new(op_id);
             batch.expect(key.clone(), Some(row));
             batch.delete(key.clone());
+            let event = AuditEvent::new("DeleteAccessKey").subject(access_key_id);
+            self.audit(&mut batch, actor, &event);
             Ok(Plan::Commit(batch, ()))
         })
         .await

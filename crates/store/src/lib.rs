@@ -7,6 +7,7 @@
 //!
 //! This crate knows no XML, no header syntax and no status code; it knows no socket and no file.
 
+mod audit;
 mod body;
 mod bucket;
 mod checksum;
@@ -30,6 +31,7 @@ mod sealing;
 mod state;
 mod sweep;
 mod version;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -45,6 +47,11 @@ pub use tidelock_meta::record::version::{
 };
 pub use tidelock_meta::{Clock, UnixMillis};
 
+pub use audit::{
+    AUDIT_BUFFER_BYTES_MAX, AUDIT_BUFFER_ENTRIES_MAX, AuditDamage, AuditError, AuditEvent,
+    AuditPage, AuditPosition, AuditQuery, AuditRecord, AuditTurn, AuditVerification,
+    InvalidAuditPosition, QUERY_ENTRIES_MAX, SealWhen,
+};
 pub use body::source::{BodyError, BodySource, BytesSource};
 pub use bucket::{Bucket, BucketChange, BucketPage, GuardEdit};
 pub use checksum::{ChecksumExpectation, ChecksumRequest, Digester};
@@ -80,7 +87,9 @@ pub use object::{
     ByteRange, CopyObject, CopySource, DeletedObject, GetObject, ObjectInfo, ObjectReader,
     ObjectSettings, PutObject, StoredObject,
 };
-pub use origin::{ConnectionId, Conversation, Origin, Protocol, USER_AGENT_BYTES_MAX, user_agent};
+pub use origin::{
+    Audited, ConnectionId, Conversation, Origin, Protocol, USER_AGENT_BYTES_MAX, user_agent,
+};
 pub use row_blob::RowBlobStore;
 pub use sealing::{
     SealingError, StoreSealing, check_keyring, finish_copy, mark_copy, open_sealing, read_sealing,
@@ -91,11 +100,17 @@ pub use state::{
     SearchStates, StatePage, UnknownObject,
 };
 pub use sweep::{ServesAlone, SweepReport};
+pub use tidelock_meta::record::audit_entry::AuditEntry;
 pub use tidelock_meta::record::run::Run;
 pub use tidelock_meta::record::state::{StateChanges, StateCounts, StateFacts, WrittenUnder};
 pub use tidelock_meta::record::store::StoreState;
 pub use tidelock_tfstate::{Index as InstanceKey, Mode as ResourceMode, ResourceQuery};
 pub use version::{DisplayVersion, InvalidVersionId, VersionSelector};
+pub use webhook::{
+    DEAD_LETTERS_MAX, DeadLetter, EventKind, InvalidEventKind, InvalidWebhookId, NewWebhook,
+    OpenWebhook, WEBHOOK_ATTEMPTS_DEFAULT, WEBHOOK_ATTEMPTS_MAX, WEBHOOKS_MAX, Webhook,
+    WebhookError, WebhookEvent, WebhookEvents, WebhookId,
+};
 
 /// The store: all operations of the domain, over a [`MetaStore`] and a [`BlobStore`].
 pub struct Store {
@@ -112,6 +127,7 @@ pub struct Store {
     looking_into: tokio::sync::Semaphore,
     /// Names this process in intent rows.
     owner: [u8; 16],
+    audit_log: audit::AuditLog,
 }
 
 impl Store {
@@ -138,6 +154,7 @@ impl Store {
             root: None,
             contended,
             looking_into,
+            audit_log: audit::AuditLog::default(),
             owner,
         }
     }

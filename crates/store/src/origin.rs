@@ -7,6 +7,7 @@
 //! nothing by itself: a server that knows less answers as S3 would.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidelock_meta::record::BucketId;
@@ -53,7 +54,39 @@ pub struct Origin {
     pub lock_id: Option<String>,
     /// What its connection has seen before.
     pub conversation: Arc<Conversation>,
+    /// Whether the audit log has been told of the request.
+    pub audited: Audited,
 }
+
+/// Whether the audit log has been told of a request. Says nothing of where the request came from: two
+/// are always equal.
+#[derive(Debug, Default)]
+pub struct Audited(AtomicBool);
+
+impl Audited {
+    /// Whether it has.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Clone for Audited {
+    fn clone(&self) -> Self {
+        Self(AtomicBool::new(self.is_set()))
+    }
+}
+
+impl PartialEq for Audited {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Audited {}
 
 /// What the client at the other end of a connection has asked and been told.
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! The command tree; one file per subcommand.
 
 mod admin;
+mod audit;
 mod bootstrap;
 mod bucket;
 mod key;
@@ -9,6 +10,7 @@ mod object;
 mod serve;
 mod state;
 mod user;
+mod webhook;
 
 use clap::{Parser, Subcommand};
 
@@ -32,6 +34,8 @@ enum Command {
     Lock(lock::Args),
     User(user::Args),
     Key(key::Args),
+    Audit(audit::Args),
+    Webhook(webhook::Args),
     Admin(admin::Args),
 }
 
@@ -47,6 +51,8 @@ impl Cli {
             Command::Lock(args) => args.run().await,
             Command::User(args) => args.run().await,
             Command::Key(args) => args.run().await,
+            Command::Audit(args) => args.run().await,
+            Command::Webhook(args) => args.run().await,
             Command::Admin(args) => args.run().await,
         }
     }

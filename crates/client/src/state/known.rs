@@ -257,9 +257,9 @@ impl KnownState {
 
 impl From<StateLock> for KnownLock {
     fn from(lock: StateLock) -> Self {
-        let StateLock { id, operation, who, created, version } = lock;
+        let StateLock { id, operation, info, who, created, version } = lock;
         let (holder, since) = (String::new(), String::new());
-        Self { holder, since, id, operation, who, created, version }
+        Self { holder, since, id, operation, info, who, created, version }
     }
 }
 

@@ -139,6 +139,11 @@ impl<'a> Reader<'a> {
         Self::begin(record, layout, bytes)
     }
 
+    /// Reads bytes that begin with nothing of their own: a part of a value.
+    pub(crate) fn over(record: &'static str, bytes: &'a [u8]) -> Self {
+        Self { record, rest: bytes }
+    }
+
     fn begin(record: &'static str, first: u8, bytes: &'a [u8]) -> Result<Self, DecodeError> {
         match bytes.split_first() {
             Some((byte, rest)) if *byte == first => Ok(Self { record, rest }),

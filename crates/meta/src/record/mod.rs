@@ -23,14 +23,23 @@
 //! | 0F | [`guard`] | bucket id, key of the state |
 //! | 10 | [`refused`] | bucket id, escaped key of the state, version id |
 //! | 11 | [`contended`] | bucket id, key of the state |
+//! | 12 | [`audit_entry`] | time, id |
+//! | 13 | [`audit_segment`] | number |
+//! | 14 | [`audit_chain`] | nothing: there is one |
+//! | 15 | [`webhook`] | id |
+//! | 16 | [`dead_letter`] | webhook id, place in the log |
 
 pub mod access_key;
+pub mod audit_chain;
+pub mod audit_entry;
+pub mod audit_segment;
 pub mod blob;
 pub mod blob_chunk;
 pub mod body;
 pub mod bucket;
 pub mod codec;
 pub mod contended;
+pub mod dead_letter;
 pub mod guard;
 pub mod head;
 pub mod lease;
@@ -44,6 +53,7 @@ pub mod store;
 pub mod upload;
 pub mod user;
 pub mod version;
+pub mod webhook;
 
 pub use codec::DecodeError;
 
@@ -72,4 +82,9 @@ pub(crate) enum Tag {
     Guard = 0x0F,
     Refused = 0x10,
     Contended = 0x11,
+    AuditEntry = 0x12,
+    AuditSegment = 0x13,
+    AuditChain = 0x14,
+    Webhook = 0x15,
+    DeadLetter = 0x16,
 }

@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use tidelock_store::{BucketName, DeleteCondition, DeletedObject};
+use tidelock_store::{AuditEvent, BucketName, DeleteCondition, DeletedObject};
 
 use crate::call::{Call, parse_key, parse_version};
 use crate::conditions::parse_etags;
@@ -25,6 +25,11 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
         deletes.push(delete(call, &bucket, entry));
     }
     let results: Vec<_> = stream::iter(deletes).buffered(DELETES_IN_FLIGHT).collect().await;
+    for (entry, result) in request.entries.iter().zip(&results) {
+        if let Err(error) = result {
+            note_refusal(call, entry, error);
+        }
+    }
     let document = XmlWriter::s3_document("DeleteResult", |xml| {
         for (entry, result) in request.entries.iter().zip(&results) {
             match result {
@@ -53,6 +58,18 @@ async fn delete(
     let deleted =
         call.store().delete_object(&call.principal, bucket, &key, version, &condition).await;
     deleted.map_err(S3Error::from)
+}
+
+/// The answer as a whole is a success: what it refuses is told here.
+fn note_refusal(call: &Call<'_>, entry: &DeleteEntry, error: &S3Error) {
+    let event = AuditEvent::new("DeleteObject").object(call.bucket_text(), &entry.key);
+    let event = AuditEvent {
+        code: error.code().as_str().into(),
+        message: error.message().to_owned(),
+        version_id: entry.version_id.clone().unwrap_or_default(),
+        ..event
+    };
+    call.store().note(&call.principal, &event);
 }
 
 fn write_deleted(xml: &mut XmlWriter, entry: &DeleteEntry, deleted: &DeletedObject) {

@@ -4,7 +4,8 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 use tidelock_s3::S3Error;
 use tidelock_store::{
-    AllowError, BucketError, IdentityError, RefusedError, ReleaseError, StorageError,
+    AllowError, AuditError, BucketError, IdentityError, RefusedError, ReleaseError, StorageError,
+    WebhookError,
 };
 
 use super::{Answer, json};
@@ -110,6 +111,30 @@ impl From<BucketError> for ApiError {
             BucketError::NoSuchBucket => (StatusCode::NOT_FOUND, "NoSuchBucket"),
             BucketError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
             BucketError::Storage(cause) => return cause.clone().into(),
+        };
+        Self::new(status, code, &error.to_string())
+    }
+}
+
+impl From<WebhookError> for ApiError {
+    fn from(error: WebhookError) -> Self {
+        let (status, code) = match &error {
+            WebhookError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
+            WebhookError::NoSuchWebhook => (StatusCode::NOT_FOUND, "NoSuchWebhook"),
+            WebhookError::Invalid(_) => (StatusCode::BAD_REQUEST, "InvalidWebhook"),
+            WebhookError::TooMany => (StatusCode::CONFLICT, "TooManyWebhooks"),
+            WebhookError::Storage(cause) => return Self::from(cause.clone()),
+        };
+        Self::new(status, code, &error.to_string())
+    }
+}
+
+impl From<AuditError> for ApiError {
+    fn from(error: AuditError) -> Self {
+        let (status, code) = match &error {
+            AuditError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
+            AuditError::NoSuchBucket => (StatusCode::NOT_FOUND, "NoSuchBucket"),
+            AuditError::Storage(cause) => return Self::from(cause.clone()),
         };
         Self::new(status, code, &error.to_string())
     }

@@ -1,11 +1,12 @@
 //! The JSON API under `/_/api/v1`: what S3 has no words for: users and their keys, states and
-//! their guard.
+//! their guard, the audit log, webhooks.
 //!
 //! Requests are signed with Signature Version 4 like those of S3 (service `s3`), answers are JSON,
 //! and an error is `{"code": ..., "message": ...}`. What a caller may do is decided by the store,
 //! as for S3; this file routes and translates.
 
 mod allowances;
+mod audit;
 mod error;
 mod guard;
 mod keys;
@@ -16,6 +17,7 @@ mod route;
 mod schema;
 mod states;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +30,16 @@ use ring::rand::SystemRandom;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidelock_auth::sigv4::{PayloadMode, payload_hash};
-use tidelock_s3::{Authenticated, Authenticator, Peer, RequestId, ResponseBody};
+use tidelock_s3::{Authenticated, Authenticator, Peer, RequestId, Requester, ResponseBody};
 use tidelock_store::{
     BucketError, BucketName, InvalidObjectKey, ObjectKey, Principal, Protocol, Store,
 };
 
 use error::ApiError;
 use route::{Operation, Routed};
+
+use crate::webhooks::Sender;
+pub(crate) use audit::EntryDocument;
 
 /// Path of everything here.
 pub(crate) const PREFIX: &str = "/_/api/v1/";
@@ -50,6 +55,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 pub(crate) struct Api {
     store: Arc<Store>,
     authenticator: Arc<Authenticator>,
+    sender: Arc<Sender>,
     /// Time for a request's document to arrive: anybody may send one, and it holds a place.
     body_timeout: Duration,
     random: SystemRandom,
@@ -66,12 +72,14 @@ impl Api {
     pub(crate) fn new(
         store: Arc<Store>,
         authenticator: Arc<Authenticator>,
+        sender: Arc<Sender>,
         body_timeout: Duration,
     ) -> Self {
-        Self { store, authenticator, body_timeout, random: SystemRandom::new() }
+        Self { store, authenticator, sender, body_timeout, random: SystemRandom::new() }
     }
 
-    /// Answers a request whose path begins with [`PREFIX`].
+    /// Answers a request whose path begins with [`PREFIX`]. The answer's extensions hold the
+    /// [`RequestId`] and the [`Requester`].
     pub(crate) async fn answer<B>(&self, request: Request<B>, peer: &Peer) -> Answer
     where
         B: Body<Data = Bytes>,
@@ -79,13 +87,15 @@ impl Api {
     {
         let (parts, body) = request.into_parts();
         let id = RequestId::generate(&self.random);
+        let mut sender = peer.unproven(Protocol::Api, &parts, id.request_id());
         let mut answer = match Routed::of(&parts) {
-            Ok(routed) => self.answer_routed(&routed, &parts, body, peer, &id).await,
+            Ok(routed) => self.answer_routed(&routed, &parts, body, (peer, &id), &mut sender).await,
             Err(error) => error.answer("UnknownApi"),
         };
         if let Ok(value) = HeaderValue::from_str(id.request_id()) {
             answer.response.headers_mut().insert(REQUEST_ID, value);
         }
+        answer.response.extensions_mut().insert(Requester(sender));
         answer.response.extensions_mut().insert(id);
         answer
     }
@@ -95,8 +105,8 @@ impl Api {
         routed: &Routed,
         parts: &request::Parts,
         body: B,
-        peer: &Peer,
-        id: &RequestId,
+        (peer, id): (&Peer, &RequestId),
+        sender: &mut Principal,
     ) -> Answer
     where
         B: Body<Data = Bytes>,
@@ -112,6 +122,7 @@ impl Api {
             let caller = self.authenticate(parts, &body).await?;
             let origin = peer.origin(Protocol::Api, &caller, &parts.headers, id.request_id());
             let actor = caller.principal.with_origin(origin);
+            *sender = actor.clone();
             self.perform(routed, &actor, &body).await
         };
         match result.await {
@@ -156,6 +167,16 @@ impl Api {
             Operation::ListStates => states::list(store, actor, &bucket()?, routed).await,
             Operation::SearchStates => states::search(store, actor, &bucket()?, routed).await,
             Operation::AllowState => allowances::create(store, actor, &bucket()?, body).await,
+            Operation::QueryAuditLog => audit::query(store, actor, routed).await,
+            Operation::VerifyAuditLog => audit::verify(store, actor).await,
+            Operation::ListWebhooks => webhooks::list(store, actor).await,
+            Operation::CreateWebhook => webhooks::create(store, actor, body).await,
+            Operation::DeleteWebhook => webhooks::delete(store, actor, id).await,
+            Operation::ListDeadLetters => webhooks::dead(store, actor, id).await,
+            Operation::TestWebhook => webhooks::test(store, &self.sender, actor, id).await,
+            Operation::RedeliverDeadLetters => {
+                webhooks::redeliver(store, &self.sender, actor, id).await
+            }
             Operation::Describe => Ok(openapi::answer()),
         }
     }

@@ -29,6 +29,14 @@ pub(super) enum Operation {
     AllowState,
     ListStates,
     SearchStates,
+    QueryAuditLog,
+    VerifyAuditLog,
+    ListWebhooks,
+    CreateWebhook,
+    DeleteWebhook,
+    ListDeadLetters,
+    TestWebhook,
+    RedeliverDeadLetters,
     Describe,
 }
 
@@ -140,6 +148,32 @@ pub(super) const ROUTES: &[Route] = &[
             ("limit", false),
         ])
         .answers(OK, Document::Json("FoundInstances")),
+    route(Verb::Get, "audit", Operation::QueryAuditLog)
+        .query(&[
+            ("bucket", false),
+            ("prefix", false),
+            ("action", false),
+            ("principal", false),
+            ("since", false),
+            ("until", false),
+            ("limit", false),
+            ("after", false),
+            ("latest", false),
+        ])
+        .answers(OK, Document::Json("AuditPage")),
+    route(Verb::Get, "audit/verify", Operation::VerifyAuditLog)
+        .answers(OK, Document::Json("AuditVerification")),
+    route(Verb::Get, "webhooks", Operation::ListWebhooks).answers(OK, Document::Json("Webhooks")),
+    route(Verb::Post, "webhooks", Operation::CreateWebhook)
+        .takes("NewWebhook")
+        .answers(CREATED, Document::Json("Webhook")),
+    route(Verb::Delete, "webhooks/{id}", Operation::DeleteWebhook),
+    route(Verb::Get, "webhooks/{id}/dead", Operation::ListDeadLetters)
+        .answers(OK, Document::Json("DeadLetters")),
+    route(Verb::Post, "webhooks/{id}/test", Operation::TestWebhook)
+        .answers(OK, Document::Json("WebhookTest")),
+    route(Verb::Post, "webhooks/{id}/redeliver", Operation::RedeliverDeadLetters)
+        .answers(OK, Document::Json("Redelivery")),
     route(Verb::Get, "openapi.json", Operation::Describe).answers(OK, Document::AnyJson),
 ];
 
@@ -220,6 +254,14 @@ impl Operation {
             Self::AllowState => "AllowState",
             Self::ListStates => "ListStates",
             Self::SearchStates => "SearchStates",
+            Self::QueryAuditLog => "QueryAuditLog",
+            Self::VerifyAuditLog => "VerifyAuditLog",
+            Self::ListWebhooks => "ListWebhooks",
+            Self::CreateWebhook => "CreateWebhook",
+            Self::DeleteWebhook => "DeleteWebhook",
+            Self::ListDeadLetters => "ListDeadLetters",
+            Self::TestWebhook => "TestWebhook",
+            Self::RedeliverDeadLetters => "RedeliverDeadLetters",
             Self::Describe => "Describe",
         }
     }
@@ -248,6 +290,16 @@ impl Operation {
                 "The states of a bucket, as far as they are known, with their locks"
             }
             Self::SearchStates => "Instances of resources in the states of a bucket",
+            Self::QueryAuditLog => {
+                "Entries of the audit log; root, or the owner of the bucket asked for"
+            }
+            Self::VerifyAuditLog => "Whether the chain of the audit log is intact; root only",
+            Self::ListWebhooks => "Who is told of what happens; root only",
+            Self::CreateWebhook => "Tells another one; its secret is shown this once; root only",
+            Self::DeleteWebhook => "Tells it no more; root only",
+            Self::ListDeadLetters => "What could not be delivered; root only",
+            Self::TestWebhook => "Sends an event that nothing has caused; root only",
+            Self::RedeliverDeadLetters => "Sends what could not be delivered once more; root only",
             Self::Describe => "This description; needs no signature",
         }
     }

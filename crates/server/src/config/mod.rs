@@ -36,6 +36,13 @@ const CONNECTIONS_MAX_DEFAULT: usize = 4096;
 const REQUESTS_MAX_DEFAULT: usize = 1024;
 const HEADER_TIMEOUT_S_DEFAULT: u64 = 60;
 const BODY_TIMEOUT_S_DEFAULT: u64 = 60;
+const AUDIT_RETENTION_DAYS_DEFAULT: u64 = 400;
+/// A hundred years: nobody means more.
+const AUDIT_RETENTION_DAYS_MAX: u64 = 36_500;
+const AUDIT_BYTES_MAX_DEFAULT: u64 = 1 << 30;
+/// Less would drop what was just written.
+const AUDIT_BYTES_MAX_LEAST: u64 = 1 << 20;
+const DAY_S: u64 = 24 * 3600;
 /// Nobody means a timeout of more than an hour.
 const TIMEOUT_S_MAX: u64 = 3600;
 /// AWS: access key ids have 16-128 characters; shorter root ids are allowed for home labs.
@@ -80,6 +87,17 @@ pub struct Config {
     pub log_level: String,
     /// What the listener takes on at once, and for how long.
     pub limits: ListenerLimits,
+    /// What is kept of the audit log.
+    pub audit: AuditLimits,
+}
+
+/// What is kept of the audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditLimits {
+    /// Entries are kept for this long,
+    pub retention: Duration,
+    /// and no more than so many bytes of them.
+    pub bytes_max: u64,
 }
 
 /// Where certificate chain and private key are.
@@ -207,6 +225,7 @@ impl Config {
             args.metrics_token_file.as_deref(),
         )?;
         let limits = listener_limits(&args)?;
+        let audit = audit_limits(&args)?;
         let tls = match (args.tls_cert, args.tls_key) {
             (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
             (Some(_), None) => return Err(needs("tls-cert", "tls-key")),
@@ -244,6 +263,7 @@ impl Config {
             log_format: args.log_format.unwrap_or_default(),
             log_level: args.log_level.unwrap_or_else(|| "info".to_owned()),
             limits,
+            audit,
         })
     }
 
@@ -284,6 +304,8 @@ impl Config {
         set("requests_max", self.limits.requests_max.to_string());
         set("header_timeout_s", self.limits.header_timeout.as_secs().to_string());
         set("body_timeout_s", self.limits.body_timeout.as_secs().to_string());
+        set("audit_retention", (self.audit.retention.as_secs() / DAY_S).to_string());
+        set("audit_bytes_max", self.audit.bytes_max.to_string());
         settings
     }
 
@@ -359,6 +381,20 @@ fn listener_limits(args: &ServeArgs) -> Result<ListenerLimits, ConfigError> {
             args.body_timeout_s.unwrap_or(BODY_TIMEOUT_S_DEFAULT),
         )?,
     })
+}
+
+fn audit_limits(args: &ServeArgs) -> Result<AuditLimits, ConfigError> {
+    let days = args.audit_retention.unwrap_or(AUDIT_RETENTION_DAYS_DEFAULT);
+    if !(1..=AUDIT_RETENTION_DAYS_MAX).contains(&days) {
+        let reason = format!("must be 1 to {AUDIT_RETENTION_DAYS_MAX} days");
+        return Err(ConfigError::Value { name: "audit-retention", reason });
+    }
+    let bytes_max = args.audit_bytes_max.unwrap_or(AUDIT_BYTES_MAX_DEFAULT);
+    if bytes_max < AUDIT_BYTES_MAX_LEAST {
+        let reason = format!("must be {AUDIT_BYTES_MAX_LEAST} or more");
+        return Err(ConfigError::Value { name: "audit-bytes-max", reason });
+    }
+    Ok(AuditLimits { retention: Duration::from_secs(days * DAY_S), bytes_max })
 }
 
 fn positive(name: &'static str, value: Option<usize>) -> Result<Option<usize>, ConfigError> {

@@ -53,6 +53,18 @@ fn every_kind_of_value_has_all_spellings() {
     type Row<'a> = (&'a [&'a str], (&'a str, &'a str), &'a str, &'a str);
     let rows: &[Row<'_>] = &[
         (
+            &["--audit-retention=7"],
+            ("TIDELOCK_AUDIT_RETENTION", "7"),
+            "audit_retention = 7",
+            "audit_retention = 7",
+        ),
+        (
+            &["--audit-bytes-max=1048576"],
+            ("TIDELOCK_AUDIT_BYTES_MAX", "1048576"),
+            "audit_bytes_max = 1048576",
+            "audit_bytes_max = 1048576",
+        ),
+        (
             &["--domain=a.test", "--domain=b.test"],
             ("TIDELOCK_DOMAIN", "a.test, b.test"),
             "domain = [\"a.test\", \"B.test\"]",

@@ -19,7 +19,8 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use ring::rand::SystemRandom;
 use tidelock_s3::{
-    Authenticated, Authenticator, Payload, Peer, Query, RequestId, ResponseBody, StreamError, drain,
+    Authenticated, Authenticator, Payload, Peer, Query, RequestId, Requester, ResponseBody,
+    StreamError, WireBody, drain,
 };
 use tidelock_store::{ObjectInfo, ObjectSettings, Origin, Principal, Protocol, Store};
 
@@ -88,11 +89,28 @@ impl TfHttp {
         let id = RequestId::generate(&self.random);
         let operation = Operation::of(request.method());
         let name = operation.map_or("TfUnknown", Operation::as_str);
+        let (parts, body) = request.into_parts();
+        let mut sender = peer.unproven(Protocol::TerraformHttp, &parts, id.request_id());
         let answered = match operation {
-            Some(operation) => self.perform(operation, request, peer, &id).await,
+            Some(operation) => {
+                let mut body = body.map_err(Into::into).boxed();
+                match self.open(&parts, &peer, &id).await {
+                    Ok((address, principal, caller)) => {
+                        sender = principal.clone();
+                        let opened = (address, principal, caller);
+                        self.perform(operation, parts.headers, body, opened).await
+                    }
+                    Err(error) => {
+                        drain(&mut body, &parts.headers).await;
+                        Err(error)
+                    }
+                }
+            }
             None => Err(TfError::method_not_allowed()),
         };
-        dress(answered, name, id)
+        let mut answer = dress(answered, name, id);
+        answer.response.extensions_mut().insert(Requester(sender));
+        answer
     }
 
     /// The answer to a request that there is no room for.
@@ -101,29 +119,15 @@ impl TfHttp {
         dress(Err(TfError::overloaded()), "TfUnknown", id)
     }
 
-    async fn perform<B>(
+    async fn perform(
         &self,
         operation: Operation,
-        request: Request<B>,
-        peer: Peer,
-        id: &RequestId,
-    ) -> Answered
-    where
-        B: Body<Data = Bytes> + Send + Sync + 'static,
-        B::Error: Into<StreamError>,
-    {
-        let (parts, body) = request.into_parts();
-        let mut body = body.map_err(Into::into).boxed();
-        let (address, principal, caller) = match self.open(&parts, &peer, id).await {
-            Ok(opened) => opened,
-            Err(error) => {
-                drain(&mut body, &parts.headers).await;
-                return Err(error);
-            }
-        };
-        let payload = Payload::of(&caller, &parts.headers, body, self.body_timeout)?;
-        let (store, headers) = (self.store.clone(), parts.headers);
-        let body_timeout = self.body_timeout;
+        headers: HeaderMap,
+        body: WireBody,
+        (address, principal, caller): (Address, Principal, Authenticated),
+    ) -> Answered {
+        let payload = Payload::of(&caller, &headers, body, self.body_timeout)?;
+        let (store, body_timeout) = (self.store.clone(), self.body_timeout);
         let mut call = Call { store, principal, address, headers, payload, body_timeout };
         let answered = operation.run(&mut call).await;
         if answered.is_err() {

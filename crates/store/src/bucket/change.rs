@@ -8,6 +8,7 @@ use tidelock_meta::{Batch, OpId};
 use super::OpenBucket;
 use super::guard::GuardEdit;
 use crate::Store;
+use crate::audit::AuditEvent;
 use crate::commit::Plan;
 use crate::error::BucketError;
 use crate::identity::Principal;
@@ -30,6 +31,23 @@ pub enum BucketChange {
     GuardUnlessSet(GuardConfig),
     /// Guards its states by other rules, some of them.
     EditGuard(GuardEdit),
+}
+
+impl BucketChange {
+    /// The operation that asks for it.
+    fn operation(&self) -> &'static str {
+        match self {
+            Self::Versioning(_) => "PutBucketVersioning",
+            Self::Encryption(Some(_)) => "PutBucketEncryption",
+            Self::Encryption(None) => "DeleteBucketEncryption",
+            Self::PublicAccessBlock(Some(_)) => "PutPublicAccessBlock",
+            Self::PublicAccessBlock(None) => "DeletePublicAccessBlock",
+            Self::Tags(Some(_)) => "PutBucketTagging",
+            Self::Tags(None) => "DeleteBucketTagging",
+            Self::Guard(Some(_)) | Self::GuardUnlessSet(_) | Self::EditGuard(_) => "PutBucketGuard",
+            Self::Guard(None) => "DeleteBucketGuard",
+        }
+    }
 }
 
 impl Store {
@@ -61,6 +79,8 @@ impl Store {
             }
             let mut batch = Batch::new(op_id);
             open.replace(&mut batch, &row);
+            let event = AuditEvent::new(change.operation()).bucket(name.as_str());
+            self.audit(&mut batch, principal, &event);
             Ok(Plan::Commit(batch, ()))
         })
         .await

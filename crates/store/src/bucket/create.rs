@@ -6,6 +6,7 @@ use tidelock_meta::{Batch, OpId};
 
 use super::Bucket;
 use crate::Store;
+use crate::audit::AuditEvent;
 use crate::commit::{Plan, Reading};
 use crate::error::CreateBucketError;
 use crate::identity::Principal;
@@ -58,6 +59,8 @@ impl Store {
             let mut batch = Batch::new(op_id);
             batch.expect(key.clone(), None);
             batch.put(key.clone(), row.encode());
+            let event = AuditEvent::new("CreateBucket").bucket(name.as_str());
+            self.audit(&mut batch, principal, &event);
             Ok(Plan::Commit(batch, ()))
         })
         .await?;

@@ -12,6 +12,7 @@ use tidelock_meta::{Batch, OpId, successor_of_key};
 
 use super::OpenBucket;
 use crate::Store;
+use crate::audit::AuditEvent;
 use crate::commit::{Plan, Reading};
 use crate::error::{BucketError, DeleteBucketError, StorageError};
 use crate::identity::Principal;
@@ -50,7 +51,7 @@ impl Store {
                 self.mark_deleting(principal, name, false).await?;
                 return Err(DeleteBucketError::NotEmpty);
             }
-            match self.delete_marked(&open).await? {
+            match self.delete_marked(principal, name, &open).await? {
                 Marked::Deleted => return Ok(()),
                 Marked::Disturbed => {}
             }
@@ -79,11 +80,18 @@ impl Store {
         .await
     }
 
-    async fn delete_marked(&self, open: &OpenBucket) -> Result<Marked, StorageError> {
+    async fn delete_marked(
+        &self,
+        principal: &Principal,
+        name: &BucketName,
+        open: &OpenBucket,
+    ) -> Result<Marked, StorageError> {
         let mut batch = Batch::new(OpId(self.random()));
         batch.expect(open.key.clone(), Some(&open.seen));
         batch.delete(open.key.clone());
         self.reclaim(&mut batch, open.row.id.0, Reclaimed::Bucket);
+        let event = AuditEvent::new("DeleteBucket").bucket(name.as_str());
+        self.audit(&mut batch, principal, &event);
         Ok(if self.try_commit(batch).await? { Marked::Deleted } else { Marked::Disturbed })
     }
 }

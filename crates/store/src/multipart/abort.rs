@@ -7,6 +7,7 @@ use tidelock_meta::{Batch, OpId, Write};
 
 use super::OpenUpload;
 use crate::Store;
+use crate::audit::AuditEvent;
 use crate::bucket::OpenBucket;
 use crate::commit::Plan;
 use crate::error::UploadError;
@@ -40,6 +41,8 @@ impl Store {
             batch.writes.insert(0, Write::Delete(under_way.key.clone()));
             self.reclaim(&mut batch, upload.0, Reclaimed::Upload);
             open.guard(&mut batch);
+            let event = AuditEvent::new("AbortMultipartUpload");
+            self.audit(&mut batch, principal, &event.object(bucket.as_str(), key.as_str()));
             Ok(Plan::Commit(batch, ()))
         })
         .await

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::UploadChecksum;
 use super::key::upload_place;
 use crate::Store;
+use crate::audit::AuditEvent;
 use crate::body::seal::DATA_KEY_BYTES;
 use crate::bucket::OpenBucket;
 use crate::checksum;
@@ -82,6 +83,9 @@ impl Store {
             bucket.guard(&mut batch);
             batch.expect(row_key.clone(), None);
             batch.writes.insert(0, Write::Put(row_key.clone(), row.encode()));
+            let event = AuditEvent::new("CreateMultipartUpload");
+            let event = event.object(target.bucket.as_str(), target.key.as_str());
+            self.audit(&mut batch, target.principal, &event);
             Ok::<_, BucketError>(Plan::Commit(batch, ()))
         })
         .await?;

@@ -6,6 +6,7 @@ use tidelock_meta::{Batch, OpId};
 use super::ObjectInfo;
 use super::install::{Noncurrent, OpenHead, Target, noncurrent};
 use crate::Store;
+use crate::audit::AuditEvent;
 use crate::bucket::OpenBucket;
 use crate::commit::Plan;
 use crate::error::GetObjectError;
@@ -34,10 +35,10 @@ impl Store {
             let mut batch = Batch::new(op_id);
             match (&head.row.current, version) {
                 (Some(current), None) => {
-                    self.plan_tag_current(batch, &bucket, &head, current, tags)
+                    self.plan_tag_current(batch, (target, &bucket), &head, current, tags)
                 }
                 (Some(current), Some(selector)) if selector.matches(current) => {
-                    self.plan_tag_current(batch, &bucket, &head, current, tags)
+                    self.plan_tag_current(batch, (target, &bucket), &head, current, tags)
                 }
                 (None, None) => Err(GetObjectError::NoSuchKey { delete_marker: None }),
                 (_, Some(selector)) => {
@@ -51,6 +52,7 @@ impl Store {
                     batch.expect(head.key.clone(), head.seen.as_ref());
                     batch.put(head.key.clone(), head.row.encode());
                     bucket.guard(&mut batch);
+                    self.audit(&mut batch, principal, &tagged_event(target, tags, &info));
                     Ok(Plan::Commit(batch, info))
                 }
             }
@@ -61,7 +63,7 @@ impl Store {
     fn plan_tag_current(
         &self,
         mut batch: Batch,
-        bucket: &OpenBucket,
+        (target, bucket): (Target<'_>, &OpenBucket),
         head: &OpenHead,
         current: &ObjectVersion,
         tags: &[(String, String)],
@@ -75,8 +77,15 @@ impl Store {
         row.current = Some(tagged);
         head.replace(&mut batch, &row);
         bucket.guard(&mut batch);
+        self.audit(&mut batch, target.principal, &tagged_event(target, tags, &info));
         Ok(Plan::Commit(batch, info))
     }
+}
+
+fn tagged_event(target: Target<'_>, tags: &[(String, String)], info: &ObjectInfo) -> AuditEvent {
+    let action = if tags.is_empty() { "DeleteObjectTagging" } else { "PutObjectTagging" };
+    let event = AuditEvent::new(action).object(target.bucket.as_str(), target.key.as_str());
+    AuditEvent { version_id: info.version.to_string(), ..event }
 }
 
 fn tag(

@@ -1,0 +1,17 @@
+//! `tidelock webhook list`
+
+use crate::connect::Session;
+use crate::exit::Failure;
+use crate::output::List;
+
+/// List all webhooks
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {}
+
+impl Args {
+    pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
+        let mut list = List::new(session.format);
+        list.extend(session.client.list_webhooks().await?)?;
+        list.finish()
+    }
+}

@@ -1,0 +1,188 @@
+//! The audit log: what was asked of the store, by whom, and what became of it. It is only ever added to.
+//!
+//! An entry of a write is one more row of the write's own commit ([`Store::audit`]): there is no write
+//! without it. Everything else, reads, refusals, requests of nobody known, waits in memory for the next
+//! flush ([`Store::note`], [`buffer`]). From there a sealer moves entries into a chain of segments, each
+//! of which names the hash of the one before ([`seal`]), so that no write waits for the chain. Nothing
+//! but the oldest segments is ever dropped ([`retention`]).
+//!
+//! This module knows nothing of what an action means.
+
+mod buffer;
+mod entry;
+mod query;
+mod retention;
+mod seal;
+mod verify;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tidelock_meta::record::audit_chain::{self, AuditChainRow};
+use tidelock_meta::record::audit_entry::{self, AuditEntry};
+use tidelock_meta::{Batch, Key, OpId, Versioned};
+
+pub use buffer::{AUDIT_BUFFER_BYTES_MAX, AUDIT_BUFFER_ENTRIES_MAX};
+pub use entry::AuditEvent;
+pub use query::{
+    AuditPage, AuditPosition, AuditQuery, AuditRecord, InvalidAuditPosition, QUERY_ENTRIES_MAX,
+};
+pub use seal::{AuditTurn, SealWhen};
+pub use verify::{AuditDamage, AuditVerification};
+
+use crate::Store;
+use crate::error::{BucketError, StorageError};
+use crate::identity::Principal;
+use crate::origin::Origin;
+use buffer::Buffer;
+
+/// Plain bytes of entries that one row of the flush holds, more or less.
+const ROW_BYTES_MAX: usize = 40 << 10;
+/// Rows of one commit of the flush.
+const FLUSH_ROWS_MAX: usize = 10;
+
+/// Why the log was not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuditError {
+    /// Only root may, or the owner of the bucket that is asked about.
+    #[error("access denied")]
+    AccessDenied,
+    /// There is no such bucket.
+    #[error("the specified bucket does not exist")]
+    NoSuchBucket,
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<BucketError> for AuditError {
+    fn from(error: BucketError) -> Self {
+        match error {
+            BucketError::NoSuchBucket => Self::NoSuchBucket,
+            BucketError::AccessDenied => Self::AccessDenied,
+            BucketError::Storage(error) => Self::Storage(error),
+        }
+    }
+}
+
+/// What this process keeps of the log.
+#[derive(Default)]
+pub(crate) struct AuditLog {
+    buffer: Buffer,
+    /// Requests whose entry is in a batch that was planned and whose commit has not ended.
+    planned: Mutex<HashMap<OpId, Weak<Origin>>>,
+    /// One flush at a time: who waits for a flush must not miss what another one carries.
+    flushing: tokio::sync::Mutex<()>,
+}
+
+impl AuditLog {
+    /// The commit of a batch has ended.
+    pub(crate) fn ended(&self, batch: OpId, landed: bool) {
+        let origin = self.planned().remove(&batch);
+        if let Some(origin) = origin.and_then(|origin| origin.upgrade())
+            && landed
+        {
+            origin.audited.set();
+        }
+    }
+
+    /// Each change is whole: a panic elsewhere leaves nothing half done.
+    fn planned(&self) -> MutexGuard<'_, HashMap<OpId, Weak<Origin>>> {
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store {
+    /// Makes the entry of `event` land with `batch`, as its last write so far: never call it before
+    /// the batch has a first one, which must tell whether a lost commit landed. Once it has landed, the
+    /// request of `principal` counts as audited.
+    pub(crate) fn audit(&self, batch: &mut Batch, principal: &Principal, event: &AuditEvent) {
+        debug_assert!(!batch.writes.is_empty(), "the first write of a batch is its witness");
+        let entry = self.audit_entry(principal, event);
+        let key = audit_entry::key(&entry);
+        let sealed = self.seal_entries(&key, &entry.encode());
+        batch.put(key, audit_entry::encode(&sealed));
+        self.audit_log.planned().insert(batch.op_id, Arc::downgrade(&principal.origin));
+    }
+
+    /// Writes the entry of `event` with the next flush; the request of `principal` counts as audited.
+    pub fn note(&self, principal: &Principal, event: &AuditEvent) {
+        principal.origin.audited.set();
+        self.audit_log.buffer.push(&self.audit_entry(principal, event));
+    }
+
+    /// Writes what [`Store::note`] was told, in few commits.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails; what was not written is tried again by the next flush. An entry may be in
+    /// the log twice then, under one id.
+    pub async fn flush_audit(&self) -> Result<(), StorageError> {
+        let _one_at_a_time = self.audit_log.flushing.lock().await;
+        // Plans that came to nothing, of requests that have been answered.
+        self.audit_log.planned().retain(|_, origin| origin.strong_count() > 0);
+        self.tell_dropped();
+        loop {
+            let rows = self.audit_log.buffer.take(FLUSH_ROWS_MAX, ROW_BYTES_MAX);
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let mut batch = Batch::new(OpId(self.random()));
+            for row in &rows {
+                let sealed = self.seal_entries(&row.key, &row.plain);
+                batch.put(row.key.clone(), audit_entry::encode(&sealed));
+            }
+            if let Err(error) = self.try_commit(batch).await {
+                self.audit_log.buffer.put_back(rows);
+                return Err(error);
+            }
+        }
+    }
+
+    /// One entry for all that found no room.
+    fn tell_dropped(&self) {
+        let dropped = self.audit_log.buffer.dropped();
+        if dropped > 0 {
+            let event = AuditEvent {
+                action: "AuditEntriesDropped".into(),
+                message: format!("{dropped} entries found no room in memory and are lost"),
+                ..AuditEvent::default()
+            };
+            let entry = self.audit_entry(&Principal::server(), &event);
+            self.audit_log.buffer.push_always(&entry);
+        }
+    }
+
+    fn seal_entries(&self, key: &Key, plain: &[u8]) -> Vec<u8> {
+        self.keyring.wrap(plain, &entry_place(key), &*self.entropy)
+    }
+}
+
+/// What the entries in a row outside the chain are bound to.
+fn entry_place(key: &Key) -> Vec<u8> {
+    [b"audit-entry\0".as_slice(), key].concat()
+}
+
+/// What the entries of a segment are bound to.
+fn segment_place(number: u64) -> Vec<u8> {
+    [b"audit-segment\0".as_slice(), &number.to_be_bytes()].concat()
+}
+
+fn chain_of(seen: Option<&Versioned>) -> Result<AuditChainRow, StorageError> {
+    Ok(seen.map(|row| AuditChainRow::decode(&row.value)).transpose()?.unwrap_or_default())
+}
+
+fn require_root(principal: &Principal) -> Result<(), AuditError> {
+    if principal.is_root { Ok(()) } else { Err(AuditError::AccessDenied) }
+}
+
+impl Store {
+    async fn audit_chain(&self) -> Result<AuditChainRow, StorageError> {
+        let read = self.rows.answer(|reading| async move { reading.row(audit_chain::key()).await });
+        chain_of(read.await?.as_ref())
+    }
+
+    fn audit_entry(&self, principal: &Principal, event: &AuditEvent) -> AuditEntry {
+        event.entry(principal, self.now(), self.random())
+    }
+}

@@ -1,0 +1,259 @@
+//! The chain: entries move into segments, each of which names the hash of the one before.
+//!
+//! A step reads the chain's row, then the oldest rows outside the chain, and commits segments, the new
+//! chain and the rows' deletion at once, at the version of the chain that it has read. Of two sealers
+//! that step at once one loses: no entry is in the chain twice, and the chain never forks. That only
+//! one server seals saves work and nothing else.
+
+use std::time::Duration;
+
+use ring::digest::{Context, SHA256};
+use tidelock_meta::record::audit_chain::{self, AuditChainRow};
+use tidelock_meta::record::audit_entry::{self, AuditEntry};
+use tidelock_meta::record::audit_segment::{self, AuditSegmentRow, SegmentHash};
+use tidelock_meta::{Batch, Key, OpId, Versioned};
+
+use super::{AuditEvent, chain_of, entry_place, segment_place};
+use crate::Store;
+use crate::commit::Plan;
+use crate::error::StorageError;
+use crate::identity::Principal;
+use crate::keyring::KeyringError;
+use crate::lease::LeaseTerm;
+use crate::sweep::ServesAlone;
+
+/// Plain bytes of one segment; with what seals it, its row has at most 48 KiB.
+const SEGMENT_BYTES_MAX: usize = 47 << 10;
+/// Rows that one step takes into the chain: each is a delete of its batch.
+const STEP_ROWS_MAX: usize = 76;
+/// Plain bytes after which a step takes no further row.
+const STEP_BYTES_MAX: usize = 192 << 10;
+/// So many rows are sealed at once.
+const DUE_ROWS: usize = 64;
+/// So old rows are sealed at once, however few they are.
+const DUE_AGE: Duration = Duration::from_secs(10);
+/// The lease under which one of many servers looks after the log.
+const AUDIT_LEASE: &str = "audit";
+/// How long a server has it that does not renew it.
+const AUDIT_LEASE_TERM: Duration = Duration::from_secs(120);
+/// How often a server renews it, or asks for it.
+const AUDIT_LEASE_RENEWAL: Duration = Duration::from_secs(30);
+
+/// Which entries are to be sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealWhen {
+    /// All, if they are many or have waited long: a segment should be worth its row.
+    Due,
+    /// All, now.
+    Now,
+}
+
+/// Whether this server is the one that looks after the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuditTurn {
+    is_alone: bool,
+    term: Option<LeaseTerm>,
+    /// On the monotonic clock.
+    asks_at: Duration,
+}
+
+impl AuditTurn {
+    /// It is always this server's: there is no other one.
+    pub fn alone(_: ServesAlone) -> Self {
+        Self { is_alone: true, ..Self::default() }
+    }
+}
+
+impl Store {
+    /// Whether this server is the one of those on the store that looks after the log now. Asks the
+    /// store only now and then.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn has_audit_turn(&self, turn: &mut AuditTurn) -> Result<bool, StorageError> {
+        if turn.is_alone {
+            return Ok(true);
+        }
+        let now = self.clock.monotonic();
+        if now >= turn.asks_at {
+            turn.term = None;
+            turn.asks_at = now + AUDIT_LEASE_RENEWAL;
+            turn.term = self.lease(AUDIT_LEASE, AUDIT_LEASE_TERM).await?;
+        }
+        Ok(turn.term.is_some_and(|term| self.holds(&term)))
+    }
+
+    /// Lets another server look after the log: for a server that stops.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails; then the lease ends by itself.
+    pub async fn leave_audit(&self) -> Result<(), StorageError> {
+        self.release(AUDIT_LEASE).await
+    }
+
+    /// Seals entries into the chain; how many.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails; what was not sealed is taken up by the next call.
+    pub async fn seal_audit(&self, when: SealWhen) -> Result<usize, StorageError> {
+        if when == SealWhen::Due && !self.is_sealing_due().await? {
+            return Ok(0);
+        }
+        let mut sealed = 0;
+        loop {
+            match self.seal_step().await? {
+                0 => return Ok(sealed),
+                entries => sealed += entries,
+            }
+        }
+    }
+
+    async fn is_sealing_due(&self) -> Result<bool, StorageError> {
+        let rows = self.rows.latest().scan(audit_entry::range(), DUE_ROWS).await?;
+        let Some((first, _)) = rows.first() else { return Ok(false) };
+        let (time_ms, _) = audit_entry::decode_key(first)?;
+        let now = u64::try_from(self.now()).unwrap_or_default();
+        let age = Duration::from_millis(now.saturating_sub(time_ms));
+        Ok(rows.len() == DUE_ROWS || age >= DUE_AGE)
+    }
+
+    /// Seals the oldest rows; how many entries they held.
+    async fn seal_step(&self) -> Result<usize, StorageError> {
+        let op_id = OpId(self.random());
+        let range = audit_entry::range();
+        self.update(&[audit_chain::key()], |view| {
+            let Some(rows) = view.scanned(&range) else {
+                return Ok(Plan::Scan(range.clone(), STEP_ROWS_MAX));
+            };
+            let chain = chain_of(view.rows[0].as_ref())?;
+            let (taken, entries) = self.take_entries(rows)?;
+            if taken.is_empty() {
+                return Ok(Plan::Answer(0));
+            }
+            let (chain, segments) = self.extend_chain(chain, &entries);
+            let mut batch = Batch::new(op_id);
+            // First: the hash of its head tells whether a lost commit landed.
+            batch.put(audit_chain::key(), chain.encode());
+            batch.expect(audit_chain::key(), view.rows[0].as_ref());
+            for (number, segment) in segments {
+                batch.expect(audit_segment::key(number), None);
+                batch.put(audit_segment::key(number), segment.encode());
+            }
+            taken.into_iter().for_each(|key| batch.delete(key));
+            Ok(Plan::Commit(batch, entries.len()))
+        })
+        .await
+    }
+
+    /// As many of `rows` as one step takes, and their entries by time.
+    fn take_entries(
+        &self,
+        rows: &[(Key, Versioned)],
+    ) -> Result<(Vec<Key>, Vec<AuditEntry>), StorageError> {
+        let (mut taken, mut entries, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for (key, row) in rows {
+            if bytes >= STEP_BYTES_MAX {
+                break;
+            }
+            bytes += row.value.len();
+            entries.extend(self.open_entries(key, &row.value)?);
+            taken.push(key.clone());
+        }
+        entries.sort_by_key(|entry| entry.time_ms);
+        Ok((taken, entries))
+    }
+
+    /// The entries in a row; of one that is damaged, an entry that says so. A row that stayed for good
+    /// would keep all others out of the chain.
+    fn open_entries(&self, key: &Key, value: &[u8]) -> Result<Vec<AuditEntry>, StorageError> {
+        let opened = audit_entry::decode(value).map_err(|error| error.to_string());
+        let opened = match opened.map(|sealed| self.keyring.unwrap(sealed, &entry_place(key))) {
+            Ok(Ok(plain)) => audit_entry::decode_entries(&plain).map_err(|error| error.to_string()),
+            Ok(Err(error @ KeyringError::NoSuchKey(_))) => {
+                return Err(StorageError::Corrupt(format!("audit log: {error}")));
+            }
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(error) => Err(error),
+        };
+        opened.or_else(|error| {
+            let event = AuditEvent {
+                action: "AuditEntryDamaged".into(),
+                code: "Damaged".into(),
+                message: format!("row {}: {error}", hex::encode(key)),
+                ..AuditEvent::default()
+            };
+            Ok(vec![self.audit_entry(&Principal::server(), &event)])
+        })
+    }
+
+    /// The chain with `entries` behind its head, and the segments that hold them.
+    fn extend_chain(
+        &self,
+        mut chain: AuditChainRow,
+        entries: &[AuditEntry],
+    ) -> (AuditChainRow, Vec<(u64, AuditSegmentRow)>) {
+        let mut segments = Vec::new();
+        let mut open = Open::default();
+        for entry in entries {
+            let bytes = entry.encode();
+            if !open.plain.is_empty() && open.plain.len() + bytes.len() > SEGMENT_BYTES_MAX {
+                segments.push(self.close_segment(std::mem::take(&mut open), &mut chain));
+            }
+            open.add(entry, &bytes);
+        }
+        segments.push(self.close_segment(open, &mut chain));
+        (chain, segments)
+    }
+
+    fn close_segment(&self, open: Open, chain: &mut AuditChainRow) -> (u64, AuditSegmentRow) {
+        let number = chain.next;
+        let hash = segment_hash(&chain.head, number, &open.plain);
+        let segment = AuditSegmentRow {
+            previous: chain.head,
+            hash,
+            first_ms: open.first_ms,
+            last_ms: open.last_ms,
+            count: open.count,
+            sealed: self.keyring.wrap(&open.plain, &segment_place(number), &*self.entropy),
+        };
+        chain.next += 1;
+        chain.head = hash;
+        chain.bytes_kept += segment.encode().len() as u64;
+        (number, segment)
+    }
+}
+
+/// A segment that is being filled.
+#[derive(Default)]
+struct Open {
+    plain: Vec<u8>,
+    first_ms: i64,
+    last_ms: i64,
+    count: u32,
+}
+
+impl Open {
+    fn add(&mut self, entry: &AuditEntry, bytes: &[u8]) {
+        if self.count == 0 {
+            (self.first_ms, self.last_ms) = (entry.time_ms, entry.time_ms);
+        }
+        self.first_ms = self.first_ms.min(entry.time_ms);
+        self.last_ms = self.last_ms.max(entry.time_ms);
+        self.plain.extend_from_slice(bytes);
+        self.count += 1;
+    }
+}
+
+/// The hash of a segment.
+pub(super) fn segment_hash(previous: &SegmentHash, number: u64, plain: &[u8]) -> SegmentHash {
+    let mut context = Context::new(&SHA256);
+    context.update(previous);
+    context.update(&number.to_be_bytes());
+    context.update(plain);
+    let mut hash = SegmentHash::default();
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
