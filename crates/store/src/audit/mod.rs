@@ -16,6 +16,7 @@ mod seal;
 mod verify;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tidelock_meta::record::audit_chain::{self, AuditChainRow};
@@ -69,6 +70,8 @@ impl From<BucketError> for AuditError {
 #[derive(Default)]
 pub(crate) struct AuditLog {
     buffer: Buffer,
+    /// Entries made: ids begin with it, so that those of one millisecond keep their order.
+    made: AtomicU32,
     /// Requests whose entry is in a batch that was planned and whose commit has not ended.
     planned: Mutex<HashMap<OpId, Weak<Origin>>>,
     /// One flush at a time: who waits for a flush must not miss what another one carries.
@@ -183,6 +186,9 @@ impl Store {
     }
 
     fn audit_entry(&self, principal: &Principal, event: &AuditEvent) -> AuditEntry {
-        event.entry(principal, self.now(), self.random())
+        let mut id: [u8; 16] = self.random();
+        let made = self.audit_log.made.fetch_add(1, Ordering::Relaxed);
+        id[..4].copy_from_slice(&made.to_be_bytes());
+        event.entry(principal, self.now(), id)
     }
 }

@@ -162,7 +162,7 @@ impl Store {
             entries.extend(self.open_entries(key, &row.value)?);
             taken.push(key.clone());
         }
-        entries.sort_by_key(|entry| entry.time_ms);
+        entries.sort_by_key(|entry| (entry.time_ms, entry.id));
         Ok((taken, entries))
     }
 
