@@ -8,6 +8,7 @@ use tidelock_meta::{Batch, OpId};
 
 use super::OpenGuard;
 use crate::Store;
+use crate::audit::AuditEvent;
 use crate::bucket::OpenBucket;
 use crate::commit::Plan;
 use crate::error::{BucketError, StorageError};
@@ -81,6 +82,8 @@ impl Store {
             let mut batch = Batch::new(op_id);
             guard.replace(&mut batch, &row);
             open.guard(&mut batch);
+            let event = AuditEvent::new("AllowanceGranted").object(bucket.as_str(), key.as_str());
+            self.audit(&mut batch, principal, &event);
             let (key, expires_ms) = (key.as_str().to_owned(), allowance.expires_ms);
             Ok(Plan::Commit(batch, StateAllowance { key, expires_ms }))
         })

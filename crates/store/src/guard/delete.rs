@@ -11,6 +11,7 @@ use super::refusal::Refusal;
 use super::rules::Breach;
 use super::run::{Asker, Standing};
 use crate::Store;
+use crate::audit::AuditEvent;
 use crate::bucket::OpenBucket;
 use crate::error::StorageError;
 use crate::object::Target;
@@ -61,6 +62,13 @@ impl Store {
         remember(&breach, &asker, &mut left, now);
         guard.replace(&mut batch, &left);
         bucket.guard(&mut batch);
+        let (name, key) = (target.bucket.as_str(), target.key.as_str());
+        let event = AuditEvent {
+            code: refusal.reason.as_str().into(),
+            message: refusal.message.clone(),
+            ..AuditEvent::new("StateRefused").object(name, key)
+        };
+        self.audit(&mut batch, target.principal, &event);
         Ok(DeleteVerdict::Refuse(Box::new(refusal), batch))
     }
 }

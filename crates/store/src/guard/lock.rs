@@ -5,11 +5,11 @@ use tidelock_meta::record::contended::{self, ContendedRow};
 use tidelock_meta::record::guard::{GuardRow, Hold};
 use tidelock_meta::record::version::ObjectVersion;
 use tidelock_meta::{Batch, OpId};
-use tidelock_tfstate::LOCK_BYTES_MAX;
+use tidelock_tfstate::{LOCK_BYTES_MAX, Lock};
 
 use super::refusal::LockedBy;
 use super::run::Asker;
-use super::{OpenGuard, state_key};
+use super::{OpenGuard, events, state_key};
 use crate::Store;
 use crate::bucket::OpenBucket;
 use crate::error::StorageError;
@@ -51,6 +51,12 @@ impl Store {
             last_write_ms: None,
         });
         guard.replace(batch, &row);
+        let lock = body.and_then(Lock::parse);
+        self.audit(
+            batch,
+            target.principal,
+            &events::of_lock("LockAcquired", target, lock.as_ref()),
+        );
     }
 
     /// The body of the lock that was given back before is needed no more.
@@ -81,8 +87,9 @@ impl Store {
         &self,
         target: Target<'_>,
         bucket: &OpenBucket,
-        epoch: u64,
+        (locked, epoch): (&LockedBy, u64),
     ) -> Result<(), StorageError> {
+        self.note(target.principal, &events::of_locked(target, locked));
         let Some(state) = state_key(target.key) else { return Ok(()) };
         let (key, now) = (contended::key(bucket.row.id, state.as_str()), self.now());
         if self.contended.was_marked(&key, epoch, now - CONTENDED_RENEWAL_MS) {

@@ -12,6 +12,7 @@ mod activity;
 mod allow;
 mod candidate;
 mod delete;
+pub(crate) mod events;
 mod lock;
 mod message;
 mod quarantine;
@@ -39,7 +40,7 @@ pub(crate) use release::LockDelete;
 pub use release::{LockRelease, ReleaseError};
 pub(crate) use tombstone::Contended;
 pub use view::HeldLock;
-pub(crate) use write::{GuardedWrite, Verdict};
+pub(crate) use write::{GuardedWrite, Verdict, rolled_back_from};
 
 use crate::name::ObjectKey;
 

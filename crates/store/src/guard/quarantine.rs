@@ -16,6 +16,7 @@ use super::rules::Breach;
 use super::run::{Asker, Sticking};
 use super::write::GuardedWrite;
 use crate::Store;
+use crate::audit::AuditEvent;
 use crate::bucket::OpenBucket;
 use crate::commit::{Plan, View};
 use crate::error::{BucketError, GetObjectError, StorageError};
@@ -253,6 +254,9 @@ impl Store {
             batch.expect(keys[1].clone(), Some(seen));
             batch.delete(keys[1].clone());
             self.discard_version(&mut batch, &row.version);
+            let shown = DisplayVersion { id: row.version.id, is_null: false }.to_string();
+            let event = AuditEvent::new("RefusedDiscarded").object(bucket.as_str(), key.as_str());
+            self.audit(&mut batch, principal, &AuditEvent { refused_version: shown, ..event });
             Ok(Plan::Commit(batch, ()))
         })
         .await

@@ -3,23 +3,24 @@
 //! The client's own check is a GET before, which proves nothing at the moment of the DELETE. What its
 //! connection has read last stands for the condition that it should have sent.
 
-use tidelock_meta::Batch;
 use tidelock_meta::record::guard::{FencedRun, GuardRow, Released};
 use tidelock_meta::record::head;
 use tidelock_meta::record::version::{ObjectVersion, VersionKind};
 use tidelock_meta::record::{bucket, guard};
+use tidelock_meta::{Batch, OpId};
 
 use super::message::LockFacts;
 use super::run::Asker;
 use super::view::HeldLock;
-use super::{OpenGuard, purges_locks, state_key};
+use super::{OpenGuard, events, purges_locks, state_key};
 use crate::Store;
+use crate::audit::AuditEvent;
 use crate::bucket::OpenBucket;
 use crate::commit::{Plan, View};
 use crate::error::{BucketError, DeleteObjectError, StorageError};
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
-use crate::object::{DeletedObject, Keeping, OpenHead, Target, op_id, writes_null};
+use crate::object::{DeletedObject, Keeping, OpenHead, Target, writes_null};
 use crate::version::DisplayVersion;
 
 /// A request to take a lock away, whoever holds it.
@@ -69,6 +70,31 @@ pub(crate) struct LockDelete<'a> {
     pub(crate) random: [u8; 8],
 }
 
+/// How a lock ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End<'a> {
+    /// By the run that held it.
+    GivenBack,
+    /// By somebody else, who may say why.
+    Broken { reason: &'a str },
+}
+
+impl End<'_> {
+    fn action(&self) -> &'static str {
+        match self {
+            Self::GivenBack => "LockReleased",
+            Self::Broken { .. } => "LockBroken",
+        }
+    }
+
+    fn reason(&self) -> &str {
+        match self {
+            Self::GivenBack => "",
+            Self::Broken { reason } => reason,
+        }
+    }
+}
+
 impl Store {
     /// What a DELETE of a lock object does in a guarded bucket.
     pub(crate) fn plan_delete_lock(
@@ -102,8 +128,11 @@ impl Store {
                 .hold
                 .as_ref()
                 .is_some_and(|it| it.run.has(origin.conversation.connection()));
-        let broken = !asker.gives_back(&guard.row, held_id, has_just_begun);
-        Ok(self.plan_release(delete, &asker, broken, current, view)?)
+        let end = match asker.gives_back(&guard.row, held_id, has_just_begun) {
+            true => End::GivenBack,
+            false => End::Broken { reason: "" },
+        };
+        Ok(self.plan_release(delete, &asker, end, current, view)?)
     }
 
     /// The lock goes, and its run with it.
@@ -111,7 +140,7 @@ impl Store {
         &self,
         delete: &LockDelete<'_>,
         asker: &Asker,
-        broken: bool,
+        end: End<'_>,
         current: &ObjectVersion,
         view: &View,
     ) -> Result<Plan<DeletedObject>, StorageError> {
@@ -120,7 +149,11 @@ impl Store {
         let mut row: GuardRow = guard.row.clone();
         let config = bucket.row.guard.as_ref();
         let purges = config.is_none_or(|config| purges_locks(config, bucket.row.versioning));
-        let mut batch = Batch::new(op_id(current));
+        let mut batch = Batch::new(OpId(self.random()));
+        let lock = match state_key(target.key) {
+            Some(state) => self.held_now(bucket, &state, &row)?.and_then(|held| held.lock),
+            None => None,
+        };
         self.forget_released(&mut batch, &mut row);
         let deleted = if purges {
             // Its body stays until the next lock: a tombstone may show it.
@@ -156,11 +189,14 @@ impl Store {
             DeletedObject { version: Some(shown), is_delete_marker: true }
         };
         if let Some(hold) = row.hold.take() {
-            let (run, epoch) = (hold.run, hold.epoch);
+            let (run, epoch, broken) = (hold.run, hold.epoch, end != End::GivenBack);
             row.fence(FencedRun { run, epoch, ended_ms: now, broken, alive_ms: None });
         }
         asker.ends(&mut row);
         guard.replace(&mut batch, &row);
+        let event = events::of_lock(end.action(), target, lock.as_ref());
+        let event = AuditEvent { reason: end.reason().to_owned(), ..event };
+        self.audit(&mut batch, target.principal, &event);
         Ok(Plan::Commit(batch, deleted))
     }
 
@@ -203,7 +239,8 @@ impl Store {
             }
             let delete = LockDelete { target, bucket: &open, head: &head, guard: &guard, random };
             let asker = Asker::of(principal);
-            Ok(self.plan_release(&delete, &asker, true, current, view)?.map(|_| shown))
+            let end = End::Broken { reason: release.reason };
+            Ok(self.plan_release(&delete, &asker, end, current, view)?.map(|_| shown))
         })
         .await
     }

@@ -48,11 +48,11 @@ pub(crate) enum Verdict {
 pub(crate) struct Passed {
     row: GuardRow,
     /// The lock under which it is written.
-    under: Option<WrittenUnder>,
+    pub(super) under: Option<WrittenUnder>,
     /// Rules that it breaks, where they are only observed.
-    pub(crate) observed: Vec<Breach>,
+    pub(super) observed: Vec<Breach>,
     /// It was done only because somebody allowed it.
-    pub(crate) used_allowance: bool,
+    pub(super) used_allowance: bool,
 }
 
 /// The lock that is held, opened.
@@ -203,7 +203,7 @@ impl HeldNow<'_> {
 }
 
 /// What `tidelock state rollback` says of what it writes.
-fn rolled_back_from(settings: &ObjectSettings) -> Option<VersionId> {
+pub(crate) fn rolled_back_from(settings: &ObjectSettings) -> Option<VersionId> {
     let (_, id) = settings.metadata.iter().find(|(name, _)| name == ROLLED_BACK_FROM)?;
     match id.parse() {
         Ok(VersionSelector::Id(id)) => Some(id),

@@ -21,6 +21,7 @@ use super::OpenUpload;
 use super::key::{UploadKey, part_place, upload_place};
 use super::part_list::{Assembled, RequestedPart, assemble, request_digest};
 use crate::Store;
+use crate::audit::AuditEvent;
 use crate::body::read::Segment;
 use crate::body::seal::DataKey;
 use crate::bucket::OpenBucket;
@@ -29,7 +30,7 @@ use crate::condition::{UploadWindow, WriteCondition};
 use crate::error::{CompleteError, StorageError, UploadError};
 use crate::guard::{
     Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, PlannedRefusal, REFUSED_KEPT_MAX,
-    Refusal, Verdict, guard_key,
+    Refusal, Verdict, events, guard_key,
 };
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
@@ -123,7 +124,7 @@ impl Store {
                 Attempt::Done(stored) => return Ok(*stored),
                 Attempt::Refused(refusal) => return Err(CompleteError::Refused(refusal)),
                 Attempt::Locked(locked, epoch) => {
-                    self.mark_contended(target, &place.bucket, epoch).await?;
+                    self.mark_contended(target, &place.bucket, (&locked, epoch)).await?;
                     return Err(CompleteError::Locked(locked));
                 }
                 Attempt::Disturbed => {
@@ -238,7 +239,9 @@ impl Store {
             let new = self.completed_version(place, &head, sealed, random)?;
             let ending = Ending { place, sealed, bucket: &bucket, head: &head, view };
             let (Some(config), Some(key)) = (&bucket.row.guard, keys.get(3)) else {
-                return self.plan_completed(&ending, new, |_| {});
+                return self.plan_completed(&ending, new, |batch| {
+                    self.audit(batch, target.principal, &completed_event(target));
+                });
             };
             let guard = OpenGuard::of(key.clone(), view.rows[3].as_ref())?;
             if target.key.is_lock() {
@@ -307,9 +310,10 @@ impl Store {
     ) -> Result<Plan<Attempt>, CompleteError> {
         let Ending { sealed, bucket, head, view, .. } = *ending;
         match self.guard_write(write)? {
-            Verdict::Indifferent => {
-                self.plan_completed(ending, new, |batch| write.guard.check(batch))
-            }
+            Verdict::Indifferent => self.plan_completed(ending, new, |batch| {
+                write.guard.check(batch);
+                self.audit(batch, write.target.principal, &completed_event(write.target));
+            }),
             Verdict::Same => {
                 let Some(current) = &head.row.current else {
                     return Ok(Plan::Answer(Attempt::Disturbed));
@@ -317,6 +321,7 @@ impl Store {
                 let same = stored(current, bucket, &sealed.assembled);
                 let mut batch = Batch::new(OpId(self.random()));
                 self.end_upload(ending, &mut batch, Parts::Discarded);
+                self.audit(&mut batch, write.target.principal, &completed_event(write.target));
                 Ok(Plan::Commit(batch, Attempt::Done(Box::new(same))))
             }
             Verdict::Pass(passed) => {
@@ -330,6 +335,8 @@ impl Store {
                 let id = new.id;
                 self.plan_completed(ending, new, |batch| {
                     self.leave_guard(batch, write, &passed, id);
+                    let event = events::of_written(write, &passed, id, false);
+                    self.audit(batch, write.target.principal, &event);
                 })
             }
             Verdict::Refuse(breach) => {
@@ -339,6 +346,8 @@ impl Store {
                     Ok(PlannedRefusal { refusal, keeps_body }) => {
                         let parts = if keeps_body { Parts::Kept } else { Parts::Discarded };
                         self.end_upload(ending, &mut batch, parts);
+                        let event = events::of_refused(write, &breach, &refusal);
+                        self.audit(&mut batch, write.target.principal, &event);
                         Ok(Plan::Commit(batch, Attempt::Refused(Box::new(refusal))))
                     }
                 }
@@ -415,6 +424,11 @@ enum Parts {
     Kept,
     /// They go.
     Discarded,
+}
+
+fn completed_event(target: Target<'_>) -> AuditEvent {
+    let (bucket, key) = (target.bucket.as_str(), target.key.as_str());
+    AuditEvent::new("CompleteMultipartUpload").object(bucket, key)
 }
 
 async fn all_parts(

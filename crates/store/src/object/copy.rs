@@ -71,7 +71,9 @@ impl Store {
         });
         let expectation = BodyExpectation { md5: None, checksum };
         let written = self.write_body(&mut source.reader, &expectation).await?;
-        let stored = self.commit_object(target, request.condition, &settings, written).await?;
+        let stored = self
+            .commit_object(target, request.condition, &settings, (written, "CopyObject"))
+            .await?;
         Ok(Ok((source.info, stored)))
     }
 

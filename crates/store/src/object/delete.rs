@@ -7,6 +7,7 @@ use tidelock_meta::{Batch, Key, OpId};
 use super::install::{Keeping, Noncurrent, OpenHead, Target, noncurrent, writes_null};
 use super::put::op_id;
 use crate::Store;
+use crate::audit::AuditEvent;
 use crate::bucket::OpenBucket;
 use crate::commit::{Plan, View};
 use crate::condition::DeleteCondition;
@@ -81,9 +82,8 @@ impl Store {
                 .is_none_or(|selector| current.is_some_and(|current| selector.matches(current)));
             let guard = guard.filter(|_| is_of_current);
             let Some(guard) = guard else {
-                return Ok(self
-                    .plan_delete(target, version, (&bucket, head, random), view)?
-                    .map(Ended::Done));
+                let plan = self.plan_delete(target, version, (&bucket, head, random), view)?;
+                return Ok(self.told(plan, target, "DeleteObject").map(Ended::Done));
             };
             if target.key.is_lock() {
                 let (bucket, head, guard) = (&bucket, &head, &guard);
@@ -95,8 +95,11 @@ impl Store {
                     Ok(Plan::Commit(batch, Ended::Refused(refusal)))
                 }
                 DeleteVerdict::Pass => {
+                    let is_state = current.and_then(|it| it.object()?.state.as_ref()).is_some();
+                    let action = if is_state { "StateDeleted" } else { "DeleteObject" };
                     let plan = self.plan_delete(target, version, (&bucket, head, random), view)?;
-                    Ok(with_guard(plan, &guard).map(Ended::Done))
+                    let plan = self.told(with_guard(plan, &guard), target, action);
+                    Ok(plan.map(Ended::Done))
                 }
             }
         });
@@ -105,6 +108,22 @@ impl Store {
             Ended::Refused(refusal) => Err(DeleteObjectError::Refused(refusal)),
             Ended::LookAgain => Ok(None),
         }
+    }
+
+    /// The delete, with its entry in the audit log.
+    fn told(
+        &self,
+        mut plan: Plan<DeletedObject>,
+        target: Target<'_>,
+        action: &'static str,
+    ) -> Plan<DeletedObject> {
+        if let Plan::Commit(batch, deleted) = &mut plan {
+            let shown = deleted.version.map(|version| version.to_string()).unwrap_or_default();
+            let (bucket, key) = (target.bucket.as_str(), target.key.as_str());
+            let event = AuditEvent::new(action).object(bucket, key);
+            self.audit(batch, target.principal, &AuditEvent { version_id: shown, ..event });
+        }
+        plan
     }
 
     fn plan_delete(
@@ -125,7 +144,7 @@ impl Store {
 
     fn plan_delete_only(&self, bucket: &OpenBucket, head: &OpenHead) -> Plan<DeletedObject> {
         let Some(old) = &head.row.current else { return Plan::Answer(DeletedObject::default()) };
-        let mut batch = Batch::new(op_id(old));
+        let mut batch = Batch::new(OpId(self.random()));
         self.discard_version(&mut batch, old);
         let mut row = head.row.clone();
         row.current = None;
@@ -193,7 +212,7 @@ impl Store {
     ) -> Result<Plan<DeletedObject>, DeleteObjectError> {
         let versions = version::range(bucket.row.id, target.key.as_str());
         let Some(found) = view.scanned(&versions) else { return Ok(Plan::Scan(versions, 1)) };
-        let mut batch = Batch::new(op_id(current));
+        let mut batch = Batch::new(OpId(self.random()));
         self.discard_version(&mut batch, current);
         let mut row = head.row.clone();
         row.mutations += 1;

@@ -9,6 +9,7 @@ use tidelock_meta::{Batch, OpId};
 use super::install::{Keeping, OpenHead, Target, writes_null};
 use super::{ObjectSettings, StoredObject};
 use crate::Store;
+use crate::audit::AuditEvent;
 use crate::body::source::BodySource;
 use crate::body::write::{BodyExpectation, WrittenBody};
 use crate::bucket::OpenBucket;
@@ -18,7 +19,7 @@ use crate::condition::{ConditionFailure, UploadWindow, WriteCondition};
 use crate::error::{PutObjectError, StorageError};
 use crate::guard::{
     Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, PlannedRefusal, REFUSED_KEPT_MAX,
-    Refusal, Verdict, guard_key, purges_locks,
+    Refusal, Verdict, events, guard_key, purges_locks, rolled_back_from,
 };
 use crate::identity::Principal;
 use crate::lock::Comparison;
@@ -65,7 +66,8 @@ impl Store {
         let expectation =
             BodyExpectation { md5: request.content_md5, checksum: request.checksum.clone() };
         let written = self.write_body(source, &expectation).await?;
-        self.commit_object(target, request.condition, request.settings, written).await
+        self.commit_object(target, request.condition, request.settings, (written, "PutObject"))
+            .await
     }
 
     /// Refuses before the body is read what the commit would refuse. A lock is not refused here: it
@@ -95,9 +97,9 @@ impl Store {
         target: Target<'_>,
         condition: &WriteCondition,
         settings: &ObjectSettings,
-        written: WrittenBody,
+        (written, action): (WrittenBody, &'static str),
     ) -> Result<StoredObject, PutObjectError> {
-        let new = NewObject { target, condition, settings, written: &written };
+        let new = NewObject { target, condition, settings, written: &written, action };
         let mut candidate = None;
         let result = self.commit_as_guarded(&new, &mut candidate).await;
         if result.as_ref().err().is_some_and(|error| !error.is_outcome_unknown())
@@ -143,7 +145,7 @@ impl Store {
                     return Err(PutObjectError::Refused(Box::new(refusal)));
                 }
                 Settled::Locked(locked, epoch) => {
-                    self.mark_contended(target, &bucket, epoch).await?;
+                    self.mark_contended(target, &bucket, (&locked, epoch)).await?;
                     return Err(PutObjectError::Locked(Box::new(locked)));
                 }
                 Settled::LookAgain => {}
@@ -205,7 +207,8 @@ impl Store {
             return self.same_lock(new, failure, place, view);
         }
         let version = self.new_version(new, place, false);
-        self.plan_install(new, place, version, (Keeping::AsVersioned, |_: &mut Batch| {}), view)
+        let tell = |batch: &mut Batch| self.audit(batch, new.target.principal, &new.event());
+        self.plan_install(new, place, version, (Keeping::AsVersioned, tell), view)
     }
 
     /// A lock in a guarded bucket.
@@ -261,7 +264,10 @@ impl Store {
         let mut version = self.new_version(new, place, false);
         match self.guard_write(write)? {
             Verdict::Indifferent => {
-                let check = |batch: &mut Batch| write.guard.check(batch);
+                let check = |batch: &mut Batch| {
+                    write.guard.check(batch);
+                    self.audit(batch, new.target.principal, &new.event());
+                };
                 self.plan_install(new, place, version, (Keeping::AsVersioned, check), view)
             }
             Verdict::Same => {
@@ -273,7 +279,12 @@ impl Store {
                     facts.state = self.state_facts(write, &passed, new.settings, version.id);
                 }
                 let id = version.id;
-                let leave = |batch: &mut Batch| self.leave_guard(batch, write, &passed, id);
+                let is_rollback = rolled_back_from(new.settings).is_some();
+                let leave = |batch: &mut Batch| {
+                    self.leave_guard(batch, write, &passed, id);
+                    let event = events::of_written(write, &passed, id, is_rollback);
+                    self.audit(batch, new.target.principal, &event);
+                };
                 self.plan_install(new, place, version, (Keeping::AsVersioned, leave), view)
             }
             Verdict::Refuse(breach) => {
@@ -286,6 +297,8 @@ impl Store {
                         }
                         place.bucket.guard(&mut batch);
                         place.head.check(&mut batch);
+                        let event = events::of_refused(write, &breach, &refusal);
+                        self.audit(&mut batch, new.target.principal, &event);
                         Ok(Plan::Commit(batch, Settled::Refused(refusal)))
                     }
                 }
@@ -377,6 +390,15 @@ struct NewObject<'a> {
     condition: &'a WriteCondition,
     settings: &'a ObjectSettings,
     written: &'a WrittenBody,
+    /// As the audit log names it.
+    action: &'static str,
+}
+
+impl NewObject<'_> {
+    fn event(&self) -> AuditEvent {
+        let Target { bucket, key, .. } = self.target;
+        AuditEvent::new(self.action).object(bucket.as_str(), key.as_str())
+    }
 }
 
 /// Where it is to stand, as one attempt has read it.
