@@ -432,6 +432,8 @@ async fn states_from_before_the_guard_are_guarded() {
         reason(run.write(&fixture, state(5, "b")).await),
         Some(RefusalReason::StaleStateWrite)
     );
+    run.give_back(&fixture).await;
+    run.take(&fixture).await.unwrap();
     run.write(&fixture, state(5, "a")).await.unwrap();
     // Other objects are no business of the guard.
     fixture.put("readme", "text").await;

@@ -13,7 +13,7 @@ use tidelock_meta::record::state::StateFacts;
 use tidelock_meta::record::version::{
     Body, ETag, ObjectFacts, ObjectVersion, VersionId, VersionKind,
 };
-use tidelock_meta::record::{BucketId, bucket};
+use tidelock_meta::record::{BucketId, audit_entry, bucket};
 use tidelock_meta::{Batch, Direction, Key, KeyRange, MetaStore, OpId, ReadLevel};
 
 use super::{Index, derive};
@@ -52,6 +52,12 @@ impl Fixture {
         self.store.create_bucket(&self.root, &name, "", None).await.unwrap();
         let row = self.store.rows.latest().value(bucket::key(name.as_str())).await.unwrap();
         bucket::BucketRow::decode(&row.unwrap()).unwrap().id
+    }
+
+    /// Guards a bucket whose states are there already.
+    pub(crate) async fn guard(&self, name: &str) {
+        let change = BucketChange::Guard(Some(GuardConfig::enforced()));
+        self.store.change_bucket(&self.root, &name.parse().unwrap(), &change).await.unwrap();
     }
 
     pub(crate) async fn put(&self, bucket: &str, state_key: &str, body: &str) {
@@ -177,10 +183,13 @@ impl Fixture {
         assert!(self.store.try_commit(batch).await.unwrap());
     }
 
+    /// The keys of all rows but those of the audit log, which grows with whatever is done.
     pub(crate) async fn rows(&self) -> Vec<Key> {
         let all = KeyRange { start: Key::new(), end: None };
         let rows = self.meta.scan(all, usize::MAX, Direction::Forward, ReadLevel::Latest).await;
-        rows.unwrap().into_iter().map(|(key, _)| key).collect()
+        let log = audit_entry::range();
+        let is_log = |key: &Key| *key >= log.start && log.end.as_ref().is_none_or(|end| key < end);
+        rows.unwrap().into_iter().map(|(key, _)| key).filter(|key| !is_log(key)).collect()
     }
 }
 

@@ -178,6 +178,7 @@ async fn lists_tell_states_locks_and_what_is_unknown() {
     fixture.lock(bucket, "d-plain-locked", "arn:second").await;
     fixture.put("bucket", "e-plain", "{}").await;
     fixture.change_guard(bucket, "f-free", |_| ()).await;
+    fixture.guard("bucket").await;
     for limit in [1, 2, 3, 100] {
         let (states, unknown) = list(&fixture, "", limit).await;
         let line = |state: &ListedState| {
