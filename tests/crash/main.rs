@@ -3,6 +3,8 @@
 //! winners. `TIDELOCK_CRASH_KILLS` sets the kills (10 when unset), `TIDELOCK_CRASH_SEED` replays a run
 //! (the instants are of the machine; the requests are of the seed).
 //!
+//! `failpoints` kill it at every moment of every act of the guard.
+//!
 //! `drills` break what several servers share: the primary of PostgreSQL, a server, the network between.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -10,6 +12,7 @@
 mod harness;
 
 mod drills;
+mod failpoints;
 mod ledger;
 mod orphans;
 mod writer;

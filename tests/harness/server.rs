@@ -70,7 +70,21 @@ impl Server {
         data: &Path,
         arguments: &[&str],
     ) -> Result<Self, String> {
-        let mut child = serve(data).args(engine.flags(data)).args(arguments).spawn().unwrap();
+        Self::try_spawn(serve(data).args(engine.flags(data)).args(arguments), data)
+    }
+
+    /// Starts over the engine of the lane; it dies, as by `kill -9`, when it comes to the failpoint.
+    pub fn start_dying(data: &Path, failpoint: &str) -> Self {
+        let mut command = serve(data);
+        command.args(Engine::of_lane().flags(data)).env("TIDELOCK_FAILPOINT", failpoint);
+        match Self::try_spawn(&mut command, data) {
+            Ok(server) => server,
+            Err(log) => panic!("the server did not start: {log}"),
+        }
+    }
+
+    fn try_spawn(command: &mut Command, data: &Path) -> Result<Self, String> {
+        let mut child = command.spawn().unwrap();
         let (lines, log) = follow(&mut child);
         while let Ok(line) = lines.recv_timeout(START_TIMEOUT) {
             let Some((_, url)) = line.split_once("tidelock: listening on ") else { continue };
@@ -172,6 +186,14 @@ impl Server {
     pub fn ended(&mut self) -> ExitStatus {
         wait_until("the server ends after SIGTERM", STOP_TIMEOUT, || !self.is_running());
         self.child.wait().unwrap()
+    }
+
+    /// Makes a bucket whose states are guarded by every rule.
+    pub fn make_guarded_bucket(&self, name: &str, versioning: &str) {
+        self.make_bucket(name, versioning);
+        let rules = r#"{"lock_writes":"enforce","serial":"enforce","lock_required":true}"#;
+        let path = format!("/_/api/v1/buckets/{name}/guard");
+        self.root().send(&Ask::new("PUT", &path).body(rules)).expect(200);
     }
 
     /// Makes a bucket with that versioning state (`""`, `Enabled` or `Suspended`).

@@ -2,6 +2,8 @@
 //! win, every round. `TIDELOCK_RACE_ROUNDS` sets the rounds of each cell (10 when unset).
 //!
 //! The lane proves itself in `proof`: against a store that checks first and writes later it must fail.
+//! In `guard` they race for locks and states of guarded buckets.
+//!
 //! In `shared` the clients race through two servers on one PostgreSQL, whatever the lane's engine is.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -9,6 +11,7 @@
 mod harness;
 
 mod counter;
+mod guard;
 mod locks;
 mod proof;
 mod round;

@@ -6,9 +6,9 @@ use tempfile::TempDir;
 
 use crate::harness::cluster::shared_url;
 use crate::harness::{Client, Engine, Server, count_from_env};
-use crate::locks;
 use crate::round::{Cell, Condition, Operation, Versioning};
 use crate::violations;
+use crate::{guard, locks};
 
 const ROUNDS_DEFAULT: usize = 10;
 
@@ -66,4 +66,12 @@ fn a_lock() {
     let pair = Pair::start();
     pair.servers[0].make_bucket(locks::BUCKET, "Enabled");
     locks::check(&pair.clients(), rounds());
+}
+
+#[test]
+fn a_guarded_state() {
+    let pair = Pair::start();
+    pair.servers[0].make_guarded_bucket(locks::BUCKET, "Enabled");
+    locks::check(&pair.clients(), rounds());
+    guard::check_writes(&pair.clients(), rounds());
 }

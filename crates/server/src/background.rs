@@ -20,6 +20,8 @@ use crate::tls::Certificate;
 const CERTIFICATE_POLL: Duration = Duration::from_secs(5);
 /// Pause between sweeps; the first is at start.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// Pause between looks at the locks of guarded buckets.
+const LOCK_LOOK_INTERVAL: Duration = Duration::from_secs(30);
 /// How long an entry of the audit log that rode in no commit waits in memory.
 const AUDIT_FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 /// Pause between looks at what is to be sealed.
@@ -170,6 +172,29 @@ pub(crate) async fn flush_audit(
             tracing::error!(error = %error, "the audit log cannot be written; its entries wait");
         }
         failing = flushed.is_err();
+    }
+}
+
+/// Looks for locks whose holders were not heard of for long, and counts all.
+pub(crate) async fn watch_locks(
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    mut draining: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let mut interval = tokio::time::interval(LOCK_LOOK_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let looking = async {
+            interval.tick().await;
+            match store.look_for_quiet_locks().await {
+                Ok(counts) => metrics.locks_counted(counts),
+                Err(error) => tracing::warn!(error = %error, "the locks cannot be looked at"),
+            }
+        };
+        tokio::select! {
+            _ = draining.wait_for(|draining| *draining) => return Ok(()),
+            () = looking => {}
+        }
     }
 }
 

@@ -179,7 +179,7 @@ impl Dispatch {
         }
         if path.starts_with(api::PREFIX) {
             let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-                return self.refuse_overload(request, &peer, Protocol::Api);
+                return self.refuse_overload(request, peer, Protocol::Api);
             };
             in_work.hold(slot);
             return self.api.answer(request, peer).await;

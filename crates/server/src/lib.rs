@@ -14,6 +14,7 @@ pub mod credentials;
 mod dispatch;
 mod engine;
 mod error;
+mod failpoint;
 mod listener;
 mod metrics;
 mod observe;

@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tidelock_meta::local::CommitObserver;
 use tidelock_meta::postgres::{PostgresObserver, RoundTrip};
+use tidelock_store::LockCounts;
 
 /// Seconds; from an in-memory answer to a slow upload.
 const REQUEST_BUCKETS_S: [f64; 14] =
@@ -70,6 +71,8 @@ pub struct Metrics {
     certificate_reloads: Counter,
     certificate_reload_failures: Counter,
     leases: Family<LeaseLabel, Gauge>,
+    locks_held: Gauge,
+    locks_quiet: Gauge,
     postgres: PostgresMetrics,
 }
 
@@ -101,6 +104,8 @@ impl Metrics {
             certificate_reloads: Counter::default(),
             certificate_reload_failures: Counter::default(),
             leases: Family::default(),
+            locks_held: Gauge::default(),
+            locks_quiet: Gauge::default(),
             postgres: PostgresMetrics {
                 round_trips: Family::default(),
                 retries: Counter::default(),
@@ -124,6 +129,12 @@ impl Metrics {
         self.durations.get_or_create(&label).observe(finished.duration.as_secs_f64());
         self.received_bytes.inc_by(finished.received_bytes);
         self.sent_bytes.inc_by(finished.sent_bytes);
+    }
+
+    /// The locks of guarded buckets were counted.
+    pub fn locks_counted(&self, counts: LockCounts) {
+        self.locks_held.set(i64::try_from(counts.held).unwrap_or(i64::MAX));
+        self.locks_quiet.set(i64::try_from(counts.quiet).unwrap_or(i64::MAX));
     }
 
     /// The certificate was read again.
@@ -167,6 +178,12 @@ impl Metrics {
             self.requests_in_flight.clone(),
         );
         registry.register("connections", "Connections open", self.connections.clone());
+        registry.register("locks_held", "Locks held in guarded buckets", self.locks_held.clone());
+        registry.register(
+            "locks_quiet",
+            "Of these, those whose holder was not heard of for the bucket's stale_after",
+            self.locks_quiet.clone(),
+        );
         registry.register_with_unit(
             "received",
             "Body bytes read of requests",

@@ -27,6 +27,7 @@ use crate::credentials::{self, KeyPair, Root};
 use crate::dispatch::{Connections, Dispatch};
 use crate::engine::{Close, Engines, Ownership};
 use crate::error::ServeError;
+use crate::failpoint;
 use crate::listener::{self, Listening};
 use crate::metrics::Metrics;
 use crate::tfhttp::TfHttp;
@@ -222,6 +223,8 @@ impl Server {
                 tasks.spawn(background::sweep_in_turn(store, metrics, draining.clone()))
             }
         };
+        let counted = self.dispatch.metrics.clone();
+        tasks.spawn(background::watch_locks(self.store.clone(), counted, draining.clone()));
         tasks.spawn(background::flush_audit(self.store.clone(), draining.clone()));
         let (store, kept) = (self.store.clone(), metrics.clone());
         let turn = match self.ownership {
@@ -299,6 +302,7 @@ fn open_store(
     let settings = StoreConfig {
         audit_retention: config.audit.retention,
         audit_bytes_max: config.audit.bytes_max,
+        failpoint: failpoint::from_environment(),
         ..StoreConfig::default()
     };
     Store::new(meta, blobs, keyring, clock, entropy, settings)

@@ -13,6 +13,7 @@ pub(crate) use reading::{Reading, Rows};
 
 use crate::Store;
 use crate::error::StorageError;
+use crate::failpoint::Moment;
 
 /// How often one operation tries before it answers that the store is overloaded. Each lost try means
 /// that another writer of the same rows won, so the store as a whole has moved on.
@@ -195,8 +196,14 @@ impl Store {
 
     async fn commit_once(&self, batch: Batch) -> Result<Landing, StorageError> {
         let op_id = batch.op_id;
+        let dies = self.audit_log.dies(op_id);
+        Moment::reached(dies, Moment::BeforeCommit);
         let ended = self.commit_or_resolve(batch).await;
-        self.audit_log.ended(op_id, matches!(ended, Ok(Landing::Landed)));
+        let has_landed = matches!(ended, Ok(Landing::Landed));
+        if has_landed {
+            Moment::reached(dies, Moment::AfterCommit);
+        }
+        self.audit_log.ended(op_id, has_landed);
         ended
     }
 

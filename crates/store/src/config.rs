@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::failpoint::Failpoint;
+
 /// Settings of a [`crate::Store`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
@@ -27,6 +29,8 @@ pub struct StoreConfig {
     pub audit_retention: Duration,
     /// Bytes of the audit log that are kept.
     pub audit_bytes_max: u64,
+    /// Where the process dies, in tests of what is left then.
+    pub failpoint: Option<Failpoint>,
 }
 
 impl Default for StoreConfig {
@@ -42,6 +46,7 @@ impl Default for StoreConfig {
             completed_upload_kept: Duration::from_secs(3600),
             audit_retention: Duration::from_secs(400 * 24 * 3600),
             audit_bytes_max: 1 << 30,
+            failpoint: None,
         }
     }
 }

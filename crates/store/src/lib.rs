@@ -16,6 +16,7 @@ mod condition;
 mod config;
 mod entropy;
 mod error;
+mod failpoint;
 mod guard;
 mod identity;
 mod keyring;
@@ -62,10 +63,11 @@ pub use error::{
     BucketError, CompleteError, CopyError, CreateBucketError, DeleteBucketError, DeleteObjectError,
     GetObjectError, IdentityError, PutObjectError, StorageError, UploadError, UploadPartError,
 };
+pub use failpoint::{Failpoint, InvalidFailpoint};
 pub use guard::{
-    ALLOWANCE_TERM_MAX, AllowError, HeldLock, LockFacts, LockRelease, LockedBy, REFUSED_KEPT_MAX,
-    REFUSED_TERM, Refusal, RefusalReason, RefusedError, RefusedVersion, ReleaseError,
-    StateAllowance,
+    ALLOWANCE_TERM_MAX, AllowError, HeldLock, LockCounts, LockFacts, LockRelease, LockedBy,
+    REFUSED_KEPT_MAX, REFUSED_TERM, Refusal, RefusalReason, RefusedError, RefusedVersion,
+    ReleaseError, StateAllowance,
 };
 pub use identity::{ACCOUNT_ID, AccessKey, Credentials, NewAccessKey, Principal, ROOT_ARN, User};
 pub use keyring::{Keyring, KeyringError};

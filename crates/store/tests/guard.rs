@@ -553,3 +553,33 @@ async fn of_many_locks_and_writes_at_once_one_wins() {
         won[0].give_back(&fixture).await;
     }
 }
+
+#[tokio::test]
+async fn a_quiet_lock_is_told_of_once() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let run = Run::new("ci", 1);
+    run.take(&fixture).await.unwrap();
+    let counts = async || fixture.store.look_for_quiet_locks().await.unwrap();
+    assert_eq!(counts().await, LockCounts { held: 1, quiet: 0 });
+    let told = async || {
+        let query = AuditQuery {
+            action: Some("LockQuiet".to_owned()),
+            limit: 100,
+            ..AuditQuery::default()
+        };
+        let page = fixture.store.query_audit(&fixture.root, &query).await.unwrap();
+        page.records.into_iter().map(|record| record.entry.lock_id).collect::<Vec<_>>()
+    };
+    fixture.clock.advance(Duration::from_secs(3_600));
+    for _ in 0..2 {
+        assert_eq!(counts().await, LockCounts { held: 1, quiet: 1 });
+        assert_eq!(told().await, ["ci-1"]);
+    }
+    run.write(&fixture, state(1, "a")).await.unwrap();
+    assert_eq!(counts().await, LockCounts { held: 1, quiet: 0 });
+    fixture.clock.advance(Duration::from_secs(3_600));
+    counts().await;
+    assert_eq!(told().await, ["ci-1", "ci-1"], "quiet again");
+    run.give_back(&fixture).await;
+    assert_eq!(counts().await, LockCounts::default());
+}

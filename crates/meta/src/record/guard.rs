@@ -5,7 +5,7 @@
 //! value  01 | epoch:u64 | hold:option | released:option | list of fenced | allowance:option
 //!           | index:option
 //! hold       version:16 | epoch:u64 | since_ms:i64 | run | sealed lock:bytes | writes:u32
-//!            | last_write_ms:option i64
+//!            | last_write_ms:option i64 | told_quiet_ms:option i64
 //! released   released_ms:i64 | version
 //! fenced     run | epoch:u64 | ended_ms:i64 | broken:flag | alive_ms:option i64
 //! allowance  granted_ms:i64 | expires_ms:i64 | by:text
@@ -65,6 +65,8 @@ pub struct Hold {
     pub writes: u32,
     /// When the last one was.
     pub last_write_ms: Option<i64>,
+    /// When it was told that the lock is quiet, since its holder was last heard of.
+    pub told_quiet_ms: Option<i64>,
 }
 
 /// A lock that was given back.
@@ -199,6 +201,12 @@ impl GuardRow {
 }
 
 impl Hold {
+    /// Whether its holder was not heard of for `stale_after_ms`.
+    pub fn is_quiet(&self, now_ms: i64, stale_after_ms: u64) -> bool {
+        let heard_ms = self.last_write_ms.unwrap_or(self.since_ms);
+        now_ms.saturating_sub(heard_ms).max(0).unsigned_abs() >= stale_after_ms
+    }
+
     fn write(&self, writer: &mut Writer) {
         self.version.write(writer);
         writer.u64(self.epoch);
@@ -207,6 +215,7 @@ impl Hold {
         writer.bytes(&self.sealed_lock);
         writer.u32(self.writes);
         writer.option(self.last_write_ms.as_ref(), |writer, ms| writer.i64(*ms));
+        writer.option(self.told_quiet_ms.as_ref(), |writer, ms| writer.i64(*ms));
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -218,6 +227,7 @@ impl Hold {
             sealed_lock: reader.bytes()?.to_vec(),
             writes: reader.u32()?,
             last_write_ms: reader.option(Reader::i64)?,
+            told_quiet_ms: reader.option(Reader::i64)?,
         })
     }
 }
@@ -255,8 +265,12 @@ mod tests {
     }
 
     fn hold() -> impl Strategy<Value = Hold> {
-        (id(), any::<(u64, i64, Vec<u8>, u32, Option<i64>)>(), runs::run()).prop_map(
-            |(version, (epoch, since_ms, sealed_lock, writes, last_write_ms), run)| Hold {
+        (id(), any::<(u64, i64, Vec<u8>, u32, Option<i64>, Option<i64>)>(), runs::run()).prop_map(
+            |(
+                version,
+                (epoch, since_ms, sealed_lock, writes, last_write_ms, told_quiet_ms),
+                run,
+            )| Hold {
                 version,
                 epoch,
                 since_ms,
@@ -264,6 +278,7 @@ mod tests {
                 sealed_lock,
                 writes,
                 last_write_ms,
+                told_quiet_ms,
             },
         )
     }

@@ -33,6 +33,7 @@ pub use verify::{AuditDamage, AuditVerification};
 
 use crate::Store;
 use crate::error::{BucketError, StorageError};
+use crate::failpoint::Moment;
 use crate::identity::Principal;
 use crate::origin::Origin;
 use buffer::Buffer;
@@ -73,16 +74,28 @@ pub(crate) struct AuditLog {
     /// Entries made: ids begin with it, so that those of one millisecond keep their order.
     made: AtomicU32,
     /// Requests whose entry is in a batch that was planned and whose commit has not ended.
-    planned: Mutex<HashMap<OpId, Weak<Origin>>>,
+    planned: Mutex<HashMap<OpId, Planned>>,
     /// One flush at a time: who waits for a flush must not miss what another one carries.
     flushing: tokio::sync::Mutex<()>,
 }
 
+/// An entry in a batch that was planned.
+struct Planned {
+    origin: Weak<Origin>,
+    /// When the process dies, if that is to be tested.
+    dies: Option<Moment>,
+}
+
 impl AuditLog {
+    /// When the process is to die in the commit of a batch.
+    pub(crate) fn dies(&self, batch: OpId) -> Option<Moment> {
+        self.planned().get(&batch)?.dies
+    }
+
     /// The commit of a batch has ended.
     pub(crate) fn ended(&self, batch: OpId, landed: bool) {
-        let origin = self.planned().remove(&batch);
-        if let Some(origin) = origin.and_then(|origin| origin.upgrade())
+        let planned = self.planned().remove(&batch);
+        if let Some(origin) = planned.and_then(|planned| planned.origin.upgrade())
             && landed
         {
             origin.audited.set();
@@ -90,7 +103,7 @@ impl AuditLog {
     }
 
     /// Each change is whole: a panic elsewhere leaves nothing half done.
-    fn planned(&self) -> MutexGuard<'_, HashMap<OpId, Weak<Origin>>> {
+    fn planned(&self) -> MutexGuard<'_, HashMap<OpId, Planned>> {
         self.planned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -105,7 +118,10 @@ impl Store {
         let key = audit_entry::key(&entry);
         let sealed = self.seal_entries(&key, &entry.encode());
         batch.put(key, audit_entry::encode(&sealed));
-        self.audit_log.planned().insert(batch.op_id, Arc::downgrade(&principal.origin));
+        let origin = Arc::downgrade(&principal.origin);
+        let failpoint = self.config.failpoint.as_ref();
+        let dies = failpoint.and_then(|failpoint| failpoint.moment_of(&event.action));
+        self.audit_log.planned().insert(batch.op_id, Planned { origin, dies });
     }
 
     /// Writes the entry of `event` with the next flush; the request of `principal` counts as audited.
@@ -123,7 +139,7 @@ impl Store {
     pub async fn flush_audit(&self) -> Result<(), StorageError> {
         let _one_at_a_time = self.audit_log.flushing.lock().await;
         // Plans that came to nothing, of requests that have been answered.
-        self.audit_log.planned().retain(|_, origin| origin.strong_count() > 0);
+        self.audit_log.planned().retain(|_, planned| planned.origin.strong_count() > 0);
         self.tell_dropped();
         loop {
             let rows = self.audit_log.buffer.take(FLUSH_ROWS_MAX, ROW_BYTES_MAX);

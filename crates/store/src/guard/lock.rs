@@ -49,6 +49,7 @@ impl Store {
             sealed_lock: sealed.unwrap_or_default(),
             writes: 0,
             last_write_ms: None,
+            told_quiet_ms: None,
         });
         guard.replace(batch, &row);
         let lock = body.and_then(Lock::parse);

@@ -29,8 +29,6 @@ pub struct LockFacts {
 
 impl LockFacts {
     pub(crate) fn of(hold: &Hold, lock: Option<Lock>, now_ms: i64, stale_after_ms: u64) -> Self {
-        let heard_ms = hold.last_write_ms.unwrap_or(hold.since_ms);
-        let silence = now_ms.saturating_sub(heard_ms).max(0).unsigned_abs();
         Self {
             lock: lock.unwrap_or_default(),
             holder: hold.run.holder.clone(),
@@ -39,7 +37,7 @@ impl LockFacts {
             since_ms: hold.since_ms,
             last_write_ms: hold.last_write_ms,
             writes: hold.writes,
-            is_quiet: silence >= stale_after_ms,
+            is_quiet: hold.is_quiet(now_ms, stale_after_ms),
         }
     }
 

@@ -205,6 +205,7 @@ mod tests {
             sealed_lock: Vec::new(),
             writes: 0,
             last_write_ms: None,
+            told_quiet_ms: None,
         }
     }
 

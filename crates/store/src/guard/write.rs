@@ -106,6 +106,7 @@ impl Store {
                 if let Some(hold) = row.hold.as_mut().filter(|_| is_holder) {
                     hold.writes = hold.writes.saturating_add(1);
                     hold.last_write_ms = Some(now);
+                    hold.told_quiet_ms = None;
                     asker.run().connections.iter().for_each(|it| hold.run.add(*it));
                 }
                 Verdict::Pass(Box::new(Passed {

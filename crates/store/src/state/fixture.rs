@@ -141,6 +141,7 @@ impl Fixture {
             sealed_lock,
             writes: 0,
             last_write_ms: None,
+            told_quiet_ms: None,
         };
         self.change_guard(bucket, state_key, |guard| guard.hold = Some(hold)).await;
     }

@@ -1,6 +1,7 @@
 //! `tidelock lock ...`
 
 mod acquire;
+mod history;
 mod line;
 mod list;
 mod release;
@@ -29,6 +30,7 @@ pub(crate) struct Args {
 enum Action {
     List(list::Args),
     Show(show::Args),
+    History(history::Args),
     Acquire(acquire::Args),
     Release(release::Args),
     Run(run::Args),
@@ -40,6 +42,7 @@ impl Args {
         match self.action {
             Action::List(args) => args.run(&session).await,
             Action::Show(args) => args.run(&session).await,
+            Action::History(args) => args.run(&session).await,
             Action::Acquire(args) => args.run(&session).await,
             Action::Release(args) => args.run(&session).await,
             Action::Run(args) => args.run(&session).await,

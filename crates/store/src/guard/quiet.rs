@@ -1,0 +1,117 @@
+//! Quiet locks: found and told of once, never broken. A holder that writes again is no longer quiet.
+
+use tidelock_meta::record::bucket::{self, BucketRow, GuardConfig};
+use tidelock_meta::record::guard::{self, GuardRow};
+use tidelock_meta::{Batch, Key, OpId, successor_of_key};
+
+use super::{OpenGuard, events};
+use crate::Store;
+use crate::audit::AuditEvent;
+use crate::bucket::OpenBucket;
+use crate::commit::Plan;
+use crate::error::{BucketError, StorageError};
+use crate::identity::Principal;
+use crate::name::{BucketName, ObjectKey};
+use crate::object::Target;
+
+/// Rows of one step through the guards of a bucket.
+const GUARD_SCAN_ROWS: usize = 500;
+
+/// The locks of a store, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LockCounts {
+    /// Held, in guarded buckets.
+    pub held: u64,
+    /// Of these, the quiet ones.
+    pub quiet: u64,
+}
+
+impl Store {
+    /// Looks through all locks, and tells the audit log of those that have become quiet.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails; the next look begins anew.
+    pub async fn look_for_quiet_locks(&self) -> Result<LockCounts, StorageError> {
+        let mut counts = LockCounts::default();
+        for (key, value) in self.rows.latest().all(bucket::range("")).await? {
+            let Ok(name) = bucket::decode_key(&key)?.parse::<BucketName>() else { continue };
+            let row = BucketRow::decode(&value)?;
+            if let Some(config) = &row.guard {
+                self.look_through_bucket(&name, &row, config, &mut counts).await?;
+            }
+        }
+        Ok(counts)
+    }
+
+    async fn look_through_bucket(
+        &self,
+        name: &BucketName,
+        bucket: &BucketRow,
+        config: &GuardConfig,
+        counts: &mut LockCounts,
+    ) -> Result<(), StorageError> {
+        let mut rest = guard::range(bucket.id, "");
+        loop {
+            let rows = self.rows.latest().scan(rest.clone(), GUARD_SCAN_ROWS).await?;
+            let is_over = rows.len() < GUARD_SCAN_ROWS;
+            if let Some((last, _)) = rows.last() {
+                rest = rest.starting_at(successor_of_key(last));
+            }
+            for (key, row) in rows {
+                let row = GuardRow::decode(&row.value)?;
+                let Some(hold) = &row.hold else { continue };
+                counts.held += 1;
+                if !hold.is_quiet(self.now(), config.stale_after_ms) {
+                    continue;
+                }
+                counts.quiet += 1;
+                if hold.told_quiet_ms.is_none() {
+                    self.tell_quiet(name, key).await?;
+                }
+            }
+            if is_over {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn tell_quiet(&self, name: &BucketName, guard_key: Key) -> Result<(), StorageError> {
+        let Ok(state) = guard::decode_key(&guard_key)?.parse::<ObjectKey>() else { return Ok(()) };
+        let server = Principal::root();
+        let op_id = OpId(self.random());
+        let keys = [bucket::key(name.as_str()), guard_key];
+        let told = self.update(&keys, |view| {
+            let open = OpenBucket::of(name, view.rows[0].as_ref(), &server)?;
+            let Some(config) = &open.row.guard else { return Ok(Plan::Answer(())) };
+            let guard = OpenGuard::of(keys[1].clone(), view.rows[1].as_ref())?;
+            let now = self.now();
+            let mut row = guard.row.clone();
+            match &mut row.hold {
+                Some(hold)
+                    if hold.told_quiet_ms.is_none()
+                        && hold.is_quiet(now, config.stale_after_ms) =>
+                {
+                    hold.told_quiet_ms = Some(now);
+                }
+                // Its holder came back, or another server has told.
+                Some(_) | None => return Ok(Plan::Answer(())),
+            }
+            let held = self.held_now(&open, &state, &guard.row)?;
+            let lock = held.as_ref().and_then(|held| held.lock.as_ref());
+            let mut batch = Batch::new(op_id);
+            guard.replace(&mut batch, &row);
+            let target = Target { principal: &server, bucket: name, key: &state };
+            let event = events::of_lock("LockQuiet", target, lock);
+            let holder = held.as_ref().map(|held| held.hold.run.holder.clone());
+            let event = AuditEvent { subject: holder.unwrap_or_default(), ..event };
+            self.audit(&mut batch, &server, &event);
+            Ok::<_, BucketError>(Plan::Commit(batch, ()))
+        });
+        match told.await {
+            // A bucket that went at this moment has no locks.
+            Ok(()) | Err(BucketError::NoSuchBucket | BucketError::AccessDenied) => Ok(()),
+            Err(BucketError::Storage(error)) => Err(error),
+        }
+    }
+}
