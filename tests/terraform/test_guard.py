@@ -100,6 +100,16 @@ def refused_put(s3, bucket: str, body: bytes) -> str:
     return answer["Error"]["Message"]
 
 
+def refused_states(site) -> list[bytes]:
+    """What the store keeps of refused writes."""
+    place = f"{site.bucket}/{KEY}"
+    listed = json.loads(site.server.cli("state", "refused", "list", site.bucket, "-o", "json"))
+    return [
+        site.server.cli("state", "refused", "get", place, version["id"]).encode()
+        for version in listed
+    ]
+
+
 def state_of(site, key: str = KEY) -> dict:
     """The stored state."""
     return json.loads(site.object(key))
@@ -130,6 +140,7 @@ def test_a_lost_reply_leaves_no_ghost_lock(guarded_http_site):
     assert_no_litter(site)
 
 
+@pytest.mark.slow
 def test_runs_that_wait_for_each_other_all_succeed(guarded_http_site):
     """A lock that is released between a refusal and the read of its holder ends no wait."""
     site = guarded_http_site
@@ -146,6 +157,7 @@ def test_runs_that_wait_for_each_other_all_succeed(guarded_http_site):
     assert site.object(LOCK) is None
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(420)
 @pytest.mark.parametrize("other", ["one shared key", "two keys of one user", "root"])
 def test_split_brain(some_site, other):
@@ -167,6 +179,8 @@ def test_split_brain(some_site, other):
     assert site.object(KEY) == after_b, "B's state is intact after every write of A"
     kept = json.loads((a.path / "errored.tfstate").read_bytes())
     assert kept["serial"] > state_of(site)["serial"] - 1, "A keeps what it did"
+    errored = (a.path / "errored.tfstate").read_bytes()
+    assert errored in refused_states(site), "and the store keeps it, byte for byte"
     assert site.object(LOCK) is None
     assert "No changes" in b.run("plan", "-no-color", "-var", "v=b")
     taken_anew = directory(site, "a-again", STEPS)
@@ -290,6 +304,7 @@ def test_what_is_not_the_next_state_is_refused(guarded_site):
     s3.put_object(Bucket=bucket, Key="notes/readme.txt", Body=b"not a state, no lock")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_plans_leave_no_litter(guarded_site):
     site = guarded_site
@@ -299,6 +314,40 @@ def test_plans_leave_no_litter(guarded_site):
         work.run("plan", "-no-color")
     assert_no_litter(site)
     assert site.keys_listed() == [KEY]
+    place = f"{site.bucket}/{KEY}"
+    history = json.loads(
+        site.server.cli("lock", "history", place, "--limit", "10000", "-o", "json")
+    )
+    for event in ("acquired", "released"):
+        plans = [
+            row for row in history
+            if row["event"] == event and row["operation"] == "OperationTypePlan"
+        ]
+        assert len(plans) == PLANS, f"{event}: {history}"
+
+
+def test_a_rollback_is_accepted(guarded_site):
+    """Three versions back: only the digits of the serial change, and Terraform goes on from there."""
+    site = guarded_site
+    work = directory(site, "work", LOCAL)
+    for value in range(4):
+        work.run("apply", "-auto-approve", "-no-color", "-var", f"v={value}")
+    pages = site.s3.list_object_versions(Bucket=site.bucket, Prefix=KEY)["Versions"]
+    ids = [version["VersionId"] for version in pages if version["Key"] == KEY]
+    old = site.s3.get_object(Bucket=site.bucket, Key=KEY, VersionId=ids[3])["Body"].read()
+    newest = state_of(site)["serial"]
+    place = f"{site.bucket}/{KEY}"
+    site.server.cli("state", "rollback", place, "--to", ids[3], "--yes")
+    rolled_back = site.object(KEY)
+    serial = json.loads(old)["serial"]
+    wanted = old.replace(f'"serial": {serial}'.encode(), f'"serial": {newest + 1}'.encode(), 1)
+    assert rolled_back == wanted, "every other byte is the old one"
+    assert "1 to change" in work.run("plan", "-no-color", "-var", "v=3")
+    assert "1 changed" in work.run("apply", "-auto-approve", "-no-color", "-var", "v=3")
+    assert state_of(site)["serial"] == newest + 2
+    shown = json.loads(site.server.cli("audit", "query", "--bucket", site.bucket, "-o", "json"))
+    assert [it for it in shown if it["action"] == "StateRolledBack"], "the audit log says so"
+    assert_no_litter(site)
 
 
 def test_a_large_stale_state_is_refused_when_it_is_complete(guarded_http_site):

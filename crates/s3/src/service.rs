@@ -214,11 +214,11 @@ impl S3Service {
                 return Err(error);
             }
         };
+        let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
+        let principal = caller.principal.clone().with_origin(origin);
+        *requester = Some(principal.clone());
         let payload = Payload::of(&caller, &parts.headers, body, self.config.body_idle_timeout)?;
         let Routed { query, address, operation } = routed;
-        let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
-        let principal = caller.principal.with_origin(origin);
-        *requester = Some(principal.clone());
         let mut call = Call {
             service: self,
             operation,

@@ -23,6 +23,9 @@ use crate::pace::Turn;
 use crate::target::Target;
 use crate::tfhttp::{self, TfHttp};
 
+/// Longest text of a request that the audit log keeps where nobody knows who sent it: anybody can
+/// send many.
+const UNPROVEN_TEXT_BYTES_MAX: usize = 128;
 /// The media type that Prometheus asks for.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -124,6 +127,9 @@ impl Dispatch {
         let Some(event) = request.audit_event(response, path) else { return };
         match response.extensions().get::<Requester>() {
             Some(Requester(principal)) if principal.origin.audited.is_set() => {}
+            Some(Requester(principal)) if principal.is_unproven() => {
+                self.store.note(principal, &event.cut(UNPROVEN_TEXT_BYTES_MAX));
+            }
             Some(Requester(principal)) => self.store.note(principal, &event),
             // It broke before anybody looked at who sent it.
             None => {

@@ -46,6 +46,14 @@ pub(crate) struct InWork {
     slot: Option<OwnedSemaphorePermit>,
 }
 
+/// What a request was about, where its path does not say it as those of S3 do; in an answer's
+/// extensions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    pub(crate) bucket: Option<String>,
+    pub(crate) key: Option<String>,
+}
+
 impl InWork {
     /// A request whose headers have just arrived.
     pub(crate) fn begin(clock: Arc<dyn Clock>, metrics: Arc<Metrics>, target: Target) -> Self {
@@ -100,12 +108,15 @@ impl InWork {
             return None;
         }
         let version_id = response.headers().get("x-amz-version-id");
+        let place = response.extensions().get::<Place>();
+        let bucket = place.and_then(|place| place.bucket.clone()).or(self.target.bucket.clone());
+        let key = place.and_then(|place| place.key.clone()).or(self.target.key.clone());
         let subject = path.strip_prefix(api::PREFIX).filter(|_| self.target.own);
         Some(AuditEvent {
             action: self.operation.into(),
             code: self.code.into(),
-            bucket: self.target.bucket.clone().unwrap_or_default(),
-            key: self.target.key.clone().unwrap_or_default(),
+            bucket: bucket.unwrap_or_default(),
+            key: key.unwrap_or_default(),
             version_id: version_id
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned)

@@ -132,6 +132,11 @@ impl Principal {
         }
     }
 
+    /// Whether nothing is known of who sent the request.
+    pub fn is_unproven(&self) -> bool {
+        self.arn == ANONYMOUS
+    }
+
     /// The server itself, at nobody's request: for the audit log. It may do nothing.
     pub(crate) fn server() -> Self {
         let name = "server".to_owned();

@@ -58,10 +58,10 @@ pub struct Origin {
     pub audited: Audited,
 }
 
-/// Whether the audit log has been told of a request. Says nothing of where the request came from: two
-/// are always equal.
-#[derive(Debug, Default)]
-pub struct Audited(AtomicBool);
+/// Whether the audit log has been told of a request. Copies are of one request. Says nothing of where
+/// the request came from: two are always equal.
+#[derive(Clone, Debug, Default)]
+pub struct Audited(Arc<AtomicBool>);
 
 impl Audited {
     /// Whether it has.
@@ -71,12 +71,6 @@ impl Audited {
 
     pub(crate) fn set(&self) {
         self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-impl Clone for Audited {
-    fn clone(&self) -> Self {
-        Self(AtomicBool::new(self.is_set()))
     }
 }
 
@@ -98,7 +92,24 @@ pub struct Conversation {
 #[derive(Debug, Default)]
 struct Memory {
     listed: VecDeque<BucketId>,
-    locks: VecDeque<(BucketId, String, VersionId)>,
+    locks: VecDeque<LockRead>,
+}
+
+/// A lock that the client was given.
+#[derive(Debug)]
+struct LockRead {
+    bucket: BucketId,
+    key: String,
+    lock: VersionId,
+    /// To whom: a proxy sends requests of many over one connection.
+    principal: String,
+    at_ms: i64,
+}
+
+impl LockRead {
+    fn is_of(&self, (bucket, key): (BucketId, &str), principal: &str) -> bool {
+        (self.bucket, self.key.as_str(), self.principal.as_str()) == (bucket, key, principal)
+    }
 }
 
 impl Conversation {
@@ -129,20 +140,32 @@ impl Conversation {
     }
 
     /// The client was given this lock.
-    pub(crate) fn has_read_lock(&self, bucket: BucketId, key: &str, lock: VersionId) {
+    pub(crate) fn has_read_lock(
+        &self,
+        place: (BucketId, &str),
+        principal: &str,
+        lock: VersionId,
+        at_ms: i64,
+    ) {
         let mut memory = self.memory();
-        memory.locks.retain(|(of, name, _)| (*of, name.as_str()) != (bucket, key));
-        memory.locks.push_back((bucket, key.to_owned(), lock));
+        memory.locks.retain(|read| !read.is_of(place, principal));
+        let (bucket, key, principal) = (place.0, place.1.to_owned(), principal.to_owned());
+        memory.locks.push_back(LockRead { bucket, key, lock, principal, at_ms });
         if memory.locks.len() > LOCKS_REMEMBERED_MAX {
             memory.locks.pop_front();
         }
     }
 
-    /// The lock that the client was given last.
-    pub(crate) fn last_lock_read(&self, bucket: BucketId, key: &str) -> Option<VersionId> {
+    /// The lock that the client was given last, if that was not before `since_ms`.
+    pub(crate) fn last_lock_read(
+        &self,
+        place: (BucketId, &str),
+        principal: &str,
+        since_ms: i64,
+    ) -> Option<VersionId> {
         let memory = self.memory();
-        let mut locks = memory.locks.iter().rev();
-        locks.find(|(of, name, _)| (*of, name.as_str()) == (bucket, key)).map(|(_, _, id)| *id)
+        let read = memory.locks.iter().rev().find(|read| read.is_of(place, principal));
+        read.filter(|read| read.at_ms >= since_ms).map(|read| read.lock)
     }
 
     /// Each change is whole: a panic elsewhere leaves nothing half done.
@@ -179,23 +202,28 @@ mod tests {
     }
 
     #[test]
-    fn the_last_lock_read_counts() {
+    fn the_last_lock_read_counts_for_a_while_and_for_whom_it_was_read() {
         let conversation = Conversation::new(ConnectionId([1; 16]));
-        assert_eq!(conversation.last_lock_read(BUCKET, "k"), None);
-        conversation.has_read_lock(BUCKET, "k", lock(1));
-        conversation.has_read_lock(BUCKET, "other", lock(2));
-        conversation.has_read_lock(BUCKET, "k", lock(3));
-        assert_eq!(conversation.last_lock_read(BUCKET, "k"), Some(lock(3)));
-        assert_eq!(conversation.last_lock_read(BucketId([2; 16]), "k"), None);
+        let last = |key, principal, since_ms| {
+            conversation.last_lock_read((BUCKET, key), principal, since_ms)
+        };
+        assert_eq!(last("k", "me", 0), None);
+        conversation.has_read_lock((BUCKET, "k"), "me", lock(1), 10);
+        conversation.has_read_lock((BUCKET, "other"), "me", lock(2), 10);
+        conversation.has_read_lock((BUCKET, "k"), "you", lock(4), 10);
+        conversation.has_read_lock((BUCKET, "k"), "me", lock(3), 20);
+        assert_eq!(last("k", "me", 20), Some(lock(3)));
+        assert_eq!(last("k", "me", 21), None);
+        assert_eq!(last("k", "you", 0), Some(lock(4)));
     }
 
     #[test]
     fn its_memory_is_bounded() {
         let conversation = Conversation::new(ConnectionId([1; 16]));
         for number in 0..2 * LOCKS_REMEMBERED_MAX as u64 {
-            conversation.has_read_lock(BUCKET, &number.to_string(), lock(number));
+            conversation.has_read_lock((BUCKET, &number.to_string()), "me", lock(number), 0);
         }
-        assert_eq!(conversation.last_lock_read(BUCKET, "0"), None);
+        assert_eq!(conversation.last_lock_read((BUCKET, "0"), "me", 0), None);
         for number in 0..2 * BUCKETS_REMEMBERED_MAX as u8 {
             conversation.has_listed(BucketId([number; 16]));
         }

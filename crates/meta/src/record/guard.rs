@@ -139,11 +139,16 @@ pub fn decode_key(key: &[u8]) -> Result<String, DecodeError> {
 }
 
 impl GuardRow {
-    /// Remembers a run that has lost the lock.
+    /// Remembers a run that has lost the lock. Where there are too many, the oldest of those goes that
+    /// matter least: who gave the lock back before who lost it, and that before who was seen alive since.
     pub fn fence(&mut self, fenced: FencedRun) {
         self.fenced.push(fenced);
         if self.fenced.len() > FENCED_MAX {
-            self.fenced.remove(0);
+            let weight = |fenced: &FencedRun| (fenced.broken, fenced.alive_ms.is_some());
+            let earlier = self.fenced.iter().take(FENCED_MAX).enumerate();
+            let least = earlier.min_by_key(|(at, fenced)| (weight(fenced), *at));
+            let at = least.map_or(0, |(at, _)| at);
+            self.fenced.remove(at);
         }
     }
 
@@ -299,6 +304,23 @@ mod tests {
         (id(), any::<(u64, [u8; 16], Vec<u8>)>()).prop_map(|(version, (size, id, wrapped_key))| {
             StateIndex { version, size, body: Body::Blob { id }, wrapped_key }
         })
+    }
+
+    #[test]
+    fn who_lives_is_remembered_longest() {
+        let fenced = |epoch: u64, broken, alive_ms| {
+            let run = Run::default();
+            FencedRun { run, epoch, ended_ms: 0, broken, alive_ms }
+        };
+        let mut row = GuardRow::default();
+        row.fence(fenced(1, true, Some(1)));
+        row.fence(fenced(2, true, None));
+        for epoch in 3..100 {
+            row.fence(fenced(epoch, false, None));
+        }
+        let kept: Vec<u64> = row.fenced.iter().map(|fenced| fenced.epoch).collect();
+        assert_eq!(kept.len(), FENCED_MAX);
+        assert_eq!((kept[0], kept[1], kept.last()), (1, 2, Some(&99)));
     }
 
     proptest! {

@@ -44,8 +44,8 @@ impl Run {
 
     /// Whether `other` looks the same but for its connections: same principal, address and program.
     pub fn looks_like(&self, other: &Self) -> bool {
-        (&self.holder, &self.address, &self.user_agent)
-            == (&other.holder, &other.address, &other.user_agent)
+        (&self.holder, &self.address) == (&other.holder, &other.address)
+            && program(&self.user_agent).eq(program(&other.user_agent))
     }
 
     pub(crate) fn write(&self, writer: &mut Writer) {
@@ -63,6 +63,14 @@ impl Run {
             connections: reader.list(|reader| Ok(ConnectionId(reader.array()?)))?,
         })
     }
+}
+
+/// What of a `User-Agent` is the same for all requests of a process. The SDKs of AWS add the features of
+/// each request to it: an upload says `ft/s3-transfer m/G,Z`, a plain GET of the same client does not.
+fn program(user_agent: &str) -> impl Iterator<Item = &str> {
+    const OF_ONE_REQUEST: [&str; 3] = ["m/", "ft/", "cfg/"];
+    let tokens = user_agent.split_ascii_whitespace();
+    tokens.filter(|token| !OF_ONE_REQUEST.iter().any(|prefix| token.starts_with(prefix)))
 }
 
 /// Arbitrary runs, for the round-trip properties of the records that hold one.
@@ -88,6 +96,22 @@ pub(crate) mod arbitrary {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_of_one_process_look_alike() {
+        let terraform = "APN/1.0 HashiCorp/1.0 Terraform/1.11.4 (+https://www.terraform.io) \
+                         aws-sdk-go-v2/1.36.0 ua/2.1 os/linux lang/go#1.23.3 api/s3#1.75.2";
+        let rows = [
+            ("", " ft/s3-transfer m/G,Z", true),
+            (" m/E", " cfg/retry-mode#standard", true),
+            ("", " ci-job/4711", false),
+        ];
+        for (one, other, expected) in rows {
+            let run =
+                |more: &str| Run { user_agent: format!("{terraform}{more}"), ..Run::default() };
+            assert_eq!(run(one).looks_like(&run(other)), expected, "{one:?} {other:?}");
+        }
+    }
 
     #[test]
     fn the_latest_connections_are_remembered() {

@@ -89,7 +89,12 @@ impl Api {
         let id = RequestId::generate(&self.random);
         let mut sender = peer.unproven(Protocol::Api, &parts, id.request_id());
         let mut answer = match Routed::of(&parts) {
-            Ok(routed) => self.answer_routed(&routed, &parts, body, (peer, &id), &mut sender).await,
+            Ok(routed) => {
+                let mut answer =
+                    self.answer_routed(&routed, &parts, body, (peer, &id), &mut sender).await;
+                answer.response.extensions_mut().insert(routed.place());
+                answer
+            }
             Err(error) => error.answer("UnknownApi"),
         };
         if let Ok(value) = HeaderValue::from_str(id.request_id()) {

@@ -8,6 +8,7 @@ use http::{StatusCode, request};
 
 use super::PREFIX;
 use super::error::ApiError;
+use crate::observe::Place;
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +209,13 @@ impl Routed {
     pub(super) fn path(&self, name: &str) -> &str {
         let found = self.path.iter().find(|(known, _)| *known == name);
         found.map_or("", |(_, value)| value.as_str())
+    }
+
+    /// Which bucket and key it is about, for the audit log.
+    pub(super) fn place(&self) -> Place {
+        let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let key = filled(self.path("key")).or_else(|| self.query("key").map(str::to_owned));
+        Place { bucket: filled(self.path("bucket")), key }
     }
 
     /// All parameters of the query.

@@ -33,6 +33,30 @@ pub(super) struct Row {
     entries: Vec<(Key, Bytes)>,
 }
 
+/// Entries on their way into the log. They go back, over the limit if need be, unless they arrive: also
+/// when whoever writes them is given up in the middle.
+pub(super) struct Taken<'a> {
+    buffer: &'a Buffer,
+    rows: Vec<Row>,
+}
+
+impl Taken<'_> {
+    pub(super) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// They are in the log.
+    pub(super) fn are_written(mut self) {
+        self.rows.clear();
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.buffer.put_back(std::mem::take(&mut self.rows));
+    }
+}
+
 impl Buffer {
     /// Takes an entry, if there is room.
     pub(super) fn push(&self, entry: &AuditEntry) {
@@ -62,7 +86,7 @@ impl Buffer {
     }
 
     /// The oldest entries, as at most `rows` rows of about `row_bytes` each.
-    pub(super) fn take(&self, rows: usize, row_bytes: usize) -> Vec<Row> {
+    pub(super) fn take(&self, rows: usize, row_bytes: usize) -> Taken<'_> {
         let mut waiting = self.waiting();
         let mut taken: Vec<Row> = Vec::new();
         while let Some((key, bytes)) = waiting.entries.pop_front() {
@@ -80,11 +104,11 @@ impl Buffer {
                 row.entries.push((key, bytes));
             }
         }
-        taken
+        drop(waiting);
+        Taken { buffer: self, rows: taken }
     }
 
-    /// Takes back what could not be written, over the limit if need be: it was there before.
-    pub(super) fn put_back(&self, rows: Vec<Row>) {
+    fn put_back(&self, rows: Vec<Row>) {
         let mut waiting = self.waiting();
         for (key, bytes) in rows.into_iter().flat_map(|row| row.entries).rev() {
             waiting.bytes += bytes.len();
@@ -111,15 +135,16 @@ mod tests {
         let buffer = Buffer::default();
         (0..5).for_each(|number| buffer.push(&entry(number)));
         let length = entry(0).encode().len();
-        let rows = buffer.take(2, 2 * length);
+        let taken = buffer.take(2, 2 * length);
         let keys = |rows: &[Row]| rows.iter().map(|row| row.key.clone()).collect::<Vec<_>>();
-        assert_eq!(keys(&rows), [audit_entry::key(&entry(0)), audit_entry::key(&entry(2))]);
-        buffer.put_back(rows);
-        let rows = buffer.take(9, 9 * length);
-        let plain = &rows[0].plain;
+        assert_eq!(keys(taken.rows()), [audit_entry::key(&entry(0)), audit_entry::key(&entry(2))]);
+        drop(taken);
+        let taken = buffer.take(9, 9 * length);
+        let plain = &taken.rows()[0].plain;
         let read = audit_entry::decode_entries(plain).unwrap();
         assert_eq!(read, (0..5).map(entry).collect::<Vec<_>>());
-        assert!(buffer.take(9, length).is_empty());
+        taken.are_written();
+        assert!(buffer.take(9, length).rows().is_empty());
         assert_eq!(buffer.waiting().bytes, 0);
     }
 

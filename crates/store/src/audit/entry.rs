@@ -67,6 +67,14 @@ impl AuditEvent {
         Self { subject: subject.into(), ..self }
     }
 
+    /// The same with the names in it cut.
+    #[must_use]
+    pub fn cut(self, bytes: usize) -> Self {
+        let short = |text: String| cut(&text, bytes).to_owned();
+        let (bucket, key, subject) = (short(self.bucket), short(self.key), short(self.subject));
+        Self { bucket, key, subject, ..self }
+    }
+
     pub(super) fn entry(&self, principal: &Principal, time_ms: i64, id: [u8; 16]) -> AuditEntry {
         let origin = &*principal.origin;
         AuditEntry {

@@ -267,7 +267,8 @@ impl Store {
             end = start;
         }
         records.reverse();
-        Ok(AuditPage { records, next: AuditPosition::of(chain.next), is_complete: true })
+        let is_complete = end <= chain.first_kept || records.len() == query.limit();
+        Ok(AuditPage { records, next: AuditPosition::of(chain.next), is_complete })
     }
 
     /// The first segment that may hold entries from `since_ms` on: the times of segments are in order

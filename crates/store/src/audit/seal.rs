@@ -24,12 +24,14 @@ use crate::sweep::ServesAlone;
 
 /// Plain bytes of one segment; with what seals it, its row has at most 48 KiB.
 const SEGMENT_BYTES_MAX: usize = 47 << 10;
-/// Rows that one step takes into the chain: each is a delete of its batch.
-const STEP_ROWS_MAX: usize = 76;
+/// Rows that one step takes into the chain: each is a check and a delete of its batch.
+const STEP_ROWS_MAX: usize = 40;
+/// Steps of one call.
+const STEPS_MAX: usize = 500;
 /// Plain bytes after which a step takes no further row.
 const STEP_BYTES_MAX: usize = 192 << 10;
 /// So many rows are sealed at once.
-const DUE_ROWS: usize = 64;
+const DUE_ROWS: usize = 32;
 /// So old rows are sealed at once, however few they are.
 const DUE_AGE: Duration = Duration::from_secs(10);
 /// The lease under which one of many servers looks after the log.
@@ -103,12 +105,15 @@ impl Store {
             return Ok(0);
         }
         let mut sealed = 0;
-        loop {
-            match self.seal_step().await? {
-                0 => return Ok(sealed),
-                entries => sealed += entries,
+        // Others go on writing: a step that leaves nothing has sealed all that was there before.
+        for _ in 0..STEPS_MAX {
+            let step = self.seal_step().await?;
+            sealed += step.entries;
+            if step.was_last {
+                break;
             }
         }
+        Ok(sealed)
     }
 
     async fn is_sealing_due(&self) -> Result<bool, StorageError> {
@@ -120,8 +125,8 @@ impl Store {
         Ok(rows.len() == DUE_ROWS || age >= DUE_AGE)
     }
 
-    /// Seals the oldest rows; how many entries they held.
-    async fn seal_step(&self) -> Result<usize, StorageError> {
+    /// Seals the oldest rows.
+    async fn seal_step(&self) -> Result<Step, StorageError> {
         let op_id = OpId(self.random());
         let range = audit_entry::range();
         self.update(&[audit_chain::key()], |view| {
@@ -130,8 +135,9 @@ impl Store {
             };
             let chain = chain_of(view.rows[0].as_ref())?;
             let (taken, entries) = self.take_entries(rows)?;
-            if taken.is_empty() {
-                return Ok(Plan::Answer(0));
+            let was_last = rows.len() < STEP_ROWS_MAX && taken == rows.len();
+            if taken == 0 {
+                return Ok(Plan::Answer(Step { entries: 0, was_last: true }));
             }
             let (chain, segments) = self.extend_chain(chain, &entries);
             let mut batch = Batch::new(op_id);
@@ -142,25 +148,29 @@ impl Store {
                 batch.expect(audit_segment::key(number), None);
                 batch.put(audit_segment::key(number), segment.encode());
             }
-            taken.into_iter().for_each(|key| batch.delete(key));
-            Ok(Plan::Commit(batch, entries.len()))
+            for (key, row) in &rows[..taken] {
+                // A flush whose outcome was unknown may have written the row once more, with others.
+                batch.expect(key.clone(), Some(row));
+                batch.delete(key.clone());
+            }
+            Ok(Plan::Commit(batch, Step { entries: entries.len(), was_last }))
         })
         .await
     }
 
-    /// As many of `rows` as one step takes, and their entries by time.
+    /// How many of `rows` one step takes, and their entries by time.
     fn take_entries(
         &self,
         rows: &[(Key, Versioned)],
-    ) -> Result<(Vec<Key>, Vec<AuditEntry>), StorageError> {
-        let (mut taken, mut entries, mut bytes) = (Vec::new(), Vec::new(), 0);
+    ) -> Result<(usize, Vec<AuditEntry>), StorageError> {
+        let (mut taken, mut entries, mut bytes) = (0, Vec::new(), 0);
         for (key, row) in rows {
             if bytes >= STEP_BYTES_MAX {
                 break;
             }
             bytes += row.value.len();
             entries.extend(self.open_entries(key, &row.value)?);
-            taken.push(key.clone());
+            taken += 1;
         }
         entries.sort_by_key(|entry| (entry.time_ms, entry.id));
         Ok((taken, entries))
@@ -224,6 +234,13 @@ impl Store {
         chain.bytes_kept += segment.encode().len() as u64;
         (number, segment)
     }
+}
+
+/// What a step of sealing has done.
+struct Step {
+    entries: usize,
+    /// It took all that was there.
+    was_last: bool,
 }
 
 /// A segment that is being filled.

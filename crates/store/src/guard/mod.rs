@@ -26,6 +26,7 @@ mod view;
 mod write;
 
 use tidelock_meta::record::guard::{self, GuardRow};
+use tidelock_meta::record::head::{self, HeadRow};
 use tidelock_meta::record::{BucketId, DecodeError};
 use tidelock_meta::{Batch, Key, Versioned};
 
@@ -63,11 +64,28 @@ impl OpenGuard {
         Ok(Self { key, seen: seen.cloned(), row })
     }
 
-    /// Makes `batch` land only on what was read, and leave it. A guard that was never written is no row
-    /// to check.
+    /// The guard in the rows of [`guard_keys`]; none where there are none.
+    pub(crate) fn of_rows(
+        keys: &[Key],
+        rows: &[Option<Versioned>],
+    ) -> Result<Option<Self>, DecodeError> {
+        let (Some(key), Some(seen)) = (keys.first(), rows.first()) else { return Ok(None) };
+        let mut open = Self::of(key.clone(), seen.as_ref())?;
+        if let Some(lock) = rows.get(1) {
+            let head = lock.as_ref().map(|row| HeadRow::decode(&row.value)).transpose()?;
+            let lock = head.and_then(|head| head.current).map(|version| version.id);
+            // While the bucket was not guarded, locks came and went without its knowing.
+            open.row.hold = open.row.hold.filter(|hold| Some(hold.version) == lock);
+        }
+        Ok(Some(open))
+    }
+
+    /// Makes `batch` land only on what was read, and leave it. A guard that was never written is written
+    /// now: that there is none cannot be checked otherwise, and a lock may be taken at this moment.
     pub(crate) fn check(&self, batch: &mut Batch) {
-        if self.seen.is_some() {
-            batch.expect(self.key.clone(), self.seen.as_ref());
+        match &self.seen {
+            Some(seen) => batch.expect(self.key.clone(), Some(seen)),
+            None => self.replace(batch, &self.row),
         }
     }
 
@@ -78,9 +96,15 @@ impl OpenGuard {
     }
 }
 
-/// The key of the guard of the state that `key` is, or is the lock of; none where a lock has no state.
-pub(crate) fn guard_key(bucket: BucketId, key: &ObjectKey) -> Option<Key> {
-    state_key(key).map(|state| guard::key(bucket, state.as_str()))
+/// The keys of what a write of `key` must know of its guard: the guard's row, and for a state the head
+/// of its lock. None where a lock has no state.
+pub(crate) fn guard_keys(bucket: BucketId, key: &ObjectKey) -> Vec<Key> {
+    let Some(state) = state_key(key) else { return Vec::new() };
+    let guard = guard::key(bucket, state.as_str());
+    if key.is_lock() {
+        return vec![guard];
+    }
+    vec![guard, head::key(bucket, &format!("{}{LOCK_SUFFIX}", state.as_str()))]
 }
 
 /// The key of the state that `key` is, or is the lock of.

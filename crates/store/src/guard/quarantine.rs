@@ -265,7 +265,12 @@ impl Store {
 
 /// Remembers in `row` that the run broke a rule, if that sticks.
 pub(super) fn remember(breach: &Breach, asker: &Asker, row: &mut GuardRow, now_ms: i64) {
-    if let Some(sticking) = breach.sticks() {
+    let sticking = match breach {
+        // The lock of a run that looks like this one was taken away: it may be that run, and it lives.
+        Breach::NoLock if asker.may_have_lost(row) => Some(Sticking::Lives),
+        breach => breach.sticks(),
+    };
+    if let Some(sticking) = sticking {
         asker.fence(row, sticking, now_ms);
     }
 }

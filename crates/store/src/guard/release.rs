@@ -5,7 +5,7 @@
 
 use tidelock_meta::record::guard::{FencedRun, GuardRow, Released};
 use tidelock_meta::record::head;
-use tidelock_meta::record::version::{ObjectVersion, VersionKind};
+use tidelock_meta::record::version::{self, ObjectVersion, VersionKind};
 use tidelock_meta::record::{bucket, guard};
 use tidelock_meta::{Batch, OpId};
 
@@ -22,6 +22,9 @@ use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{DeletedObject, Keeping, OpenHead, Target, writes_null};
 use crate::version::DisplayVersion;
+
+/// A client that reads a lock in order to give it back does so within this time.
+const UNLOCKS_WITHIN_MS: i64 = 30_000;
 
 /// A request to take a lock away, whoever holds it.
 #[derive(Clone, Copy, Debug)]
@@ -108,11 +111,12 @@ impl Store {
         let asker = Asker::of(target.principal);
         let origin = &target.principal.origin;
         let (id, key) = (bucket.row.id, target.key.as_str());
-        let seen = origin.conversation.last_lock_read(id, key);
+        let since_ms = self.now() - UNLOCKS_WITHIN_MS;
+        let seen = origin.conversation.last_lock_read((id, key), &target.principal.arn, since_ms);
         // The lock that the client means is gone: its DELETE is repeated, or somebody broke its lock.
         let means_another = match seen {
             Some(seen) => seen != current.id,
-            None => origin.attempt > 1 && asker.had_a_lock_before(&guard.row),
+            None => origin.attempt > 1 && asker.has_just_given_back(&guard.row, self.now()),
         };
         if means_another {
             return Ok(Plan::Answer(DeletedObject::default()));
@@ -135,6 +139,31 @@ impl Store {
         Ok(self.plan_release(delete, &asker, end, current, view)?)
     }
 
+    /// The current version of a lock object goes by its id: the lock, if it is one, is broken.
+    pub(crate) fn end_lock(
+        &self,
+        mut plan: Plan<DeletedObject>,
+        delete: &LockDelete<'_>,
+    ) -> Result<Plan<DeletedObject>, StorageError> {
+        let LockDelete { target, bucket, guard, .. } = *delete;
+        if let Plan::Commit(batch, _) = &mut plan {
+            let lock = match state_key(target.key) {
+                Some(state) => self.held_now(bucket, &state, &guard.row)?.and_then(|it| it.lock),
+                None => None,
+            };
+            let mut row = guard.row.clone();
+            let is_held = row.hold.is_some();
+            if let Some(hold) = row.hold.take() {
+                let (run, epoch, ended_ms) = (hold.run, hold.epoch, self.now());
+                row.fence(FencedRun { run, epoch, ended_ms, broken: true, alive_ms: None });
+            }
+            guard.replace(batch, &row);
+            let action = if is_held { "LockBroken" } else { "DeleteObject" };
+            self.audit(batch, target.principal, &events::of_lock(action, target, lock.as_ref()));
+        }
+        Ok(plan)
+    }
+
     /// The lock goes, and its run with it.
     pub(super) fn plan_release(
         &self,
@@ -155,6 +184,15 @@ impl Store {
             None => None,
         };
         self.forget_released(&mut batch, &mut row);
+        let versions = version::range(bucket.row.id, target.key.as_str());
+        let Some(left_over) = view.scanned(&versions) else { return Ok(Plan::Scan(versions, 1)) };
+        let marker = || ObjectVersion {
+            id: head.next_id(now, random),
+            is_null: writes_null(bucket.row.versioning),
+            modified_ms: head.modified_ms(now),
+            author: target.principal.arn.clone(),
+            kind: VersionKind::DeleteMarker,
+        };
         let deleted = if purges {
             // Its body stays until the next lock: a tombstone may show it.
             let keeps_body = current.is_null;
@@ -162,7 +200,8 @@ impl Store {
                 self.discard_version(&mut batch, current);
             }
             let mut left = head.row.clone();
-            left.current = None;
+            // Versions from before the bucket was guarded are listed behind a marker only.
+            left.current = (!left_over.is_empty()).then(marker);
             left.mutations += 1;
             head.replace(&mut batch, &left);
             bucket.guard(&mut batch);
@@ -170,13 +209,7 @@ impl Store {
                 keeps_body.then(|| Released { released_ms: now, version: current.clone() });
             DeletedObject::default()
         } else {
-            let marker = ObjectVersion {
-                id: head.next_id(now, random),
-                is_null: writes_null(bucket.row.versioning),
-                modified_ms: head.modified_ms(now),
-                author: target.principal.arn.clone(),
-                kind: VersionKind::DeleteMarker,
-            };
+            let marker = marker();
             let shown = DisplayVersion::of(&marker);
             let place = (bucket, target.key);
             if let Some(needed) =

@@ -13,6 +13,9 @@ use tidelock_meta::record::run::{ConnectionId, Run};
 use crate::identity::Principal;
 use crate::origin::Protocol;
 
+/// An SDK repeats a request within this time.
+const REPEATS_WITHIN_MS: i64 = 30_000;
+
 /// Who asks.
 #[derive(Clone, Debug)]
 pub(crate) struct Asker {
@@ -95,8 +98,7 @@ impl Asker {
             (Named::None, Some(_)) => return Standing::Other,
             (Named::None, None) | (Named::Cannot, _) => {}
         }
-        let lost = |fenced: &&FencedRun| fenced.broken && fenced.run.has(self.connection);
-        if row.fenced.iter().any(|fenced| lost(&fenced)) {
+        if row.fenced.iter().any(|fenced| fenced.broken && self.is(&fenced.run)) {
             return Standing::Lost;
         }
         let alike = row.fenced.iter().filter(|it| it.broken && it.run.looks_like(&self.run));
@@ -112,7 +114,7 @@ impl Asker {
         if hold.run.holder != self.run.holder {
             return Standing::Other;
         }
-        if hold.run.has(self.connection) {
+        if self.is(&hold.run) {
             return Standing::Holder;
         }
         match (may_have_lost, hold.run.looks_like(&self.run)) {
@@ -126,9 +128,14 @@ impl Asker {
     /// Remembers in `row` that the asker's writes are refused from now on, until it takes the lock
     /// anew.
     pub(crate) fn fence(&self, row: &mut GuardRow, sticking: Sticking, now_ms: i64) {
-        let connection = self.connection;
         let alive_ms = (sticking == Sticking::Lives).then_some(now_ms);
-        if let Some(known) = row.fenced.iter_mut().find(|it| it.broken && it.run.has(connection)) {
+        // One that lives and looks like it is the same run, on another connection.
+        let is_known = |it: &&mut FencedRun| {
+            let lives = it.alive_ms.is_some() && it.run.looks_like(&self.run);
+            it.broken && (self.is(&it.run) || (lives && alive_ms.is_some()))
+        };
+        if let Some(known) = row.fenced.iter_mut().find(is_known) {
+            known.run.add(self.connection);
             known.alive_ms = alive_ms.or(known.alive_ms);
             return;
         }
@@ -138,14 +145,13 @@ impl Asker {
 
     /// Whether it was refused, or lost the lock, and was seen alive since.
     pub(crate) fn is_known_to_live(&self, row: &GuardRow) -> bool {
-        let is_meant = |it: &&FencedRun| it.alive_ms.is_some() && it.run.has(self.connection);
-        row.fenced.iter().any(|fenced| is_meant(&fenced))
+        row.fenced.iter().any(|fenced| fenced.alive_ms.is_some() && self.is(&fenced.run))
     }
 
     /// Remembers in `row` that the asker gives its lock back, or looks for it to do so: it comes to its
     /// end, and nobody else need be taken for it.
     pub(crate) fn ends(&self, row: &mut GuardRow) {
-        for fenced in row.fenced.iter_mut().filter(|it| it.run.has(self.connection)) {
+        for fenced in row.fenced.iter_mut().filter(|it| self.is(&it.run)) {
             fenced.alive_ms = None;
         }
     }
@@ -162,18 +168,35 @@ impl Asker {
         if let Named::Lock(named) = &self.named {
             return Some(named.as_str()) == held;
         }
-        hold.run.has(self.connection) || (hold.run.looks_like(&self.run) && !has_just_begun)
+        self.is(&hold.run) || (hold.run.looks_like(&self.run) && !has_just_begun)
     }
 
-    /// Whether it looks like a run that has given a lock back before the one that is held was taken.
-    pub(crate) fn had_a_lock_before(&self, row: &GuardRow) -> bool {
-        let holds_now = row.hold.as_ref().is_some_and(|hold| hold.run.has(self.connection));
-        !holds_now && row.fenced.iter().any(|fenced| fenced.run.looks_like(&self.run))
+    /// Whether it looks like a run that has given its lock back a moment ago, before the one that is
+    /// held was taken: then its DELETE was sent before, and its reply was lost.
+    pub(crate) fn has_just_given_back(&self, row: &GuardRow, now_ms: i64) -> bool {
+        let Some(hold) = &row.hold else { return false };
+        let is_meant = |it: &FencedRun| {
+            it.run.looks_like(&self.run)
+                && now_ms - it.ended_ms <= REPEATS_WITHIN_MS
+                && hold.since_ms >= it.ended_ms
+        };
+        !self.is(&hold.run) && row.fenced.iter().any(is_meant)
+    }
+
+    /// Whether it may be a run that lost its lock.
+    pub(crate) fn may_have_lost(&self, row: &GuardRow) -> bool {
+        row.fenced.iter().any(|it| it.broken && it.run.looks_like(&self.run))
+    }
+
+    /// Whether it is this run: it looks like it, and is on one of its connections. Behind a proxy runs of
+    /// several principals share those.
+    fn is(&self, run: &Run) -> bool {
+        run.has(self.connection) && run.looks_like(&self.run)
     }
 
     /// Forgets in `row` that the asker had lost a lock: it takes it anew.
     pub(crate) fn begin_anew(&self, row: &mut GuardRow) {
-        row.fenced.retain(|fenced| !fenced.run.has(self.connection));
+        row.fenced.retain(|fenced| !self.is(&fenced.run));
     }
 }
 
@@ -186,6 +209,9 @@ mod tests {
 
     const NOW: i64 = 1_000_000;
     const MEMORY: i64 = 1_000;
+
+    /// Name, what is held, who lost it before, who asks, and what is expected.
+    type Case = (&'static str, Option<Hold>, Vec<FencedRun>, Run, Standing);
 
     fn run(holder: &str, address: &str, connections: &[u8]) -> Run {
         Run {
@@ -218,7 +244,7 @@ mod tests {
         let held = || Some(hold(run("ci", "a", &[2])));
         let old = |broken, alive| vec![lost(run("ci", "a", &[1]), broken, alive)];
         let alive = Some(NOW - 1);
-        let rows: [(&str, Option<Hold>, Vec<FencedRun>, Run, Standing); 15] = [
+        let rows: [Case; 15] = [
             ("nobody holds it", None, vec![], run("ci", "a", &[1]), Standing::Free),
             ("the holder", held(), vec![], run("ci", "a", &[2]), Standing::Holder),
             ("on a new connection", held(), vec![], run("ci", "a", &[3]), Standing::Holder),

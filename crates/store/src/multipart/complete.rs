@@ -30,7 +30,7 @@ use crate::condition::{UploadWindow, WriteCondition};
 use crate::error::{CompleteError, StorageError, UploadError};
 use crate::guard::{
     Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, PlannedRefusal, REFUSED_KEPT_MAX,
-    Refusal, Verdict, events, guard_key,
+    Refusal, Verdict, events, guard_keys,
 };
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
@@ -218,7 +218,7 @@ impl Store {
         let [bucket_key, head_key] = Self::target_keys(target, bucket_id);
         let mut keys = vec![bucket_key, head_key, place.upload_key.clone()];
         if place.bucket.row.guard.is_some() {
-            keys.extend(guard_key(bucket_id, target.key));
+            keys.extend(guard_keys(bucket_id, target.key));
         }
         let random = self.random();
         let sealed_at: Version = sealed.upload.seen.version;
@@ -238,12 +238,13 @@ impl Store {
             head.row.uploads = head.row.uploads.saturating_sub(1);
             let new = self.completed_version(place, &head, sealed, random)?;
             let ending = Ending { place, sealed, bucket: &bucket, head: &head, view };
-            let (Some(config), Some(key)) = (&bucket.row.guard, keys.get(3)) else {
+            let guard = OpenGuard::of_rows(&keys[3..], &view.rows[3..])?;
+            let (Some(config), Some(guard)) = (&bucket.row.guard, guard) else {
+                let event = completed_event(target, DisplayVersion::of(&new));
                 return self.plan_completed(&ending, new, |batch| {
-                    self.audit(batch, target.principal, &completed_event(target));
+                    self.audit(batch, target.principal, &event);
                 });
             };
-            let guard = OpenGuard::of(key.clone(), view.rows[3].as_ref())?;
             if target.key.is_lock() {
                 return self.plan_completed_lock(&ending, new, config, &guard);
             }
@@ -310,10 +311,13 @@ impl Store {
     ) -> Result<Plan<Attempt>, CompleteError> {
         let Ending { sealed, bucket, head, view, .. } = *ending;
         match self.guard_write(write)? {
-            Verdict::Indifferent => self.plan_completed(ending, new, |batch| {
-                write.guard.check(batch);
-                self.audit(batch, write.target.principal, &completed_event(write.target));
-            }),
+            Verdict::Indifferent => {
+                let event = completed_event(write.target, DisplayVersion::of(&new));
+                self.plan_completed(ending, new, |batch| {
+                    write.guard.check(batch);
+                    self.audit(batch, write.target.principal, &event);
+                })
+            }
             Verdict::Same => {
                 let Some(current) = &head.row.current else {
                     return Ok(Plan::Answer(Attempt::Disturbed));
@@ -321,7 +325,8 @@ impl Store {
                 let same = stored(current, bucket, &sealed.assembled);
                 let mut batch = Batch::new(OpId(self.random()));
                 self.end_upload(ending, &mut batch, Parts::Discarded);
-                self.audit(&mut batch, write.target.principal, &completed_event(write.target));
+                let event = completed_event(write.target, DisplayVersion::of(current));
+                self.audit(&mut batch, write.target.principal, &event);
                 Ok(Plan::Commit(batch, Attempt::Done(Box::new(same))))
             }
             Verdict::Pass(passed) => {
@@ -426,9 +431,10 @@ enum Parts {
     Discarded,
 }
 
-fn completed_event(target: Target<'_>) -> AuditEvent {
+fn completed_event(target: Target<'_>, version: DisplayVersion) -> AuditEvent {
     let (bucket, key) = (target.bucket.as_str(), target.key.as_str());
-    AuditEvent::new("CompleteMultipartUpload").object(bucket, key)
+    let event = AuditEvent::new("CompleteMultipartUpload").object(bucket, key);
+    AuditEvent { version_id: version.to_string(), ..event }
 }
 
 async fn all_parts(

@@ -12,7 +12,7 @@ use crate::bucket::OpenBucket;
 use crate::commit::{Plan, View};
 use crate::condition::DeleteCondition;
 use crate::error::{DeleteObjectError, StorageError};
-use crate::guard::{DeleteVerdict, LockDelete, OpenGuard, Refusal, guard_key};
+use crate::guard::{DeleteVerdict, LockDelete, OpenGuard, Refusal, guard_keys};
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
 use crate::version::{DisplayVersion, VersionSelector};
@@ -63,7 +63,7 @@ impl Store {
         let (bucket_id, random) = (found.row.id, self.random());
         let mut keys = Self::target_keys(target, bucket_id).to_vec();
         if found.row.guard.is_some() {
-            keys.extend(guard_key(bucket_id, target.key));
+            keys.extend(guard_keys(bucket_id, target.key));
         }
         let settled = self.update(&keys, |view| {
             let seen = view.rows[0].as_ref();
@@ -73,10 +73,7 @@ impl Store {
             }
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
             condition.check(head.row.current.as_ref())?;
-            let guard = match keys.get(2) {
-                Some(key) => Some(OpenGuard::of(key.clone(), view.rows[2].as_ref())?),
-                None => None,
-            };
+            let guard = OpenGuard::of_rows(&keys[2..], &view.rows[2..])?;
             let current = head.row.current.as_ref();
             let is_of_current = version
                 .is_none_or(|selector| current.is_some_and(|current| selector.matches(current)));
@@ -88,7 +85,16 @@ impl Store {
             if target.key.is_lock() {
                 let (bucket, head, guard) = (&bucket, &head, &guard);
                 let delete = LockDelete { target, bucket, head, guard, random };
-                return Ok(self.plan_delete_lock(&delete, view)?.map(Ended::Done));
+                return match version {
+                    None => Ok(self.plan_delete_lock(&delete, view)?.map(Ended::Done)),
+                    // A version that is named goes, and what it did as a lock with it.
+                    Some(_) => {
+                        let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
+                        let plan =
+                            self.plan_delete(target, version, (bucket, head, random), view)?;
+                        Ok(self.end_lock(plan, &delete)?.map(Ended::Done))
+                    }
+                };
             }
             match self.guard_delete(target, &bucket, &guard, current)? {
                 DeleteVerdict::Refuse(refusal, batch) => {

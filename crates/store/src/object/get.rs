@@ -151,7 +151,9 @@ impl Store {
             }
         };
         let conversation = &target.principal.origin.conversation;
-        conversation.has_read_lock(found.bucket.row.id, target.key.as_str(), found.version.id);
+        let place = (found.bucket.row.id, target.key.as_str());
+        let (principal, now) = (&target.principal.arn, self.now());
+        conversation.has_read_lock(place, principal, found.version.id, now);
         Ok(found)
     }
 

@@ -19,7 +19,7 @@ use crate::condition::{ConditionFailure, UploadWindow, WriteCondition};
 use crate::error::{PutObjectError, StorageError};
 use crate::guard::{
     Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, PlannedRefusal, REFUSED_KEPT_MAX,
-    Refusal, Verdict, events, guard_key, purges_locks, rolled_back_from,
+    Refusal, Verdict, events, guard_keys, purges_locks, rolled_back_from,
 };
 use crate::identity::Principal;
 use crate::lock::Comparison;
@@ -163,7 +163,7 @@ impl Store {
         let (target, bucket_id) = (new.target, found.row.id);
         let mut keys = Self::target_keys(target, bucket_id).to_vec();
         if found.row.guard.is_some() {
-            keys.extend(guard_key(bucket_id, target.key));
+            keys.extend(guard_keys(bucket_id, target.key));
         }
         let random = self.random();
         self.update(&keys, |view| {
@@ -174,10 +174,10 @@ impl Store {
             }
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
             let place = Place { bucket: &bucket, head: &head, random };
-            let (Some(config), Some(key)) = (&bucket.row.guard, keys.get(2)) else {
+            let guard = OpenGuard::of_rows(&keys[2..], &view.rows[2..])?;
+            let (Some(config), Some(guard)) = (&bucket.row.guard, guard) else {
                 return self.plan_object(new, &place, view);
             };
-            let guard = OpenGuard::of(key.clone(), view.rows[2].as_ref())?;
             if target.key.is_lock() {
                 return self.plan_lock(new, &place, (config, &guard), view);
             }
@@ -207,7 +207,8 @@ impl Store {
             return self.same_lock(new, failure, place, view);
         }
         let version = self.new_version(new, place, false);
-        let tell = |batch: &mut Batch| self.audit(batch, new.target.principal, &new.event());
+        let event = new.event(DisplayVersion::of(&version));
+        let tell = |batch: &mut Batch| self.audit(batch, new.target.principal, &event);
         self.plan_install(new, place, version, (Keeping::AsVersioned, tell), view)
     }
 
@@ -264,9 +265,10 @@ impl Store {
         let mut version = self.new_version(new, place, false);
         match self.guard_write(write)? {
             Verdict::Indifferent => {
+                let event = new.event(DisplayVersion::of(&version));
                 let check = |batch: &mut Batch| {
                     write.guard.check(batch);
-                    self.audit(batch, new.target.principal, &new.event());
+                    self.audit(batch, new.target.principal, &event);
                 };
                 self.plan_install(new, place, version, (Keeping::AsVersioned, check), view)
             }
@@ -379,7 +381,9 @@ impl Store {
     fn lock_was_taken(&self, target: Target<'_>, bucket: &OpenBucket, stored: &StoredObject) {
         if target.key.is_lock() {
             let conversation = &target.principal.origin.conversation;
-            conversation.has_read_lock(bucket.row.id, target.key.as_str(), stored.version.id);
+            let place = (bucket.row.id, target.key.as_str());
+            let (principal, now) = (&target.principal.arn, self.now());
+            conversation.has_read_lock(place, principal, stored.version.id, now);
         }
     }
 }
@@ -395,9 +399,10 @@ struct NewObject<'a> {
 }
 
 impl NewObject<'_> {
-    fn event(&self) -> AuditEvent {
+    fn event(&self, version: DisplayVersion) -> AuditEvent {
         let Target { bucket, key, .. } = self.target;
-        AuditEvent::new(self.action).object(bucket.as_str(), key.as_str())
+        let event = AuditEvent::new(self.action).object(bucket.as_str(), key.as_str());
+        AuditEvent { version_id: version.to_string(), ..event }
     }
 }
 

@@ -47,6 +47,7 @@ fn a_lock_opens_in_its_place_alone() {
         sealed_lock,
         writes: 0,
         last_write_ms: None,
+        told_quiet_ms: None,
     };
     let sealed = store.seal_lock(BUCKET, &key("k"), ID, body);
     let here = hold(ID, sealed.clone());

@@ -41,6 +41,8 @@ const KINDS: &[(EventKind, &str, Option<&str>)] = &[
     (EventKind::LockReleased, "lock.released", Some("LockReleased")),
     (EventKind::LockBroken, "lock.broken", Some("LockBroken")),
     (EventKind::StateWritten, "state.written", Some("StateWritten")),
+    // Written although it breaks a rule that is only observed.
+    (EventKind::StateWritten, "state.written", Some("StateObserved")),
     (EventKind::StateRefused, "state.refused", Some("StateRefused")),
     (EventKind::StateRolledBack, "state.rolled_back", Some("StateRolledBack")),
     (EventKind::StateDeleted, "state.deleted", Some("StateDeleted")),

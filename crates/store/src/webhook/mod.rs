@@ -168,7 +168,8 @@ impl Store {
             batch.expect(key.clone(), view.rows[0].as_ref());
             batch.put(key.clone(), row.encode());
             let event = AuditEvent::new("CreateWebhook").subject(id.to_string());
-            self.audit(&mut batch, actor, &AuditEvent { message: row.url.clone(), ..event });
+            let message = host_of(&row.url).to_owned();
+            self.audit(&mut batch, actor, &AuditEvent { message, ..event });
             Ok::<_, WebhookError>(Plan::Commit(batch, ()))
         })
         .await?;
@@ -306,4 +307,10 @@ fn letter_place(key: &Key) -> Vec<u8> {
 
 fn position_of(row: &WebhookRow) -> AuditPosition {
     AuditPosition { segment: row.segment, index: row.index }
+}
+/// The host in a URL, with its port: paths and user names may be secrets.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
