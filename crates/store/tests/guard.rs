@@ -187,6 +187,7 @@ async fn a_refused_lock_says_who_holds_it_and_stays_readable_for_a_moment() {
     assert!(listed.is_empty(), "it is listed nowhere");
     fixture.clock.advance(Duration::from_millis(3_001));
     assert!(waiter.read_lock(&fixture).await.is_err(), "a moment only");
+    fixture.clock.advance(Duration::from_secs(1));
     waiter.take(&fixture).await.unwrap();
     waiter.give_back(&fixture).await;
     assert!(other.read_lock(&fixture).await.is_err(), "nobody was refused this one");
@@ -196,6 +197,18 @@ async fn a_refused_lock_says_who_holds_it_and_stays_readable_for_a_moment() {
     assert!(other.read_lock(&fixture).await.is_ok());
     other.take(&fixture).await.unwrap();
     assert_eq!(waiter.read_lock(&fixture).await.unwrap(), other.lock.as_bytes(), "the new one");
+}
+
+#[tokio::test]
+async fn a_lock_that_changed_hands_since_the_refusal_ends_no_wait() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let (first, second, waiter) = (Run::new("ci", 1), Run::new("ci", 2), Run::new("me", 3));
+    first.take(&fixture).await.unwrap();
+    waiter.take(&fixture).await.unwrap_err();
+    first.give_back(&fixture).await;
+    second.take(&fixture).await.unwrap();
+    second.give_back(&fixture).await;
+    assert_eq!(waiter.read_lock(&fixture).await.unwrap(), second.lock.as_bytes());
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ pub use quiet::LockCounts;
 pub use refusal::{LockedBy, Refusal, RefusalReason};
 pub(crate) use release::LockDelete;
 pub use release::{LockRelease, ReleaseError};
-pub(crate) use tombstone::Contended;
+pub(crate) use tombstone::{Contended, Tombstone};
 pub use view::HeldLock;
 pub(crate) use write::{GuardedWrite, Verdict, rolled_back_from};
 

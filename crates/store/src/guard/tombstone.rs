@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tidelock_meta::Key;
 use tidelock_meta::record::contended::{self, ContendedRow};
-use tidelock_meta::record::guard::{self, GuardRow};
+use tidelock_meta::record::guard::{self, GuardRow, Released};
 use tidelock_meta::record::version::ObjectVersion;
 
 use super::lock::TOMBSTONE_WINDOW_MS;
@@ -16,7 +16,8 @@ use crate::Store;
 use crate::bucket::OpenBucket;
 use crate::commit::Reading;
 use crate::error::StorageError;
-use crate::name::ObjectKey;
+use crate::object::Target;
+use crate::origin::Protocol;
 
 /// Refusals that are remembered so that they are not recorded twice.
 const MARKS_MAX: usize = 4096;
@@ -43,30 +44,50 @@ impl Contended {
     }
 }
 
+/// What there is to read under the key of a lock that is not there.
+pub(crate) enum Tombstone {
+    /// Nothing.
+    Nothing,
+    /// The lock that was given back last.
+    Released(ObjectVersion),
+    /// A lock that was taken since.
+    TakenAnew,
+}
+
 impl Store {
-    /// The lock that was under `key` until a moment ago, if somebody was refused it a moment ago.
+    /// The lock that was under this key until a moment ago, if somebody was refused a lock there a moment
+    /// ago: that one, or one before it, for it may have changed hands more than once since.
     pub(crate) async fn tombstone(
         &self,
         reading: &Reading,
         bucket: &OpenBucket,
-        key: &ObjectKey,
-    ) -> Result<Option<ObjectVersion>, StorageError> {
-        if bucket.row.guard.is_none() || !key.is_lock() {
-            return Ok(None);
+        target: Target<'_>,
+    ) -> Result<Tombstone, StorageError> {
+        // The HTTP backend answers a refusal with the lock: nobody there reads it afterwards.
+        let reads_after = target.principal.origin.protocol != Protocol::TerraformHttp;
+        if bucket.row.guard.is_none() || !reads_after {
+            return Ok(Tombstone::Nothing);
         }
-        let Some(state) = state_key(key) else { return Ok(None) };
+        let Some(state) = state_key(target.key) else { return Ok(Tombstone::Nothing) };
         let id = bucket.row.id;
         let rows = reading
             .get(&[guard::key(id, state.as_str()), contended::key(id, state.as_str())])
             .await?;
-        let (Some(guard), Some(contended)) = (&rows[0], &rows[1]) else { return Ok(None) };
+        let (Some(guard), Some(contended)) = (&rows[0], &rows[1]) else {
+            return Ok(Tombstone::Nothing);
+        };
         let guard = GuardRow::decode(&guard.value)?;
         let contended = ContendedRow::decode(&contended.value)?;
         let now = self.now();
-        let is_meant = contended.epoch == guard.epoch && contended.until_ms >= now;
-        let released = guard.released.filter(|_| is_meant);
-        let fresh = released.filter(|it| now - it.released_ms <= TOMBSTONE_WINDOW_MS);
-        Ok(fresh.map(|released| released.version))
+        if contended.until_ms < now {
+            return Ok(Tombstone::Nothing);
+        }
+        if guard.hold.is_some() {
+            return Ok(Tombstone::TakenAnew);
+        }
+        let fresh = |it: &Released| now - it.released_ms <= TOMBSTONE_WINDOW_MS;
+        let released = guard.released.filter(fresh);
+        Ok(released.map_or(Tombstone::Nothing, |it| Tombstone::Released(it.version)))
     }
 }
 

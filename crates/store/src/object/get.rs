@@ -16,6 +16,7 @@ use crate::body::read::{ObjectReader, OpenError, Segment};
 use crate::bucket::OpenBucket;
 use crate::commit::Reading;
 use crate::error::{GetObjectError, StorageError};
+use crate::guard::Tombstone;
 use crate::identity::Principal;
 use crate::multipart::part_place;
 use crate::name::{BucketName, ObjectKey};
@@ -131,25 +132,26 @@ impl Store {
         target: Target<'_>,
         version: Option<VersionSelector>,
     ) -> Result<FoundObject, GetObjectError> {
-        let found = find(reading, target, version).await;
         if !target.key.is_lock() {
-            return found;
+            return find(reading, target, version).await;
         }
-        let found = match found {
-            Err(GetObjectError::NoSuchKey { delete_marker }) => {
-                let bucket = OpenBucket::read(reading, target.bucket, target.principal).await?;
-                self.lock_was_read(target, &bucket).await?;
-                let Some(version) = self.tombstone(reading, &bucket, target.key).await? else {
+        let mut attempts = 1..READ_ATTEMPTS_MAX;
+        let found = loop {
+            match find(reading, target, version).await {
+                Err(GetObjectError::NoSuchKey { delete_marker }) => {
+                    let bucket = OpenBucket::read(reading, target.bucket, target.principal).await?;
+                    match self.tombstone(reading, &bucket, target).await? {
+                        Tombstone::Released(version) => break Ok(FoundObject { bucket, version }),
+                        Tombstone::TakenAnew if attempts.next().is_some() => continue,
+                        Tombstone::TakenAnew | Tombstone::Nothing => {}
+                    }
+                    self.lock_was_read(target, &bucket).await?;
                     return Err(GetObjectError::NoSuchKey { delete_marker });
-                };
-                FoundObject { bucket, version }
+                }
+                found => break found,
             }
-            found => {
-                let found = found?;
-                self.lock_was_read(target, &found.bucket).await?;
-                found
-            }
-        };
+        }?;
+        self.lock_was_read(target, &found.bucket).await?;
         let conversation = &target.principal.origin.conversation;
         let place = (found.bucket.row.id, target.key.as_str());
         let (principal, now) = (&target.principal.arn, self.now());
