@@ -65,6 +65,14 @@ pub(crate) enum Plan<T> {
 }
 
 impl<T> Plan<T> {
+    /// The same with what `add` adds to its commit.
+    pub(crate) fn also(mut self, add: impl FnOnce(&mut Batch, &T)) -> Self {
+        if let Self::Commit(batch, answer) = &mut self {
+            add(batch, answer);
+        }
+        self
+    }
+
     /// The same with another answer.
     pub(crate) fn map<U>(self, answer: impl FnOnce(T) -> U) -> Plan<U> {
         match self {
@@ -185,12 +193,14 @@ impl Store {
         batch: Batch,
     ) -> Result<bool, StorageError> {
         let is_read = |key: &Key| keys.contains(key) || view.has_seen(key);
-        let brought = batch.checks.iter().position(|(key, _)| !is_read(key));
+        let are_read: Vec<_> = batch.checks.iter().map(|(key, _)| is_read(key)).collect();
         match self.commit_once(batch).await? {
             Landing::Landed => Ok(true),
-            Landing::Conflict { first } if Some(first) == brought => Err(StorageError::Overloaded(
-                "the body took too long to arrive and was given up".to_owned(),
-            )),
+            Landing::Conflict { first } if are_read.get(first) == Some(&false) => {
+                Err(StorageError::Overloaded(
+                    "the body took too long to arrive and was given up".to_owned(),
+                ))
+            }
             Landing::Conflict { .. } => Ok(false),
         }
     }

@@ -7,7 +7,7 @@ use tidelock_meta::record::DecodeError;
 
 use crate::body::source::BodyError;
 use crate::condition::ConditionFailure;
-use crate::guard::{LockedBy, Refusal};
+use crate::guard::{AllowError, LockedBy, Refusal, RefusedError, ReleaseError};
 use crate::version::DisplayVersion;
 
 /// The store could not do its work. Never a statement about what is stored.
@@ -300,19 +300,6 @@ impl BucketError {
     }
 }
 
-impl GetObjectError {
-    /// What of it is the store's own, where the object was known to be there.
-    pub(crate) fn into_storage(self) -> StorageError {
-        match self {
-            Self::Bucket(BucketError::Storage(error)) => error,
-            Self::Bucket(BucketError::NoSuchBucket | BucketError::AccessDenied)
-            | Self::NoSuchKey { .. }
-            | Self::NoSuchVersion
-            | Self::IsDeleteMarker { .. } => StorageError::Corrupt(self.to_string()),
-        }
-    }
-}
-
 impl PutObjectError {
     /// Whether the write may have landed all the same: then its body must stay for the sweeper to
     /// judge, who sees whether the commit took the intent.
@@ -329,6 +316,13 @@ impl UploadPartError {
             Self::Put(error) => error.is_outcome_unknown(),
             Self::Upload(UploadError::NoSuchUpload) | Self::ChecksumMismatch { .. } => false,
         }
+    }
+}
+
+impl CompleteError {
+    /// The same of an upload.
+    pub(crate) fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Self::Upload(UploadError::Bucket(error)) if error.is_outcome_unknown())
     }
 }
 
@@ -361,6 +355,9 @@ from_storage! {
     UploadError => |error| Self::Bucket(BucketError::Storage(error)),
     UploadPartError => |error| Self::Upload(UploadError::from(error)),
     CompleteError => |error| Self::Upload(UploadError::from(error)),
+    AllowError => |error| Self::Bucket(BucketError::Storage(error)),
+    RefusedError => |error| Self::Bucket(BucketError::Storage(error)),
+    ReleaseError => |error| Self::Bucket(BucketError::Storage(error)),
 }
 
 /// The same for errors that hold a [`StorageError`] themselves.

@@ -34,11 +34,6 @@ impl FromStr for VersionSelector {
 }
 
 impl VersionSelector {
-    /// Whether this is the id asked for, of something that is never shown as `null`.
-    pub(crate) fn matches_id(self, id: VersionId) -> bool {
-        self == Self::Id(id)
-    }
-
     /// Whether `version` is the one asked for.
     pub(crate) fn matches(self, version: &ObjectVersion) -> bool {
         match self {

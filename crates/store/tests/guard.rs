@@ -142,6 +142,13 @@ fn reason(result: Result<StoredObject, Refusal>) -> Option<RefusalReason> {
     result.err().map(|refusal| refusal.reason)
 }
 
+/// What the audit log has of an action.
+async fn told(fixture: &Fixture, action: &str) -> Vec<AuditRecord> {
+    let action = Some(action.to_owned());
+    let query = AuditQuery { action, limit: 100, ..AuditQuery::default() };
+    fixture.store.query_audit(&fixture.root, &query).await.unwrap().records
+}
+
 #[tokio::test]
 async fn locks_leave_no_litter() {
     let fixture = guarded(GuardConfig::enforced()).await;
@@ -570,13 +577,9 @@ async fn a_quiet_lock_is_told_of_once() {
     let counts = async || fixture.store.look_for_quiet_locks().await.unwrap();
     assert_eq!(counts().await, LockCounts { held: 1, quiet: 0 });
     let told = async || {
-        let query = AuditQuery {
-            action: Some("LockQuiet".to_owned()),
-            limit: 100,
-            ..AuditQuery::default()
-        };
-        let page = fixture.store.query_audit(&fixture.root, &query).await.unwrap();
-        page.records.into_iter().map(|record| record.entry.lock_id).collect::<Vec<_>>()
+        let records = told(&fixture, "LockQuiet").await;
+        assert!(records.iter().all(|record| record.entry.principal == "server"));
+        records.into_iter().map(|record| record.entry.lock_id).collect::<Vec<_>>()
     };
     fixture.clock.advance(Duration::from_secs(3_600));
     for _ in 0..2 {
@@ -629,12 +632,107 @@ async fn locks_that_came_and_went_without_the_guard_do_not_count() {
     set_guard(&fixture, None).await;
     first.give_back(&fixture).await;
     set_guard(&fixture, Some(GuardConfig::enforced())).await;
+    assert_eq!(fixture.store.list_locks(&fixture.root, &fixture.bucket, "").await.unwrap(), []);
+    assert_eq!(fixture.store.look_for_quiet_locks().await.unwrap(), LockCounts::default());
+    let (key, release) = (STATE.parse().unwrap(), LockRelease { id: None, reason: "" });
+    let released = fixture.store.release_lock(&fixture.root, &fixture.bucket, &key, release).await;
+    assert_eq!(released, Err(ReleaseError::NotLocked));
     assert_eq!(
         reason(first.write(&fixture, state(1, "a")).await),
         Some(RefusalReason::StateLockRequired)
     );
+    // Taken by another one while the bucket is not guarded: nobody is told of the first one.
+    set_guard(&fixture, None).await;
+    second.take(&fixture).await.unwrap();
+    set_guard(&fixture, Some(GuardConfig::enforced())).await;
+    let refused = first.take(&fixture).await.unwrap_err();
+    let nobody = PutObjectError::Condition(ConditionFailure::IfNoneMatch);
+    assert_eq!(refused.to_string(), nobody.to_string());
+    second.give_back(&fixture).await;
     second.take(&fixture).await.unwrap();
     second.write(&fixture, state(1, "a")).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_older_version_of_a_lock_that_was_read_spares_no_newer_lock() {
+    let keep = GuardConfig { lock_history: LockHistory::Keep, ..GuardConfig::enforced() };
+    let fixture = guarded(keep).await;
+    let run = Run::new("ci", 1);
+    let older = run.take(&fixture).await.unwrap().version.to_string().parse().unwrap();
+    run.give_back(&fixture).await;
+    run.take(&fixture).await.unwrap();
+    let (key, all) = (LOCK.parse().unwrap(), |_: &ObjectInfo| Ok::<_, ()>(None));
+    let (principal, bucket) = (&run.principal, &fixture.bucket);
+    fixture.store.get_object(principal, bucket, &key, Some(older), all).await.unwrap().unwrap();
+    run.delete(&fixture, LOCK).await.unwrap();
+    assert!(run.read_lock(&fixture).await.is_err(), "the DELETE is of the lock that is held");
+}
+
+#[tokio::test]
+async fn an_upload_that_is_completed_again_answers_the_same() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    fixture.put_as(&fixture.root, LOCK, lock_body("1", "x"), &if_none_match()).await.unwrap();
+    let whole = state(5, "a");
+    let plain = WriteCondition::default();
+    // The second upload brings what is there already.
+    for _ in 0..2 {
+        let upload = fixture.begin_upload(STATE).await;
+        let parts = [fixture.put_part(STATE, upload, 1, whole.clone()).await];
+        let stored = fixture.complete(STATE, upload, &parts, &plain).await.unwrap();
+        let again = fixture.complete(STATE, upload, &parts, &plain).await.unwrap();
+        assert_eq!(again.version, stored.version);
+        assert_eq!(fixture.get(STATE).await.unwrap(), whole.as_bytes());
+        let states = fixture.versions(10).await.into_iter().filter(|it| it.key == STATE).count();
+        assert_eq!(states, 1, "the same state is not written twice");
+    }
+}
+
+#[tokio::test]
+async fn a_rollback_is_told_as_one_however_it_is_sent() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    fixture.put_as(&fixture.root, LOCK, lock_body("1", "x"), &if_none_match()).await.unwrap();
+    let first = fixture.put(STATE, state(1, "a")).await.version.to_string();
+    fixture.put(STATE, state(2, "b")).await;
+    let settings = ObjectSettings {
+        metadata: vec![("tidelock-rolled-back-from".to_owned(), first)],
+        ..ObjectSettings::default()
+    };
+    let key = STATE.parse().unwrap();
+    let request = PutObject {
+        principal: &fixture.root,
+        bucket: &fixture.bucket,
+        key: &key,
+        condition: &WriteCondition::default(),
+        settings: &settings,
+        content_md5: None,
+        checksum: None,
+    };
+    let mut body = BytesSource::new(state(3, "a"));
+    fixture.store.put_object(&request, &mut body).await.unwrap();
+    let create = CreateUpload {
+        principal: &fixture.root,
+        bucket: &fixture.bucket,
+        key: &key,
+        settings: &settings,
+        checksum: None,
+    };
+    let upload = fixture.store.create_upload(&create).await.unwrap().upload;
+    let parts = [fixture.put_part(STATE, upload, 1, state(4, "a")).await];
+    fixture.complete(STATE, upload, &parts, &WriteCondition::default()).await.unwrap();
+    assert_eq!(told(&fixture, "StateRolledBack").await.len(), 2);
+    assert_eq!(told(&fixture, "StateWritten").await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_state_is_told_as_deleted_when_it_goes() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    fixture.put_as(&fixture.root, LOCK, lock_body("1", "x"), &if_none_match()).await.unwrap();
+    fixture.put(STATE, state(1, "a")).await;
+    let marker = fixture.delete(STATE, None).await.version.unwrap().to_string().parse().unwrap();
+    assert_eq!(told(&fixture, "StateDeleted").await.len(), 1);
+    fixture.delete(STATE, Some(marker)).await;
+    assert_eq!(told(&fixture, "StateDeleted").await.len(), 1, "it is there again");
+    assert_eq!(told(&fixture, "DeleteObject").await.len(), 1);
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ pub struct GuardConfig {
     pub lock_required: bool,
     /// What stays of locks.
     pub lock_history: LockHistory,
-    /// After this long without a request of its holder, a lock is quiet.
+    /// After this long without a state written under it, a lock is quiet.
     pub stale_after_ms: u64,
     /// Largest state.
     pub state_bytes_max: Option<u64>,

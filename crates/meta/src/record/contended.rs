@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! key    11 | bucket:16 | key of the state
-//! value  01 | epoch:u64 | until_ms:i64
+//! value  01 | until_ms:i64
 //! ```
 //! Written blindly by whoever refuses, so that refusals do not wait for one another. It blocks
 //! nothing and is listed nowhere.
@@ -19,8 +19,6 @@ const LAYOUT: u8 = 1;
 /// The row of a contended lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContendedRow {
-    /// The number of the lock that was in the way.
-    pub epoch: u64,
     /// Whoever was refused reads the lock until then.
     pub until_ms: i64,
 }
@@ -42,7 +40,6 @@ impl ContendedRow {
     /// The row as stored.
     pub fn encode(&self) -> Bytes {
         let mut writer = Writer::value(LAYOUT);
-        writer.u64(self.epoch);
         writer.i64(self.until_ms);
         writer.finish()
     }
@@ -50,7 +47,7 @@ impl ContendedRow {
     /// The row from its stored bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::value(RECORD, LAYOUT, bytes)?;
-        let row = Self { epoch: reader.u64()?, until_ms: reader.i64()? };
+        let row = Self { until_ms: reader.i64()? };
         reader.end()?;
         Ok(row)
     }
@@ -64,8 +61,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_come_back(epoch: u64, until_ms: i64) {
-            let row = ContendedRow { epoch, until_ms };
+        fn rows_come_back(until_ms: i64) {
+            let row = ContendedRow { until_ms };
             prop_assert_eq!(ContendedRow::decode(&row.encode()).unwrap(), row);
         }
 

@@ -2,20 +2,19 @@
 //!
 //! ```text
 //! key    0F | bucket:16 | key of the state
-//! value  01 | epoch:u64 | hold:option | released:option | list of fenced | allowance:option
+//! value  01 | hold:option | released:option | list of fenced | allowance:option
 //!           | index:option
-//! hold       version:16 | epoch:u64 | since_ms:i64 | run | sealed lock:bytes | writes:u32
+//! hold       version:16 | since_ms:i64 | run | sealed lock:bytes | writes:u32
 //!            | last_write_ms:option i64 | told_quiet_ms:option i64
 //! released   released_ms:i64 | version
-//! fenced     run | epoch:u64 | ended_ms:i64 | broken:flag | alive_ms:option i64
-//! allowance  granted_ms:i64 | expires_ms:i64 | by:text
+//! fenced     run | ended_ms:i64 | broken:flag | alive_ms:option i64
+//! allowance  expires_ms:i64
 //! index      version:16 | size:u64 | body | wrapped key:bytes
 //! ```
 //! Written with every lock, unlock and write of the state in a guarded bucket, and deleted only with
 //! the bucket: rules about locks check this row at its version, never that something is absent.
-//! `epoch` counts the times the lock was taken. `released` is the last lock, whose body stays until
-//! the next one, for clients that were told of it a moment ago. `index` is what the current state
-//! holds, by name.
+//! `released` is the last lock, whose body stays until the next one, for clients that were told of it a
+//! moment ago. `index` is what the current state holds, by name.
 
 use bytes::Bytes;
 
@@ -34,8 +33,6 @@ pub const FENCED_MAX: usize = 16;
 /// The row of a guarded state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GuardRow {
-    /// How often the lock was taken.
-    pub epoch: u64,
     /// Who has it.
     pub hold: Option<Hold>,
     /// The last one that was given back.
@@ -53,8 +50,6 @@ pub struct GuardRow {
 pub struct Hold {
     /// The version of the lock object.
     pub version: VersionId,
-    /// Its number.
-    pub epoch: u64,
     /// Since when, by the server's clock.
     pub since_ms: i64,
     /// Who took it.
@@ -83,8 +78,6 @@ pub struct Released {
 pub struct FencedRun {
     /// Which.
     pub run: Run,
-    /// The number of its lock.
-    pub epoch: u64,
     /// When it lost it.
     pub ended_ms: i64,
     /// Somebody else took it away, or may have.
@@ -96,12 +89,8 @@ pub struct FencedRun {
 /// A permission for one write that would be refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowance {
-    /// Since when.
-    pub granted_ms: i64,
     /// Until when.
     pub expires_ms: i64,
-    /// ARN of who gave it.
-    pub by: String,
 }
 
 /// Where the index of a state is: a body like that of an object.
@@ -152,10 +141,16 @@ impl GuardRow {
         }
     }
 
+    /// Nobody holds the lock any more; whoever did has lost it, or gave it back.
+    pub fn end_hold(&mut self, now_ms: i64, broken: bool) {
+        if let Some(Hold { run, .. }) = self.hold.take() {
+            self.fence(FencedRun { run, ended_ms: now_ms, broken, alive_ms: None });
+        }
+    }
+
     /// The row as stored.
     pub fn encode(&self) -> Bytes {
         let mut writer = Writer::value(LAYOUT);
-        writer.u64(self.epoch);
         writer.option(self.hold.as_ref(), |writer, hold| hold.write(writer));
         writer.option(self.released.as_ref(), |writer, released| {
             writer.i64(released.released_ms);
@@ -163,9 +158,7 @@ impl GuardRow {
         });
         writer.list(&self.fenced, |writer, fenced| fenced.write(writer));
         writer.option(self.allowance.as_ref(), |writer, allowance| {
-            writer.i64(allowance.granted_ms);
             writer.i64(allowance.expires_ms);
-            writer.text(&allowance.by);
         });
         writer.option(self.index.as_ref(), |writer, index| {
             index.version.write(writer);
@@ -180,17 +173,13 @@ impl GuardRow {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::value(RECORD, LAYOUT, bytes)?;
         let row = Self {
-            epoch: reader.u64()?,
             hold: reader.option(Hold::read)?,
             released: reader.option(|reader| {
                 let released_ms = reader.i64()?;
                 Ok(Released { released_ms, version: ObjectVersion::read(reader)? })
             })?,
             fenced: reader.list(FencedRun::read)?,
-            allowance: reader.option(|reader| {
-                let (granted_ms, expires_ms) = (reader.i64()?, reader.i64()?);
-                Ok(Allowance { granted_ms, expires_ms, by: reader.text()? })
-            })?,
+            allowance: reader.option(|reader| Ok(Allowance { expires_ms: reader.i64()? }))?,
             index: reader.option(|reader| {
                 Ok(StateIndex {
                     version: VersionId::read(reader)?,
@@ -205,6 +194,13 @@ impl GuardRow {
     }
 }
 
+impl Released {
+    /// Its body, if that is nobody else's: else a version of the lock object has it.
+    pub fn own_body(&self) -> Option<&ObjectVersion> {
+        Some(&self.version).filter(|version| version.is_null)
+    }
+}
+
 impl Hold {
     /// Whether its holder was not heard of for `stale_after_ms`.
     pub fn is_quiet(&self, now_ms: i64, stale_after_ms: u64) -> bool {
@@ -214,7 +210,6 @@ impl Hold {
 
     fn write(&self, writer: &mut Writer) {
         self.version.write(writer);
-        writer.u64(self.epoch);
         writer.i64(self.since_ms);
         self.run.write(writer);
         writer.bytes(&self.sealed_lock);
@@ -226,7 +221,6 @@ impl Hold {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             version: VersionId::read(reader)?,
-            epoch: reader.u64()?,
             since_ms: reader.i64()?,
             run: Run::read(reader)?,
             sealed_lock: reader.bytes()?.to_vec(),
@@ -240,7 +234,6 @@ impl Hold {
 impl FencedRun {
     fn write(&self, writer: &mut Writer) {
         self.run.write(writer);
-        writer.u64(self.epoch);
         writer.i64(self.ended_ms);
         writer.flag(self.broken);
         writer.option(self.alive_ms.as_ref(), |writer, ms| writer.i64(*ms));
@@ -249,7 +242,6 @@ impl FencedRun {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             run: Run::read(reader)?,
-            epoch: reader.u64()?,
             ended_ms: reader.i64()?,
             broken: reader.flag()?,
             alive_ms: reader.option(Reader::i64)?,
@@ -270,14 +262,9 @@ mod tests {
     }
 
     fn hold() -> impl Strategy<Value = Hold> {
-        (id(), any::<(u64, i64, Vec<u8>, u32, Option<i64>, Option<i64>)>(), runs::run()).prop_map(
-            |(
+        (id(), any::<(i64, Vec<u8>, u32, Option<i64>, Option<i64>)>(), runs::run()).prop_map(
+            |(version, (since_ms, sealed_lock, writes, last_write_ms, told_quiet_ms), run)| Hold {
                 version,
-                (epoch, since_ms, sealed_lock, writes, last_write_ms, told_quiet_ms),
-                run,
-            )| Hold {
-                version,
-                epoch,
                 since_ms,
                 run,
                 sealed_lock,
@@ -289,14 +276,8 @@ mod tests {
     }
 
     fn fenced() -> impl Strategy<Value = FencedRun> {
-        (runs::run(), any::<(u64, i64, bool, Option<i64>)>()).prop_map(
-            |(run, (epoch, ended_ms, broken, alive_ms))| FencedRun {
-                run,
-                epoch,
-                ended_ms,
-                broken,
-                alive_ms,
-            },
+        (runs::run(), any::<(i64, bool, Option<i64>)>()).prop_map(
+            |(run, (ended_ms, broken, alive_ms))| FencedRun { run, ended_ms, broken, alive_ms },
         )
     }
 
@@ -308,17 +289,17 @@ mod tests {
 
     #[test]
     fn who_lives_is_remembered_longest() {
-        let fenced = |epoch: u64, broken, alive_ms| {
+        let fenced = |ended_ms, broken, alive_ms| {
             let run = Run::default();
-            FencedRun { run, epoch, ended_ms: 0, broken, alive_ms }
+            FencedRun { run, ended_ms, broken, alive_ms }
         };
         let mut row = GuardRow::default();
         row.fence(fenced(1, true, Some(1)));
         row.fence(fenced(2, true, None));
-        for epoch in 3..100 {
-            row.fence(fenced(epoch, false, None));
+        for ended_ms in 3..100 {
+            row.fence(fenced(ended_ms, false, None));
         }
-        let kept: Vec<u64> = row.fenced.iter().map(|fenced| fenced.epoch).collect();
+        let kept: Vec<i64> = row.fenced.iter().map(|fenced| fenced.ended_ms).collect();
         assert_eq!(kept.len(), FENCED_MAX);
         assert_eq!((kept[0], kept[1], kept.last()), (1, 2, Some(&99)));
     }
@@ -326,22 +307,18 @@ mod tests {
     proptest! {
         #[test]
         fn rows_come_back(
-            epoch: u64,
             hold in proptest::option::of(hold()),
             released in proptest::option::of((any::<i64>(), versions::version())),
             fenced in proptest::collection::vec(fenced(), 0..4),
-            allowance: Option<(i64, i64, String)>,
+            allowance: Option<i64>,
             index in proptest::option::of(index()),
         ) {
             let row = GuardRow {
-                epoch,
                 hold,
                 released: released
                     .map(|(released_ms, version)| Released { released_ms, version }),
                 fenced,
-                allowance: allowance.map(|(granted_ms, expires_ms, by)| {
-                    Allowance { granted_ms, expires_ms, by }
-                }),
+                allowance: allowance.map(|expires_ms| Allowance { expires_ms }),
                 index,
             };
             prop_assert_eq!(GuardRow::decode(&row.encode()).unwrap(), row);

@@ -2,9 +2,6 @@
 
 use tidelock_meta::record::bucket::{Enforcement, GuardConfig, LockHistory};
 
-/// After this long a lock is quiet, where nobody says how long.
-const STALE_AFTER_MS: u64 = 3_600_000;
-
 /// A change of some of a [`GuardConfig`]; what is none stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GuardEdit {
@@ -29,9 +26,7 @@ impl GuardEdit {
             lock_writes: Enforcement::Off,
             serial: Enforcement::Off,
             lock_required: false,
-            lock_history: LockHistory::Purge,
-            stale_after_ms: STALE_AFTER_MS,
-            state_bytes_max: None,
+            ..GuardConfig::enforced()
         });
         let Self { lock_writes, serial, lock_required, lock_history, .. } = *self;
         config.lock_writes = lock_writes.unwrap_or(config.lock_writes);

@@ -32,7 +32,7 @@ impl Store {
         let key = guard::key(id, state.as_str());
         let look = key.clone();
         let seen = self.rows.look(|reading| async move { reading.row(look).await }).await?;
-        let guard = OpenGuard::of(key.clone(), seen.as_ref())?;
+        let guard = OpenGuard::of(&state, key.clone(), seen.as_ref())?;
         if !asker.is_known_to_live(&guard.row) {
             return Ok(());
         }
@@ -40,7 +40,7 @@ impl Store {
         let op_id = OpId(self.random());
         self.update(&keys, |view| {
             OpenBucket::again(id, target.bucket, view.rows[0].as_ref(), target.principal)?;
-            let guard = OpenGuard::of(keys[1].clone(), view.rows[1].as_ref())?;
+            let guard = OpenGuard::of(&state, keys[1].clone(), view.rows[1].as_ref())?;
             let mut row = guard.row.clone();
             asker.ends(&mut row);
             if row == guard.row {

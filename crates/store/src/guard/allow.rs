@@ -11,7 +11,7 @@ use crate::Store;
 use crate::audit::AuditEvent;
 use crate::bucket::OpenBucket;
 use crate::commit::Plan;
-use crate::error::{BucketError, StorageError};
+use crate::error::BucketError;
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
 
@@ -38,18 +38,6 @@ pub enum AllowError {
     NotGuarded,
 }
 
-impl From<StorageError> for AllowError {
-    fn from(error: StorageError) -> Self {
-        Self::Bucket(error.into())
-    }
-}
-
-impl From<tidelock_meta::record::DecodeError> for AllowError {
-    fn from(error: tidelock_meta::record::DecodeError) -> Self {
-        StorageError::from(error).into()
-    }
-}
-
 impl Store {
     /// Lets the next write of the state at `key` through that would be refused, if it comes within
     /// `valid_for`, at most [`ALLOWANCE_TERM_MAX`]. It needs no lock and may be anything.
@@ -69,22 +57,21 @@ impl Store {
         let op_id = OpId(self.random());
         let now = self.now();
         let term = valid_for.min(ALLOWANCE_TERM_MAX).as_millis() as i64;
-        let by = principal.arn.clone();
-        let allowance = Allowance { granted_ms: now, expires_ms: now + term, by };
+        let expires_ms = now + term;
         self.update(&keys, |view| {
             let open = OpenBucket::again(id, bucket, view.rows[0].as_ref(), principal)?;
             if open.row.guard.is_none() {
                 return Err(AllowError::NotGuarded);
             }
-            let guard = OpenGuard::of(keys[1].clone(), view.rows[1].as_ref())?;
+            let guard = OpenGuard::of(key, keys[1].clone(), view.rows[1].as_ref())?;
             let mut row = guard.row.clone();
-            row.allowance = Some(allowance.clone());
+            row.allowance = Some(Allowance { expires_ms });
             let mut batch = Batch::new(op_id);
             guard.replace(&mut batch, &row);
             open.guard(&mut batch);
             let event = AuditEvent::new("AllowanceGranted").object(bucket.as_str(), key.as_str());
             self.audit(&mut batch, principal, &event);
-            let (key, expires_ms) = (key.as_str().to_owned(), allowance.expires_ms);
+            let key = key.as_str().to_owned();
             Ok(Plan::Commit(batch, StateAllowance { key, expires_ms }))
         })
         .await

@@ -1,6 +1,7 @@
 //! What is to be written and what is stored, looked at before the commit: bodies are read here, so
 //! that the commit itself decides on facts alone.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ring::digest::{Context, SHA256};
@@ -15,7 +16,7 @@ use crate::Store;
 use crate::body::read::{OpenError, OpenSegment, Segment};
 use crate::body::write::WrittenBody;
 use crate::bucket::OpenBucket;
-use crate::error::{GetObjectError, StorageError};
+use crate::error::StorageError;
 use crate::object::{ObjectReader, Target};
 use crate::state::{DERIVED_BODY_BYTES_MAX, Derived, Index, derive};
 
@@ -52,6 +53,14 @@ struct ReadBody {
     bytes: Option<Vec<u8>>,
 }
 
+/// Whether a body stays in memory while it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KeptBytes {
+    /// It is to be looked into.
+    All,
+    None,
+}
+
 /// Reads a body as far as it is a state.
 struct BodyLook {
     reader: StateReader,
@@ -61,10 +70,9 @@ struct BodyLook {
 }
 
 impl BodyLook {
-    /// `size` is that of the whole body.
-    fn new(size: u64) -> Self {
+    fn new(keeping: KeptBytes) -> Self {
         let (reader, digest) = (StateReader::new(), Context::new(&SHA256));
-        let bytes = (size <= DERIVED_BODY_BYTES_MAX as u64).then(Vec::new);
+        let bytes = (keeping == KeptBytes::All).then(Vec::new);
         Self { reader, digest, bytes, refusal: None }
     }
 
@@ -92,33 +100,29 @@ impl BodyLook {
 impl Store {
     /// What a body is that was written, and that nothing refers to yet.
     pub(crate) async fn candidate_of(
-        &self,
+        self: &Arc<Self>,
         written: &WrittenBody,
     ) -> Result<Candidate, StorageError> {
-        let _room = self.room_to_look_into(written.size).await;
-        let mut body = self.open_written(written).await?;
-        let mut look = BodyLook::new(written.size);
-        while let Some(piece) = body.next().await? {
-            if !look.push(&piece) {
-                break;
-            }
-        }
-        self.candidate(look.finish(), written.size).await
+        let open = self.open_written(written).await?;
+        let body = ObjectReader::new(Arc::clone(self), Some(open), VecDeque::new());
+        self.candidate_of_bytes(body, written.size).await
     }
 
-    /// What the parts of an upload come to.
-    pub(crate) async fn candidate_of_parts(
+    /// What so many bytes are that are to become an object.
+    pub(crate) async fn candidate_of_bytes(
         &self,
         body: ObjectReader,
         size: u64,
     ) -> Result<Candidate, StorageError> {
-        let _room = self.room_to_look_into(size).await;
-        let read = look_at(body, size).await?;
-        self.candidate(read, size).await
-    }
-
-    async fn candidate(&self, read: ReadBody, size: u64) -> Result<Candidate, StorageError> {
-        let ReadBody { sha256, state, bytes } = read;
+        let keeping = match size <= DERIVED_BODY_BYTES_MAX as u64 {
+            true => KeptBytes::All,
+            false => KeptBytes::None,
+        };
+        let _room = match keeping {
+            KeptBytes::All => self.room_to_look_into(size).await,
+            KeptBytes::None => None,
+        };
+        let ReadBody { sha256, state, bytes } = look_at(body, keeping).await?;
         let derived = match bytes {
             None => Derived::default(),
             Some(bytes) if bytes.len() <= LOOKED_INTO_AT_ONCE_BYTES => derive(&bytes),
@@ -133,10 +137,16 @@ impl Store {
         Ok(Candidate { size, sha256, state, derived, index })
     }
 
+    /// Forgets what has not become an object.
+    pub(crate) async fn abandon_candidate(&self, candidate: Option<Candidate>) {
+        if let Some(index) = candidate.and_then(|candidate| candidate.index) {
+            self.abandon(index).await;
+        }
+    }
+
     /// Held while a body is in memory; the semaphore is never closed.
     async fn room_to_look_into(&self, size: u64) -> Option<SemaphorePermit<'_>> {
-        let kib = usize::try_from(size >> 10).unwrap_or(usize::MAX).saturating_add(1);
-        let kib = u32::try_from(kib.min(DERIVED_BODY_BYTES_MAX >> 10)).unwrap_or(u32::MAX);
+        let kib = u32::try_from(size.div_ceil(1 << 10)).unwrap_or(u32::MAX);
         self.looking_into.acquire_many(kib).await.ok()
     }
 
@@ -184,7 +194,9 @@ impl Store {
         bucket: &OpenBucket,
         version: &ObjectVersion,
     ) -> Result<Stored, StorageError> {
-        let Some(object) = version.object() else { return Ok(Stored::Nothing) };
+        if version.object().is_none() {
+            return Ok(Stored::Nothing);
+        }
         if let Some(facts) = self.unseal_state_facts(bucket.row.id, target.key, version)? {
             let is_empty = facts.counts.is_some_and(|counts| {
                 (counts.managed, counts.data, counts.deposed, counts.outputs) == (0, 0, 0, 0)
@@ -193,13 +205,13 @@ impl Store {
             return Ok(Stored::State(StoredState { serial, lineage, sha256, is_empty }));
         }
         // Written before the bucket was guarded: its body has to tell.
-        let reader = match self.open_version(target, bucket, version, None).await {
+        let reader = match self.open_version(target, bucket, version).await {
             Ok(reader) => reader,
             // Replaced at this moment: the commit will find another version and ask again.
-            Err(GetObjectError::NoSuchVersion) => return Ok(Stored::Other),
-            Err(error) => return Err(error.into_storage()),
+            Err(OpenError::Gone) => return Ok(Stored::Other),
+            Err(OpenError::Storage(error)) => return Err(error),
         };
-        let ReadBody { sha256, state, .. } = look_at(reader, object.size).await?;
+        let ReadBody { sha256, state, .. } = look_at(reader, KeptBytes::None).await?;
         Ok(match state {
             Ok(State { serial, lineage, .. }) => {
                 Stored::State(StoredState { serial, lineage, sha256, is_empty: false })
@@ -209,8 +221,8 @@ impl Store {
     }
 }
 
-async fn look_at(mut body: ObjectReader, size: u64) -> Result<ReadBody, StorageError> {
-    let mut look = BodyLook::new(size);
+async fn look_at(mut body: ObjectReader, keeping: KeptBytes) -> Result<ReadBody, StorageError> {
+    let mut look = BodyLook::new(keeping);
     while let Some(piece) = body.next_bytes().await? {
         if !look.push(&piece) {
             break;

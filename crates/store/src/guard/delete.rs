@@ -5,13 +5,12 @@ use tidelock_meta::record::version::ObjectVersion;
 use tidelock_meta::{Batch, OpId};
 
 use super::OpenGuard;
-use super::message;
 use super::quarantine::remember;
 use super::refusal::Refusal;
 use super::rules::Breach;
 use super::run::{Asker, Standing};
+use super::{events, message};
 use crate::Store;
-use crate::audit::AuditEvent;
 use crate::bucket::OpenBucket;
 use crate::error::StorageError;
 use crate::object::Target;
@@ -62,12 +61,7 @@ impl Store {
         remember(&breach, &asker, &mut left, now);
         guard.replace(&mut batch, &left);
         bucket.guard(&mut batch);
-        let (name, key) = (target.bucket.as_str(), target.key.as_str());
-        let event = AuditEvent {
-            code: refusal.reason.as_str().into(),
-            message: refusal.message.clone(),
-            ..AuditEvent::new("StateRefused").object(name, key)
-        };
+        let event = events::of_refused_delete(target, &refusal);
         self.audit(&mut batch, target.principal, &event);
         Ok(DeleteVerdict::Refuse(Box::new(refusal), batch))
     }

@@ -4,7 +4,6 @@ use tidelock_meta::record::version::VersionId;
 use tidelock_tfstate::Lock;
 
 use super::refusal::{LockedBy, Refusal};
-use super::rules::Breach;
 use super::state_key;
 use super::write::{GuardedWrite, Passed};
 use crate::audit::AuditEvent;
@@ -34,13 +33,8 @@ pub(crate) fn of_locked(target: Target<'_>, locked: &LockedBy) -> AuditEvent {
 }
 
 /// A state was written.
-pub(crate) fn of_written(
-    write: &GuardedWrite<'_>,
-    passed: &Passed,
-    id: VersionId,
-    is_rollback: bool,
-) -> AuditEvent {
-    let action = match (passed.observed.is_empty(), is_rollback) {
+pub(crate) fn of_written(write: &GuardedWrite<'_>, passed: &Passed, id: VersionId) -> AuditEvent {
+    let action = match (passed.observed.is_empty(), write.rolled_back_from.is_some()) {
         (false, _) => "StateObserved",
         (true, true) => "StateRolledBack",
         (true, false) => "StateWritten",
@@ -52,7 +46,7 @@ pub(crate) fn of_written(
         None => (String::new(), String::new()),
     };
     AuditEvent {
-        version_id: DisplayVersion { id, is_null: false }.to_string(),
+        version_id: shown(id),
         message: observed.join(", "),
         reason: if passed.used_allowance { "allowed once".to_owned() } else { String::new() },
         lock_id,
@@ -62,26 +56,38 @@ pub(crate) fn of_written(
 }
 
 /// A state was not written.
-pub(crate) fn of_refused(
-    write: &GuardedWrite<'_>,
-    breach: &Breach,
-    refusal: &Refusal,
-) -> AuditEvent {
+pub(super) fn of_refused_write(write: &GuardedWrite<'_>, refusal: &Refusal) -> AuditEvent {
+    of_refused(of_state("StateRefused", write), refusal)
+}
+
+/// A state was not deleted.
+pub(super) fn of_refused_delete(target: Target<'_>, refusal: &Refusal) -> AuditEvent {
+    of_refused(of_object("StateRefused", target), refusal)
+}
+
+fn of_refused(event: AuditEvent, refusal: &Refusal) -> AuditEvent {
     let lock = refusal.lock.as_ref().map(|held| &held.lock);
-    let shown = |id| DisplayVersion { id, is_null: false }.to_string();
     AuditEvent {
-        code: breach.reason().as_str().into(),
+        code: refusal.reason.as_str().into(),
         message: refusal.message.clone(),
         refused_version: refusal.refused.map(shown).unwrap_or_default(),
         lock_id: lock.map(|lock| lock.id.clone()).unwrap_or_default(),
         lock_who: lock.map(|lock| lock.who.clone()).unwrap_or_default(),
-        ..of_state("StateRefused", write)
+        ..event
     }
 }
 
+/// The id of a version that is never shown as `null`: that of a state, or a refused one.
+pub(super) fn shown(id: VersionId) -> String {
+    DisplayVersion { id, is_null: false }.to_string()
+}
+
+fn of_object(action: &'static str, target: Target<'_>) -> AuditEvent {
+    AuditEvent::new(action).object(target.bucket.as_str(), target.key.as_str())
+}
+
 fn of_state(action: &'static str, write: &GuardedWrite<'_>) -> AuditEvent {
-    let (bucket, key) = (write.target.bucket.as_str(), write.target.key.as_str());
-    let event = AuditEvent::new(action).object(bucket, key);
+    let event = of_object(action, write.target);
     match &write.candidate.state {
         Ok(state) => {
             let (serial, lineage) = (Some(state.serial), state.lineage.clone());

@@ -2,7 +2,7 @@
 
 use tidelock_meta::record::bucket::{GuardConfig, LockHistory, Versioning};
 use tidelock_meta::record::contended::{self, ContendedRow};
-use tidelock_meta::record::guard::{GuardRow, Hold};
+use tidelock_meta::record::guard::{GuardRow, Hold, Released};
 use tidelock_meta::record::version::ObjectVersion;
 use tidelock_meta::{Batch, OpId};
 use tidelock_tfstate::{LOCK_BYTES_MAX, Lock};
@@ -36,14 +36,11 @@ impl Store {
         let mut row: GuardRow = guard.row.clone();
         self.forget_released(batch, &mut row);
         asker.begin_anew(&mut row);
-        row.epoch += 1;
         let body = body.filter(|body| body.len() <= LOCK_BYTES_MAX);
-        let sealed = state_key(target.key)
-            .zip(body)
-            .map(|(state, body)| self.seal_lock(bucket.row.id, &state, version.id, body));
+        let seal = |body| self.seal_lock(bucket.row.id, &guard.state, version.id, body);
+        let sealed = body.map(seal);
         row.hold = Some(Hold {
             version: version.id,
-            epoch: row.epoch,
             since_ms: self.now(),
             run: asker.run().clone(),
             sealed_lock: sealed.unwrap_or_default(),
@@ -62,8 +59,8 @@ impl Store {
 
     /// The body of the lock that was given back before is needed no more.
     pub(super) fn forget_released(&self, batch: &mut Batch, row: &mut GuardRow) {
-        if let Some(released) = row.released.take().filter(|released| released.version.is_null) {
-            self.discard_version(batch, &released.version);
+        if let Some(body) = row.released.take().as_ref().and_then(Released::own_body) {
+            self.discard_version(batch, body);
         }
     }
 
@@ -74,13 +71,13 @@ impl Store {
         bucket: &OpenBucket,
         config: &GuardConfig,
         guard: &OpenGuard,
-    ) -> Result<Option<(LockedBy, u64)>, StorageError> {
-        let Some(state) = state_key(target.key) else { return Ok(None) };
-        let Some(held) = self.held_now(bucket, &state, &guard.row)? else { return Ok(None) };
+    ) -> Result<Option<LockedBy>, StorageError> {
+        let state = &guard.state;
+        let Some(held) = self.held_now(bucket, state, &guard.row)? else { return Ok(None) };
         let now = self.now();
         let lock = held.facts(now, config);
         let message = lock.refusal_of_lock(target.bucket.as_str(), state.as_str(), now);
-        Ok(Some((LockedBy { message, lock }, held.hold.epoch)))
+        Ok(Some(LockedBy { message, lock }))
     }
 
     /// Records that somebody was refused the lock, before they are told.
@@ -88,19 +85,19 @@ impl Store {
         &self,
         target: Target<'_>,
         bucket: &OpenBucket,
-        (locked, epoch): (&LockedBy, u64),
+        locked: &LockedBy,
     ) -> Result<(), StorageError> {
         self.note(target.principal, &events::of_locked(target, locked));
         let Some(state) = state_key(target.key) else { return Ok(()) };
         let (key, now) = (contended::key(bucket.row.id, state.as_str()), self.now());
-        if self.contended.was_marked(&key, epoch, now - CONTENDED_RENEWAL_MS) {
+        if self.contended.was_marked(&key, now - CONTENDED_RENEWAL_MS) {
             return Ok(());
         }
         let until_ms = now + TOMBSTONE_WINDOW_MS + CONTENDED_RENEWAL_MS;
         let mut batch = Batch::new(OpId(self.random()));
-        batch.put(key.clone(), ContendedRow { epoch, until_ms }.encode());
+        batch.put(key.clone(), ContendedRow { until_ms }.encode());
         if self.try_commit(batch).await? {
-            self.contended.mark(key, epoch, now);
+            self.contended.mark(key, now);
         }
         Ok(())
     }

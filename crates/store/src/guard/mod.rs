@@ -27,6 +27,7 @@ mod write;
 
 use tidelock_meta::record::guard::{self, GuardRow};
 use tidelock_meta::record::head::{self, HeadRow};
+use tidelock_meta::record::version::VersionId;
 use tidelock_meta::record::{BucketId, DecodeError};
 use tidelock_meta::{Batch, Key, Versioned};
 
@@ -41,8 +42,9 @@ pub use quiet::LockCounts;
 pub use refusal::{LockedBy, Refusal, RefusalReason};
 pub(crate) use release::LockDelete;
 pub use release::{LockRelease, ReleaseError};
-pub(crate) use tombstone::{Contended, Tombstone};
+pub(crate) use tombstone::Contended;
 pub use view::HeldLock;
+pub(crate) use view::guards_with_locks;
 pub(crate) use write::{GuardedWrite, Verdict, rolled_back_from};
 
 use crate::name::ObjectKey;
@@ -53,31 +55,44 @@ const LOCK_SUFFIX: &str = ".tflock";
 /// The guard of a state, as one operation has read it.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenGuard {
+    /// The key of the state.
+    pub(crate) state: ObjectKey,
     pub(crate) key: Key,
     pub(crate) seen: Option<Versioned>,
     pub(crate) row: GuardRow,
 }
 
 impl OpenGuard {
-    pub(crate) fn of(key: Key, seen: Option<&Versioned>) -> Result<Self, DecodeError> {
+    pub(crate) fn of(
+        state: &ObjectKey,
+        key: Key,
+        seen: Option<&Versioned>,
+    ) -> Result<Self, DecodeError> {
         let row = seen.map(|row| GuardRow::decode(&row.value)).transpose()?.unwrap_or_default();
-        Ok(Self { key, seen: seen.cloned(), row })
+        Ok(Self { state: state.clone(), key, seen: seen.cloned(), row })
     }
 
-    /// The guard in the rows of [`guard_keys`]; none where there are none.
+    /// The guard in the rows of [`guard_keys`]; none where there are none. `current` is the version
+    /// that is current under `key`.
     pub(crate) fn of_rows(
+        key: &ObjectKey,
+        current: Option<VersionId>,
         keys: &[Key],
         rows: &[Option<Versioned>],
     ) -> Result<Option<Self>, DecodeError> {
-        let (Some(key), Some(seen)) = (keys.first(), rows.first()) else { return Ok(None) };
-        let mut open = Self::of(key.clone(), seen.as_ref())?;
-        if let Some(lock) = rows.get(1) {
-            let head = lock.as_ref().map(|row| HeadRow::decode(&row.value)).transpose()?;
-            let lock = head.and_then(|head| head.current).map(|version| version.id);
-            // While the bucket was not guarded, locks came and went without its knowing.
-            open.row.hold = open.row.hold.filter(|hold| Some(hold.version) == lock);
-        }
-        Ok(Some(open))
+        let (Some(guard_key), Some(seen)) = (keys.first(), rows.first()) else { return Ok(None) };
+        let Some(state) = state_key(key) else { return Ok(None) };
+        let lock = match rows.get(1) {
+            Some(lock) => current_in(lock.as_ref())?,
+            None => current,
+        };
+        Ok(Some(Self::of(&state, guard_key.clone(), seen.as_ref())?.with_lock(lock)))
+    }
+
+    /// The same, where `lock` is the version that is current under the key of the lock.
+    pub(crate) fn with_lock(mut self, lock: Option<VersionId>) -> Self {
+        drop_ended_hold(&mut self.row, lock);
+        self
     }
 
     /// Makes `batch` land only on what was read, and leave it. A guard that was never written is written
@@ -104,7 +119,24 @@ pub(crate) fn guard_keys(bucket: BucketId, key: &ObjectKey) -> Vec<Key> {
     if key.is_lock() {
         return vec![guard];
     }
-    vec![guard, head::key(bucket, &format!("{}{LOCK_SUFFIX}", state.as_str()))]
+    vec![guard, lock_head_key(bucket, state.as_str())]
+}
+
+/// While a bucket is not guarded, locks come and go without the guard's knowing: a lock in its row that
+/// is not `lock`, the version that is current under the lock's key, is over.
+fn drop_ended_hold(row: &mut GuardRow, lock: Option<VersionId>) {
+    row.hold = row.hold.take().filter(|hold| Some(hold.version) == lock);
+}
+
+/// The key of the head of a state's lock.
+fn lock_head_key(bucket: BucketId, state: &str) -> Key {
+    head::key(bucket, &format!("{state}{LOCK_SUFFIX}"))
+}
+
+/// The version that is current in the row of a head.
+fn current_in(head: Option<&Versioned>) -> Result<Option<VersionId>, DecodeError> {
+    let head = head.map(|row| HeadRow::decode(&row.value)).transpose()?;
+    Ok(head.and_then(|head| head.current).map(|version| version.id))
 }
 
 /// The key of the state that `key` is, or is the lock of.

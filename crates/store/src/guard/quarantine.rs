@@ -10,20 +10,21 @@ use tidelock_meta::record::version::{ETag, ObjectVersion, VersionId};
 use tidelock_meta::record::{BucketId, bucket};
 use tidelock_meta::{Batch, Key, KeyRange, OpId, Versioned};
 
-use super::message;
 use super::refusal::{Refusal, RefusalReason};
 use super::rules::Breach;
 use super::run::{Asker, Sticking};
 use super::write::GuardedWrite;
+use super::{events, message};
 use crate::Store;
 use crate::audit::AuditEvent;
+use crate::body::read::OpenError;
 use crate::bucket::OpenBucket;
 use crate::commit::{Plan, View};
-use crate::error::{BucketError, GetObjectError, StorageError};
+use crate::error::{BucketError, StorageError};
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{GetObject, ObjectInfo, Target};
-use crate::version::{DisplayVersion, VersionSelector};
+use crate::version::VersionSelector;
 
 /// How long a refused version is kept.
 pub const REFUSED_TERM: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -70,18 +71,6 @@ pub enum RefusedError {
     NoSuchVersion,
 }
 
-impl From<StorageError> for RefusedError {
-    fn from(error: StorageError) -> Self {
-        Self::Bucket(error.into())
-    }
-}
-
-impl From<tidelock_meta::record::DecodeError> for RefusedError {
-    fn from(error: tidelock_meta::record::DecodeError) -> Self {
-        StorageError::from(error).into()
-    }
-}
-
 /// A refusal that is about to be committed.
 pub(crate) struct PlannedRefusal {
     pub(crate) refusal: Refusal,
@@ -117,8 +106,8 @@ impl Breach {
 }
 
 impl Store {
-    /// Adds to `batch` that `new` is refused for `breach`: it is kept, the run is remembered. Answers
-    /// the range that must be scanned first, if it was not.
+    /// Adds to `batch` that `new` is refused for `breach`: it is kept, the run is remembered, the audit
+    /// log is told. Answers the range that must be scanned first, if it was not.
     pub(crate) fn plan_refusal(
         &self,
         batch: &mut Batch,
@@ -136,7 +125,7 @@ impl Store {
         let held = self.held_now(write.bucket, write.target.key, &write.guard.row)?;
         let lock = held.map(|held| held.facts(now, write.config));
         let keeps_body = write.candidate.size <= REFUSED_BYTES_MAX;
-        let shown = DisplayVersion { id: new.id, is_null: false }.to_string();
+        let shown = events::shown(new.id);
         let place = (write.target.bucket.as_str(), key);
         let named = keeps_body.then_some(shown.as_str());
         let message = message::refusal_of_write(breach, lock.as_ref(), place, named, now);
@@ -161,6 +150,8 @@ impl Store {
         }
         remember(breach, &asker, &mut row, now);
         write.guard.replace(batch, &row);
+        let event = events::of_refused_write(write, &refusal);
+        self.audit(batch, write.target.principal, &event);
         Ok(Ok(PlannedRefusal { refusal, keeps_body }))
     }
 
@@ -218,13 +209,12 @@ impl Store {
             })
             .await?;
         let version = row.version;
-        let facts = version.object().filter(|_| id.matches_id(version.id));
-        let Some(facts) = facts else { return Err(RefusedError::NoSuchVersion) };
+        let Some(facts) = version.object() else { return Err(RefusedError::NoSuchVersion) };
         let info = ObjectInfo::of(&version, facts, open.row.versioning);
-        match self.open_version(target, &open, &version, None).await {
+        match self.open_version(target, &open, &version).await {
             Ok(reader) => Ok(GetObject { info, reader }),
-            Err(GetObjectError::NoSuchVersion) => Err(RefusedError::NoSuchVersion),
-            Err(error) => Err(error.into_storage().into()),
+            Err(OpenError::Gone) => Err(RefusedError::NoSuchVersion),
+            Err(OpenError::Storage(error)) => Err(error.into()),
         }
     }
 
@@ -247,16 +237,13 @@ impl Store {
             OpenBucket::again(bucket_id, bucket, view.rows[0].as_ref(), principal)?;
             let Some(seen) = &view.rows[1] else { return Err(RefusedError::NoSuchVersion) };
             let row = RefusedRow::decode(&seen.value)?;
-            if !id.matches_id(row.version.id) {
-                return Err(RefusedError::NoSuchVersion);
-            }
             let mut batch = Batch::new(op_id);
             batch.expect(keys[1].clone(), Some(seen));
             batch.delete(keys[1].clone());
             self.discard_version(&mut batch, &row.version);
-            let shown = DisplayVersion { id: row.version.id, is_null: false }.to_string();
+            let refused_version = events::shown(row.version.id);
             let event = AuditEvent::new("RefusedDiscarded").object(bucket.as_str(), key.as_str());
-            self.audit(&mut batch, principal, &AuditEvent { refused_version: shown, ..event });
+            self.audit(&mut batch, principal, &AuditEvent { refused_version, ..event });
             Ok(Plan::Commit(batch, ()))
         })
         .await

@@ -1,10 +1,11 @@
 //! Quiet locks: found and told of once, never broken. A holder that writes again is no longer quiet.
 
+use tidelock_meta::record::BucketId;
 use tidelock_meta::record::bucket::{self, BucketRow, GuardConfig};
-use tidelock_meta::record::guard::{self, GuardRow};
-use tidelock_meta::{Batch, Key, OpId, successor_of_key};
+use tidelock_meta::{Batch, OpId};
 
-use super::{OpenGuard, events};
+use super::view::held_guards;
+use super::{OpenGuard, events, guard_keys};
 use crate::Store;
 use crate::audit::AuditEvent;
 use crate::bucket::OpenBucket;
@@ -13,9 +14,6 @@ use crate::error::{BucketError, StorageError};
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::Target;
-
-/// Rows of one step through the guards of a bucket.
-const GUARD_SCAN_ROWS: usize = 500;
 
 /// The locks of a store, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,40 +49,38 @@ impl Store {
         config: &GuardConfig,
         counts: &mut LockCounts,
     ) -> Result<(), StorageError> {
-        let mut rest = guard::range(bucket.id, "");
-        loop {
-            let rows = self.rows.latest().scan(rest.clone(), GUARD_SCAN_ROWS).await?;
-            let is_over = rows.len() < GUARD_SCAN_ROWS;
-            if let Some((last, _)) = rows.last() {
-                rest = rest.starting_at(successor_of_key(last));
-            }
-            for (key, row) in rows {
-                let row = GuardRow::decode(&row.value)?;
-                let Some(hold) = &row.hold else { continue };
-                counts.held += 1;
-                if !hold.is_quiet(self.now(), config.stale_after_ms) {
-                    continue;
-                }
-                counts.quiet += 1;
-                if hold.told_quiet_ms.is_none() {
-                    self.tell_quiet(name, key).await?;
-                }
-            }
-            if is_over {
-                return Ok(());
+        for (key, row) in held_guards(&self.rows.latest(), bucket.id, "").await? {
+            counts.held += 1;
+            let Some(hold) = row.hold.filter(|it| it.is_quiet(self.now(), config.stale_after_ms))
+            else {
+                continue;
+            };
+            counts.quiet += 1;
+            if hold.told_quiet_ms.is_none()
+                && let Ok(state) = key.parse()
+            {
+                self.tell_quiet(name, bucket.id, &state).await?;
             }
         }
+        Ok(())
     }
 
-    async fn tell_quiet(&self, name: &BucketName, guard_key: Key) -> Result<(), StorageError> {
-        let Ok(state) = guard::decode_key(&guard_key)?.parse::<ObjectKey>() else { return Ok(()) };
-        let server = Principal::root();
+    async fn tell_quiet(
+        &self,
+        name: &BucketName,
+        id: BucketId,
+        state: &ObjectKey,
+    ) -> Result<(), StorageError> {
+        // What the server does at nobody's request it does as root.
+        let (root, server) = (Principal::root(), Principal::server());
         let op_id = OpId(self.random());
-        let keys = [bucket::key(name.as_str()), guard_key];
+        let mut keys = vec![bucket::key(name.as_str())];
+        keys.extend(guard_keys(id, state));
         let told = self.update(&keys, |view| {
-            let open = OpenBucket::of(name, view.rows[0].as_ref(), &server)?;
+            let open = OpenBucket::again(id, name, view.rows[0].as_ref(), &root)?;
             let Some(config) = &open.row.guard else { return Ok(Plan::Answer(())) };
-            let guard = OpenGuard::of(keys[1].clone(), view.rows[1].as_ref())?;
+            let guard = OpenGuard::of_rows(state, None, &keys[1..], &view.rows[1..])?;
+            let Some(guard) = guard else { return Ok(Plan::Answer(())) };
             let now = self.now();
             let mut row = guard.row.clone();
             match &mut row.hold {
@@ -97,11 +93,11 @@ impl Store {
                 // Its holder came back, or another server has told.
                 Some(_) | None => return Ok(Plan::Answer(())),
             }
-            let held = self.held_now(&open, &state, &guard.row)?;
+            let held = self.held_now(&open, state, &guard.row)?;
             let lock = held.as_ref().and_then(|held| held.lock.as_ref());
             let mut batch = Batch::new(op_id);
             guard.replace(&mut batch, &row);
-            let target = Target { principal: &server, bucket: name, key: &state };
+            let target = Target { principal: &server, bucket: name, key: state };
             let event = events::of_lock("LockQuiet", target, lock);
             let holder = held.as_ref().map(|held| held.hold.run.holder.clone());
             let event = AuditEvent { subject: holder.unwrap_or_default(), ..event };

@@ -3,16 +3,17 @@
 //! The client's own check is a GET before, which proves nothing at the moment of the DELETE. What its
 //! connection has read last stands for the condition that it should have sent.
 
-use tidelock_meta::record::guard::{FencedRun, GuardRow, Released};
+use tidelock_meta::record::guard::{GuardRow, Released};
 use tidelock_meta::record::head;
-use tidelock_meta::record::version::{self, ObjectVersion, VersionKind};
+use tidelock_meta::record::version::{self, ObjectVersion};
 use tidelock_meta::record::{bucket, guard};
 use tidelock_meta::{Batch, OpId};
+use tidelock_tfstate::Lock;
 
 use super::message::LockFacts;
 use super::run::Asker;
 use super::view::HeldLock;
-use super::{OpenGuard, events, purges_locks, state_key};
+use super::{OpenGuard, events, purges_locks};
 use crate::Store;
 use crate::audit::AuditEvent;
 use crate::bucket::OpenBucket;
@@ -20,7 +21,7 @@ use crate::commit::{Plan, View};
 use crate::error::{BucketError, DeleteObjectError, StorageError};
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
-use crate::object::{DeletedObject, Keeping, OpenHead, Target, writes_null};
+use crate::object::{DeletedObject, Keeping, OpenHead, Target};
 use crate::version::DisplayVersion;
 
 /// A client that reads a lock in order to give it back does so within this time.
@@ -50,18 +51,6 @@ pub enum ReleaseError {
     /// Somebody holds another lock.
     #[error("the state is locked by another lock: {}", .0.lock.lock.id)]
     AnotherLock(Box<HeldLock>),
-}
-
-impl From<StorageError> for ReleaseError {
-    fn from(error: StorageError) -> Self {
-        Self::Bucket(error.into())
-    }
-}
-
-impl From<tidelock_meta::record::DecodeError> for ReleaseError {
-    fn from(error: tidelock_meta::record::DecodeError) -> Self {
-        StorageError::from(error).into()
-    }
 }
 
 /// A DELETE of a lock object, with what was read for it.
@@ -106,10 +95,10 @@ impl Store {
         view: &View,
     ) -> Result<Plan<DeletedObject>, DeleteObjectError> {
         let LockDelete { target, bucket, head, guard, .. } = *delete;
+        let origin = &target.principal.origin;
         let current = head.row.current.as_ref().filter(|version| version.object().is_some());
         let Some(current) = current else { return Ok(Plan::Answer(DeletedObject::default())) };
         let asker = Asker::of(target.principal);
-        let origin = &target.principal.origin;
         let (id, key) = (bucket.row.id, target.key.as_str());
         let since_ms = self.now() - UNLOCKS_WITHIN_MS;
         let seen = origin.conversation.last_lock_read((id, key), &target.principal.arn, since_ms);
@@ -121,78 +110,61 @@ impl Store {
         if means_another {
             return Ok(Plan::Answer(DeletedObject::default()));
         }
-        let held = match state_key(target.key) {
-            Some(state) => self.held_now(bucket, &state, &guard.row)?,
-            None => None,
-        };
-        let held_id = held.as_ref().and_then(|held| held.lock.as_ref()).map(|it| it.id.as_str());
-        let has_just_begun = origin.conversation.began_here(id)
-            && !guard
-                .row
-                .hold
-                .as_ref()
-                .is_some_and(|it| it.run.has(origin.conversation.connection()));
+        let lock = self.held_lock(bucket, guard)?;
+        let held_id = lock.as_ref().map(|lock| lock.id.as_str());
+        let has_just_begun = origin.conversation.began_here(id);
         let end = match asker.gives_back(&guard.row, held_id, has_just_begun) {
             true => End::GivenBack,
             false => End::Broken { reason: "" },
         };
-        Ok(self.plan_release(delete, &asker, end, current, view)?)
+        Ok(self.plan_release(delete, (end, lock.as_ref()), current, view)?)
     }
 
-    /// The current version of a lock object goes by its id: the lock, if it is one, is broken.
+    /// The lock that is held, if its body is one.
+    fn held_lock(
+        &self,
+        bucket: &OpenBucket,
+        guard: &OpenGuard,
+    ) -> Result<Option<Lock>, StorageError> {
+        let held = self.held_now(bucket, &guard.state, &guard.row)?;
+        Ok(held.and_then(|held| held.lock))
+    }
+
+    /// The current version of a lock object goes by its id: the lock is broken.
     pub(crate) fn end_lock(
         &self,
-        mut plan: Plan<DeletedObject>,
+        plan: Plan<DeletedObject>,
         delete: &LockDelete<'_>,
     ) -> Result<Plan<DeletedObject>, StorageError> {
         let LockDelete { target, bucket, guard, .. } = *delete;
-        if let Plan::Commit(batch, _) = &mut plan {
-            let lock = match state_key(target.key) {
-                Some(state) => self.held_now(bucket, &state, &guard.row)?.and_then(|it| it.lock),
-                None => None,
-            };
+        let lock = self.held_lock(bucket, guard)?;
+        Ok(plan.also(|batch, _| {
             let mut row = guard.row.clone();
-            let is_held = row.hold.is_some();
-            if let Some(hold) = row.hold.take() {
-                let (run, epoch, ended_ms) = (hold.run, hold.epoch, self.now());
-                row.fence(FencedRun { run, epoch, ended_ms, broken: true, alive_ms: None });
-            }
+            row.end_hold(self.now(), true);
             guard.replace(batch, &row);
-            let action = if is_held { "LockBroken" } else { "DeleteObject" };
-            self.audit(batch, target.principal, &events::of_lock(action, target, lock.as_ref()));
-        }
-        Ok(plan)
+            let event = events::of_lock("LockBroken", target, lock.as_ref());
+            self.audit(batch, target.principal, &event);
+        }))
     }
 
     /// The lock goes, and its run with it.
     pub(super) fn plan_release(
         &self,
         delete: &LockDelete<'_>,
-        asker: &Asker,
-        end: End<'_>,
+        (end, lock): (End<'_>, Option<&Lock>),
         current: &ObjectVersion,
         view: &View,
     ) -> Result<Plan<DeletedObject>, StorageError> {
         let LockDelete { target, bucket, head, guard, random } = *delete;
+        let versions = version::range(bucket.row.id, target.key.as_str());
+        let Some(left_over) = view.scanned(&versions) else { return Ok(Plan::Scan(versions, 1)) };
         let now = self.now();
         let mut row: GuardRow = guard.row.clone();
         let config = bucket.row.guard.as_ref();
         let purges = config.is_none_or(|config| purges_locks(config, bucket.row.versioning));
         let mut batch = Batch::new(OpId(self.random()));
-        let lock = match state_key(target.key) {
-            Some(state) => self.held_now(bucket, &state, &row)?.and_then(|held| held.lock),
-            None => None,
-        };
         self.forget_released(&mut batch, &mut row);
-        let versions = version::range(bucket.row.id, target.key.as_str());
-        let Some(left_over) = view.scanned(&versions) else { return Ok(Plan::Scan(versions, 1)) };
-        let marker = || ObjectVersion {
-            id: head.next_id(now, random),
-            is_null: writes_null(bucket.row.versioning),
-            modified_ms: head.modified_ms(now),
-            author: target.principal.arn.clone(),
-            kind: VersionKind::DeleteMarker,
-        };
+        let marker = || self.delete_marker(target, bucket, head, random);
         let deleted = if purges {
             // Its body stays until the next lock: a tombstone may show it.
             let keeps_body = current.is_null;
@@ -221,13 +193,10 @@ impl Store {
                 (!current.is_null).then(|| Released { released_ms: now, version: current.clone() });
             DeletedObject { version: Some(shown), is_delete_marker: true }
         };
-        if let Some(hold) = row.hold.take() {
-            let (run, epoch, broken) = (hold.run, hold.epoch, end != End::GivenBack);
-            row.fence(FencedRun { run, epoch, ended_ms: now, broken, alive_ms: None });
-        }
-        asker.ends(&mut row);
+        row.end_hold(now, end != End::GivenBack);
+        Asker::of(target.principal).ends(&mut row);
         guard.replace(&mut batch, &row);
-        let event = events::of_lock(end.action(), target, lock.as_ref());
+        let event = events::of_lock(end.action(), target, lock);
         let event = AuditEvent { reason: end.reason().to_owned(), ..event };
         self.audit(&mut batch, target.principal, &event);
         Ok(Plan::Commit(batch, deleted))
@@ -260,9 +229,10 @@ impl Store {
             let open = OpenBucket::again(id, bucket, view.rows[0].as_ref(), principal)?;
             let Some(config) = &open.row.guard else { return Err(ReleaseError::NotGuarded) };
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
-            let guard = OpenGuard::of(keys[2].clone(), view.rows[2].as_ref())?;
             let current = head.row.current.as_ref().filter(|it| it.object().is_some());
             let Some(current) = current else { return Err(ReleaseError::NotLocked) };
+            let guard = OpenGuard::of(key, keys[2].clone(), view.rows[2].as_ref())?;
+            let guard = guard.with_lock(Some(current.id));
             let held = self.held_now(&open, key, &guard.row)?;
             let Some(held) = held else { return Err(ReleaseError::NotLocked) };
             let lock: LockFacts = held.facts(self.now(), config);
@@ -271,9 +241,9 @@ impl Store {
                 return Err(ReleaseError::AnotherLock(Box::new(shown)));
             }
             let delete = LockDelete { target, bucket: &open, head: &head, guard: &guard, random };
-            let asker = Asker::of(principal);
             let end = End::Broken { reason: release.reason };
-            Ok(self.plan_release(&delete, &asker, end, current, view)?.map(|_| shown))
+            let lock = Some(&shown.lock.lock);
+            Ok(self.plan_release(&delete, (end, lock), current, view)?.map(|_| shown))
         })
         .await
     }

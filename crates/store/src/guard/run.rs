@@ -101,13 +101,8 @@ impl Asker {
         if row.fenced.iter().any(|fenced| fenced.broken && self.is(&fenced.run)) {
             return Standing::Lost;
         }
-        let alike = row.fenced.iter().filter(|it| it.broken && it.run.looks_like(&self.run));
-        let is_alive = |it: &FencedRun| it.alive_ms.is_some_and(|at| at >= alive_since_ms);
-        let (mut may_have_lost, mut lives) = (false, false);
-        for fenced in alike {
-            may_have_lost = true;
-            lives |= is_alive(fenced);
-        }
+        let mut alike = row.fenced.iter().filter(|it| self.may_be_the_loser(it));
+        let lives = alike.any(|it| it.alive_ms.is_some_and(|at| at >= alive_since_ms));
         let Some(hold) = &row.hold else {
             return if lives { Standing::Lost } else { Standing::Free };
         };
@@ -117,7 +112,7 @@ impl Asker {
         if self.is(&hold.run) {
             return Standing::Holder;
         }
-        match (may_have_lost, hold.run.looks_like(&self.run)) {
+        match (self.may_have_lost(row), hold.run.looks_like(&self.run)) {
             (false, _) => Standing::Holder,
             (true, false) => Standing::Lost,
             (true, true) if lives => Standing::Unclear,
@@ -139,8 +134,8 @@ impl Asker {
             known.alive_ms = alive_ms.or(known.alive_ms);
             return;
         }
-        let (run, epoch) = (self.run.clone(), row.epoch);
-        row.fence(FencedRun { run, epoch, ended_ms: now_ms, broken: true, alive_ms });
+        let run = self.run.clone();
+        row.fence(FencedRun { run, ended_ms: now_ms, broken: true, alive_ms });
     }
 
     /// Whether it was refused, or lost the lock, and was seen alive since.
@@ -185,7 +180,16 @@ impl Asker {
 
     /// Whether it may be a run that lost its lock.
     pub(crate) fn may_have_lost(&self, row: &GuardRow) -> bool {
-        row.fenced.iter().any(|it| it.broken && it.run.looks_like(&self.run))
+        row.fenced.iter().any(|it| self.may_be_the_loser(it))
+    }
+
+    fn may_be_the_loser(&self, fenced: &FencedRun) -> bool {
+        fenced.broken && fenced.run.looks_like(&self.run)
+    }
+
+    /// Remembers in `run`, which holds the lock, where it was seen.
+    pub(crate) fn seen_as(&self, run: &mut Run) {
+        run.add(self.connection);
     }
 
     /// Whether it is this run: it looks like it, and is on one of its connections. Behind a proxy runs of
@@ -225,7 +229,6 @@ mod tests {
     fn hold(run: Run) -> Hold {
         Hold {
             version: VersionId { sequence: 1, random: 1 },
-            epoch: 2,
             since_ms: NOW,
             run,
             sealed_lock: Vec::new(),
@@ -236,7 +239,7 @@ mod tests {
     }
 
     fn lost(run: Run, broken: bool, alive_ms: Option<i64>) -> FencedRun {
-        FencedRun { run, epoch: 1, ended_ms: NOW, broken, alive_ms }
+        FencedRun { run, ended_ms: NOW, broken, alive_ms }
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! The locks of a bucket, as people see them.
 
+use tidelock_meta::record::BucketId;
 use tidelock_meta::record::guard::{self, GuardRow};
 use tidelock_meta::successor_of_key;
 
 use super::message::LockFacts;
+use super::{current_in, drop_ended_hold, lock_head_key};
 use crate::Store;
 use crate::bucket::OpenBucket;
-use crate::error::BucketError;
+use crate::commit::Reading;
+use crate::error::{BucketError, StorageError};
 use crate::identity::Principal;
 use crate::name::BucketName;
 
@@ -39,25 +42,64 @@ impl Store {
             let open = OpenBucket::read(&reading, bucket, principal).await?;
             let Some(config) = &open.row.guard else { return Ok(Vec::new()) };
             let (now, mut locks) = (self.now(), Vec::new());
-            let mut rest = guard::range(open.row.id, prefix);
-            loop {
-                let rows = reading.scan(rest.clone(), GUARD_SCAN_ROWS).await?;
-                let is_over = rows.len() < GUARD_SCAN_ROWS;
-                if let Some((last, _)) = rows.last() {
-                    rest = rest.starting_at(successor_of_key(last));
-                }
-                for (key, row) in rows {
-                    let (key, row) = (guard::decode_key(&key)?, GuardRow::decode(&row.value)?);
-                    let Ok(state) = key.parse() else { continue };
-                    if let Some(held) = self.held_now(&open, &state, &row)? {
-                        locks.push(HeldLock { lock: held.facts(now, config), key });
-                    }
-                }
-                if is_over {
-                    return Ok(locks);
+            for (key, row) in held_guards(&reading, open.row.id, prefix).await? {
+                let Ok(state) = key.parse() else { continue };
+                if let Some(held) = self.held_now(&open, &state, &row)? {
+                    locks.push(HeldLock { lock: held.facts(now, config), key });
                 }
             }
+            Ok(locks)
         });
         read.await
     }
+}
+
+/// The guards with a lock that is held, of states whose key begins with `prefix`, by key.
+pub(super) async fn held_guards(
+    reading: &Reading,
+    bucket: BucketId,
+    prefix: &str,
+) -> Result<Vec<(String, GuardRow)>, StorageError> {
+    let mut held = Vec::new();
+    let mut rest = guard::range(bucket, prefix);
+    loop {
+        let rows = reading.scan(rest.clone(), GUARD_SCAN_ROWS).await?;
+        let mut states = Vec::new();
+        for (key, row) in &rows {
+            if GuardRow::decode(&row.value)?.hold.is_some() {
+                states.push(guard::decode_key(key)?);
+            }
+        }
+        let guards = guards_with_locks(reading, bucket, &states).await?;
+        held.extend(states.into_iter().zip(guards).filter(|(_, guard)| guard.hold.is_some()));
+        match rows.last() {
+            Some((last, _)) if rows.len() == GUARD_SCAN_ROWS => {
+                rest = rest.starting_at(successor_of_key(last));
+            }
+            Some(_) | None => return Ok(held),
+        }
+    }
+}
+
+/// The guards of `states`, which hold no lock that is not there: guard and lock are of one moment.
+pub(crate) async fn guards_with_locks(
+    reading: &Reading,
+    bucket: BucketId,
+    states: &[String],
+) -> Result<Vec<GuardRow>, StorageError> {
+    if states.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys_of = |state: &String| [guard::key(bucket, state), lock_head_key(bucket, state)];
+    let keys: Vec<_> = states.iter().flat_map(keys_of).collect();
+    let mut guards = Vec::new();
+    for rows in reading.get(&keys).await?.chunks(2) {
+        if let [guard, lock] = rows {
+            let guard = guard.as_ref().map(|row| GuardRow::decode(&row.value)).transpose()?;
+            let mut guard = guard.unwrap_or_default();
+            drop_ended_hold(&mut guard, current_in(lock.as_ref())?);
+            guards.push(guard);
+        }
+    }
+    Ok(guards)
 }

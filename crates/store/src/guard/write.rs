@@ -4,18 +4,18 @@ use tidelock_meta::Batch;
 use tidelock_meta::record::bucket::GuardConfig;
 use tidelock_meta::record::guard::{GuardRow, Hold};
 use tidelock_meta::record::state::{StateFacts, WrittenUnder};
-use tidelock_meta::record::version::VersionId;
-use tidelock_tfstate::{Format, Lock};
+use tidelock_meta::record::version::{ObjectVersion, VersionId, VersionKind};
+use tidelock_tfstate::{Format, Lock, State};
 
 use super::message::LockFacts;
 use super::rules::{Breach, Judgement, StateWrite, Stored};
 use super::run::{Asker, Standing};
-use super::{Candidate, CurrentState, OpenGuard};
+use super::{Candidate, CurrentState, OpenGuard, events};
 use crate::Store;
 use crate::bucket::OpenBucket;
 use crate::error::StorageError;
 use crate::name::ObjectKey;
-use crate::object::{ObjectSettings, Target};
+use crate::object::Target;
 use crate::state::changes;
 use crate::version::VersionSelector;
 
@@ -30,6 +30,8 @@ pub(crate) struct GuardedWrite<'a> {
     pub(crate) guard: OpenGuard,
     pub(crate) current: &'a CurrentState,
     pub(crate) candidate: &'a Candidate,
+    /// The version that it goes back to, if it says so.
+    pub(crate) rolled_back_from: Option<VersionId>,
 }
 
 /// What the guard says of a write.
@@ -79,11 +81,7 @@ impl Store {
         let is_holder = standing == Standing::Holder;
         let judgement = StateWrite {
             config: write.config,
-            // A lock is asked for where a state is concerned, not for whatever else is kept here.
-            standing: match standing {
-                Standing::Free if !is_state && !replaces_state => Standing::Holder,
-                standing => standing,
-            },
+            standing,
             operation: lock.filter(|_| is_holder).map(|lock| &lock.operation),
             stored: &write.current.stored,
             size: write.candidate.size,
@@ -107,7 +105,7 @@ impl Store {
                     hold.writes = hold.writes.saturating_add(1);
                     hold.last_write_ms = Some(now);
                     hold.told_quiet_ms = None;
-                    asker.run().connections.iter().for_each(|it| hold.run.add(*it));
+                    asker.seen_as(&mut hold.run);
                 }
                 Verdict::Pass(Box::new(Passed {
                     row,
@@ -119,22 +117,31 @@ impl Store {
         })
     }
 
-    /// The facts of a state that is written, sealed for its version.
-    pub(crate) fn state_facts(
+    /// Notes in `version` what the state says and who has written it.
+    pub(crate) fn note_facts(
         &self,
         write: &GuardedWrite<'_>,
         passed: &Passed,
-        settings: &ObjectSettings,
-        id: VersionId,
-    ) -> Option<Vec<u8>> {
-        let state = write.candidate.state.as_ref().ok()?;
+        version: &mut ObjectVersion,
+    ) {
+        let id = version.id;
+        if let (Ok(state), VersionKind::Object(object)) =
+            (&write.candidate.state, &mut version.kind)
+        {
+            let facts = Self::state_facts(write, passed, state);
+            let (bucket, key) = (write.bucket.row.id, write.target.key);
+            object.state = Some(self.seal_state_facts(bucket, key, id, &facts));
+        }
+    }
+
+    fn state_facts(write: &GuardedWrite<'_>, passed: &Passed, state: &State) -> StateFacts {
         let index = write.candidate.derived.index.as_ref();
         let compared = write.current.index.as_ref().zip(index);
         let (changes, changed) = match compared.map(|(before, after)| changes(before, after)) {
             Some((changes, changed)) => (Some(changes), changed),
             None => (None, Vec::new()),
         };
-        let facts = StateFacts {
+        StateFacts {
             serial: state.serial,
             lineage: state.lineage.clone(),
             sha256: write.candidate.sha256,
@@ -148,12 +155,12 @@ impl Store {
             changed,
             run: Asker::of(write.target.principal).run().clone(),
             lock: passed.under.clone(),
-            rolled_back_from: rolled_back_from(settings),
-        };
-        Some(self.seal_state_facts(write.bucket.row.id, write.target.key, id, &facts))
+            rolled_back_from: write.rolled_back_from,
+        }
     }
 
-    /// Makes `batch` leave the guard as the write makes it: with the index of the new version.
+    /// Makes `batch` leave the guard as the write makes it, with the index of the new version, and tell
+    /// of it.
     pub(crate) fn leave_guard(
         &self,
         batch: &mut Batch,
@@ -169,6 +176,7 @@ impl Store {
         let written = write.candidate.index.as_ref();
         row.index = written.map(|written| self.keep_index(batch, written, bucket, key, id));
         write.guard.replace(batch, &row);
+        self.audit(batch, write.target.principal, &events::of_written(write, passed, id));
     }
 
     /// The lock that is held, opened.
@@ -204,8 +212,8 @@ impl HeldNow<'_> {
 }
 
 /// What `tidelock state rollback` says of what it writes.
-pub(crate) fn rolled_back_from(settings: &ObjectSettings) -> Option<VersionId> {
-    let (_, id) = settings.metadata.iter().find(|(name, _)| name == ROLLED_BACK_FROM)?;
+pub(crate) fn rolled_back_from(metadata: &[(String, String)]) -> Option<VersionId> {
+    let (_, id) = metadata.iter().find(|(name, _)| name == ROLLED_BACK_FROM)?;
     match id.parse() {
         Ok(VersionSelector::Id(id)) => Some(id),
         Ok(VersionSelector::Null) | Err(_) => None,

@@ -5,7 +5,6 @@
 //! makes the object, if the sealed row is still as it was. An UploadPart that comes in between opens
 //! the upload again and this begins anew. The object points at its part rows, however many there are.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tidelock_meta::record::bucket::{Enforcement, GuardConfig};
@@ -18,11 +17,10 @@ use tidelock_meta::record::version::{
 use tidelock_meta::{Batch, Key, OpId, Version};
 
 use super::OpenUpload;
-use super::key::{UploadKey, part_place, upload_place};
+use super::key::{UploadKey, upload_place};
 use super::part_list::{Assembled, RequestedPart, assemble, request_digest};
 use crate::Store;
 use crate::audit::AuditEvent;
-use crate::body::read::Segment;
 use crate::body::seal::DataKey;
 use crate::bucket::OpenBucket;
 use crate::commit::{Plan, Reading, View};
@@ -30,12 +28,12 @@ use crate::condition::{UploadWindow, WriteCondition};
 use crate::error::{CompleteError, StorageError, UploadError};
 use crate::guard::{
     Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, PlannedRefusal, REFUSED_KEPT_MAX,
-    Refusal, Verdict, events, guard_keys,
+    Refusal, Verdict, guard_keys, rolled_back_from,
 };
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{
-    Keeping, ObjectReader, ObjectSettings, OpenHead, StoredObject, Target, writes_null,
+    Keeping, ObjectReader, OpenHead, StoredObject, Target, part_segments, writes_null,
 };
 use crate::version::DisplayVersion;
 
@@ -67,8 +65,8 @@ enum Attempt {
     Done(Box<StoredObject>),
     /// The guard refused it; the upload is over.
     Refused(Box<Refusal>),
-    /// Somebody holds the lock, by this number.
-    Locked(Box<LockedBy>, u64),
+    /// Somebody holds the lock.
+    Locked(Box<LockedBy>),
     /// The upload is not sealed any more, or what the guard looked at is outdated.
     Disturbed,
 }
@@ -81,7 +79,7 @@ struct SealedUpload<'a> {
     parts: Vec<(u16, PartRow)>,
 }
 
-/// Where an upload is, and whose request this is.
+/// Where an upload is, and whose request this is. The bucket is as it was before.
 struct Place<'a> {
     target: Target<'a>,
     bucket: OpenBucket,
@@ -97,6 +95,21 @@ impl Store {
     ) -> Result<StoredObject, CompleteError> {
         let target =
             Target { principal: request.principal, bucket: request.bucket, key: request.key };
+        let mut candidate = None;
+        let result = self.complete_as_guarded(target, request, &mut candidate).await;
+        if result.as_ref().err().is_some_and(|error| !error.is_outcome_unknown()) {
+            self.abandon_candidate(candidate.map(|(_, candidate)| candidate)).await;
+        }
+        result
+    }
+
+    /// `candidate` is what the upload comes to, at the version of its row that it is of.
+    async fn complete_as_guarded(
+        self: &Arc<Self>,
+        target: Target<'_>,
+        request: &CompleteUpload<'_>,
+        candidate: &mut Option<(Version, Candidate)>,
+    ) -> Result<StoredObject, CompleteError> {
         let bucket = self.find_bucket(target.principal, target.bucket).await?;
         let upload_key = upload::key(bucket.row.id, target.key.as_str(), request.upload);
         let mut place = Place { target, bucket, upload_key };
@@ -119,12 +132,13 @@ impl Store {
             });
             let Some((upload, assembled, parts)) = looked.await? else { continue };
             let sealed = SealedUpload { request, upload, assembled, parts };
-            let looked = self.look_as_guarded(&place, &sealed).await?;
-            match self.commit_completed(&place, &sealed, looked.as_ref()).await? {
+            let current = self.look_as_guarded(&place, &sealed, candidate).await?;
+            let looked = candidate.as_ref().map(|(_, candidate)| candidate).zip(current.as_ref());
+            match self.commit_completed(&place, &sealed, looked).await? {
                 Attempt::Done(stored) => return Ok(*stored),
                 Attempt::Refused(refusal) => return Err(CompleteError::Refused(refusal)),
-                Attempt::Locked(locked, epoch) => {
-                    self.mark_contended(target, &place.bucket, (&locked, epoch)).await?;
+                Attempt::Locked(locked) => {
+                    self.mark_contended(target, &place.bucket, &locked).await?;
                     return Err(CompleteError::Locked(locked));
                 }
                 Attempt::Disturbed => {
@@ -132,8 +146,8 @@ impl Store {
                 }
             }
         }
-        Err(StorageError::Overloaded("parts keep coming while the upload completes".to_owned())
-            .into())
+        let problem = "parts or other writes keep coming while the upload completes";
+        Err(StorageError::Overloaded(problem.to_owned()).into())
     }
 
     /// Seals the upload; the first answer, if it was completed with the same parts before.
@@ -162,19 +176,25 @@ impl Store {
         .await
     }
 
-    /// What the guard of the bucket looks at before the commit; none where there is no guard.
+    /// What the guard of the bucket looks at before the commit; none where there is no guard. The parts
+    /// are read once for each time that the upload is sealed.
     async fn look_as_guarded(
         self: &Arc<Self>,
         place: &Place<'_>,
         sealed: &SealedUpload<'_>,
-    ) -> Result<Option<(Candidate, CurrentState)>, StorageError> {
+        candidate: &mut Option<(Version, Candidate)>,
+    ) -> Result<Option<CurrentState>, StorageError> {
         if place.bucket.row.guard.is_none() || place.target.key.is_lock() {
             return Ok(None);
         }
-        let current = self.current_state(place.target, &place.bucket).await?;
-        let reader = self.upload_reader(place, sealed)?;
-        let candidate = self.candidate_of_parts(reader, sealed.assembled.size).await?;
-        Ok(Some((candidate, current)))
+        let sealed_at = sealed.upload.seen.version;
+        if candidate.as_ref().is_none_or(|(of, _)| *of != sealed_at) {
+            self.abandon_candidate(candidate.take().map(|(_, outdated)| outdated)).await;
+            let reader = self.upload_reader(place, sealed)?;
+            let read = self.candidate_of_bytes(reader, sealed.assembled.size).await?;
+            *candidate = Some((sealed_at, read));
+        }
+        Ok(Some(self.current_state(place.target, &place.bucket).await?))
     }
 
     /// The bytes that the object will have.
@@ -183,18 +203,13 @@ impl Store {
         place: &Place<'_>,
         sealed: &SealedUpload<'_>,
     ) -> Result<ObjectReader, StorageError> {
-        let upload = sealed.request.upload;
-        let key = self.upload_key(place, sealed)?;
-        let ring = UploadKey::new(key, upload)?;
-        let mut segments = VecDeque::new();
-        let listed = |number: &u16| {
-            sealed.assembled.ranges.iter().any(|(first, last)| (*first..=*last).contains(number))
+        let upload_key = UploadKey::new(self.upload_key(place, sealed)?, sealed.request.upload)?;
+        let Assembled { ranges, size, .. } = &sealed.assembled;
+        let is_listed = |(number, _): &&(u16, PartRow)| {
+            ranges.iter().any(|(first, last)| (*first..=*last).contains(number))
         };
-        for (number, part) in sealed.parts.iter().filter(|(number, _)| listed(number)) {
-            let data_key = ring.unwrap(&part.wrapped_key, &part_place(*number, &part.body))?;
-            let (body, size) = (part.body.clone(), part.size);
-            segments.push_back(Segment { body, size, data_key, wanted: 0..size });
-        }
+        let parts = sealed.parts.iter().filter(is_listed).cloned();
+        let segments = part_segments(&upload_key, parts, &(0..*size))?;
         Ok(ObjectReader::new(Arc::clone(self), None, segments))
     }
 
@@ -211,7 +226,7 @@ impl Store {
         &self,
         place: &Place<'_>,
         sealed: &SealedUpload<'_>,
-        looked: Option<&(Candidate, CurrentState)>,
+        looked: Option<(&Candidate, &CurrentState)>,
     ) -> Result<Attempt, CompleteError> {
         let target = place.target;
         let bucket_id = place.bucket.row.id;
@@ -236,9 +251,10 @@ impl Store {
             };
             sealed.request.condition.check(head.row.current.as_ref(), window)?;
             head.row.uploads = head.row.uploads.saturating_sub(1);
-            let new = self.completed_version(place, &head, sealed, random)?;
             let ending = Ending { place, sealed, bucket: &bucket, head: &head, view };
-            let guard = OpenGuard::of_rows(&keys[3..], &view.rows[3..])?;
+            let new = self.completed_version(&ending, random)?;
+            let current_id = head.row.current.as_ref().map(|version| version.id);
+            let guard = OpenGuard::of_rows(target.key, current_id, &keys[3..], &view.rows[3..])?;
             let (Some(config), Some(guard)) = (&bucket.row.guard, guard) else {
                 let event = completed_event(target, DisplayVersion::of(&new));
                 return self.plan_completed(&ending, new, |batch| {
@@ -248,11 +264,17 @@ impl Store {
             if target.key.is_lock() {
                 return self.plan_completed_lock(&ending, new, config, &guard);
             }
-            let current_id = head.row.current.as_ref().map(|version| version.id);
             match looked {
                 Some((candidate, current)) if current.version == current_id => {
-                    let bucket = &bucket;
-                    let write = GuardedWrite { target, bucket, config, guard, current, candidate };
+                    let write = GuardedWrite {
+                        target,
+                        bucket: &bucket,
+                        config,
+                        guard,
+                        current,
+                        candidate,
+                        rolled_back_from: rolled_back_from(&sealed.upload.row.metadata),
+                    };
                     self.plan_completed_guarded(&ending, new, &write)
                 }
                 Some(_) | None => Ok(Plan::Answer(Attempt::Disturbed)),
@@ -271,7 +293,7 @@ impl Store {
         let Ending { place, sealed, bucket, head, view } = *ending;
         let stored = stored(&new, bucket, &sealed.assembled);
         let mut batch = Batch::new(crate::object::op_id(&new));
-        let done = completed_row(sealed, &new);
+        let done = completed_row(sealed, &new, new.modified_ms, &sealed.assembled.ranges);
         let at = (bucket, place.target.key);
         let new = (new, Keeping::AsVersioned);
         if let Some(needed) = self.install(&mut batch, at, head, new, view)? {
@@ -293,8 +315,8 @@ impl Store {
     ) -> Result<Plan<Attempt>, CompleteError> {
         let (target, bucket) = (ending.place.target, ending.bucket);
         let held = self.locked_by(target, bucket, config, guard)?;
-        if let Some((locked, epoch)) = held.filter(|_| config.lock_writes == Enforcement::Enforce) {
-            return Ok(Plan::Answer(Attempt::Locked(Box::new(locked), epoch)));
+        if let Some(locked) = held.filter(|_| config.lock_writes == Enforcement::Enforce) {
+            return Ok(Plan::Answer(Attempt::Locked(Box::new(locked))));
         }
         let taken = new.clone();
         self.plan_completed(ending, new, |batch| {
@@ -323,25 +345,19 @@ impl Store {
                     return Ok(Plan::Answer(Attempt::Disturbed));
                 };
                 let same = stored(current, bucket, &sealed.assembled);
+                // Asked again it answers the same; its parts go when it is forgotten.
+                let done = completed_row(sealed, current, self.now(), &[]);
                 let mut batch = Batch::new(OpId(self.random()));
-                self.end_upload(ending, &mut batch, Parts::Discarded);
+                self.end_upload(ending, &mut batch, Some(&done));
                 let event = completed_event(write.target, DisplayVersion::of(current));
                 self.audit(&mut batch, write.target.principal, &event);
                 Ok(Plan::Commit(batch, Attempt::Done(Box::new(same))))
             }
             Verdict::Pass(passed) => {
-                if let VersionKind::Object(facts) = &mut new.kind {
-                    let settings = ObjectSettings {
-                        metadata: facts.metadata.clone(),
-                        ..ObjectSettings::default()
-                    };
-                    facts.state = self.state_facts(write, &passed, &settings, new.id);
-                }
+                self.note_facts(write, &passed, &mut new);
                 let id = new.id;
                 self.plan_completed(ending, new, |batch| {
                     self.leave_guard(batch, write, &passed, id);
-                    let event = events::of_written(write, &passed, id, false);
-                    self.audit(batch, write.target.principal, &event);
                 })
             }
             Verdict::Refuse(breach) => {
@@ -349,10 +365,10 @@ impl Store {
                 match self.plan_refusal(&mut batch, write, &breach, new, view)? {
                     Err(range) => Ok(Plan::Scan(range, REFUSED_KEPT_MAX)),
                     Ok(PlannedRefusal { refusal, keeps_body }) => {
-                        let parts = if keeps_body { Parts::Kept } else { Parts::Discarded };
-                        self.end_upload(ending, &mut batch, parts);
-                        let event = events::of_refused(write, &breach, &refusal);
-                        self.audit(&mut batch, write.target.principal, &event);
+                        if !keeps_body {
+                            self.reclaim(&mut batch, sealed.request.upload.0, Reclaimed::Upload);
+                        }
+                        self.end_upload(ending, &mut batch, None);
                         Ok(Plan::Commit(batch, Attempt::Refused(Box::new(refusal))))
                     }
                 }
@@ -360,14 +376,13 @@ impl Store {
         }
     }
 
-    /// Adds to `batch` that the upload is over without having become an object.
-    fn end_upload(&self, ending: &Ending<'_>, batch: &mut Batch, parts: Parts) {
-        let Ending { place, sealed, bucket, head, view } = *ending;
+    /// Adds to `batch` that the upload is over without having become an object, and what is left of it.
+    fn end_upload(&self, ending: &Ending<'_>, batch: &mut Batch, left: Option<&UploadRow>) {
+        let Ending { place, bucket, head, view, .. } = *ending;
         batch.expect(place.upload_key.clone(), view.rows[2].as_ref());
-        batch.delete(place.upload_key.clone());
-        match parts {
-            Parts::Kept => {}
-            Parts::Discarded => self.reclaim(batch, sealed.request.upload.0, Reclaimed::Upload),
+        match left {
+            Some(row) => batch.put(place.upload_key.clone(), row.encode()),
+            None => batch.delete(place.upload_key.clone()),
         }
         // The head is the lock of the key, and counts the uploads.
         batch.expect(head.key.clone(), head.seen.as_ref());
@@ -380,12 +395,11 @@ impl Store {
 
     fn completed_version(
         &self,
-        place: &Place<'_>,
-        head: &OpenHead,
-        sealed: &SealedUpload<'_>,
+        ending: &Ending<'_>,
         random: [u8; 8],
     ) -> Result<ObjectVersion, StorageError> {
-        let (bucket, key) = (&place.bucket, place.target.key);
+        let Ending { place, sealed, bucket, head, .. } = *ending;
+        let key = place.target.key;
         let (row, assembled) = (&sealed.upload.row, &sealed.assembled);
         let now = self.now();
         let id = head.next_id(now, random);
@@ -422,15 +436,6 @@ struct Ending<'a> {
     view: &'a View,
 }
 
-/// What becomes of the parts of an upload that does not become an object.
-#[derive(Clone, Copy)]
-enum Parts {
-    /// A refused version has them.
-    Kept,
-    /// They go.
-    Discarded,
-}
-
 fn completed_event(target: Target<'_>, version: DisplayVersion) -> AuditEvent {
     let (bucket, key) = (target.bucket.as_str(), target.key.as_str());
     let event = AuditEvent::new("CompleteMultipartUpload").object(bucket, key);
@@ -463,16 +468,22 @@ fn check_expectations(request: &CompleteUpload<'_>, got: &Assembled) -> Result<(
     Ok(())
 }
 
-fn completed_row(sealed: &SealedUpload<'_>, new: &ObjectVersion) -> UploadRow {
+/// What an upload leaves that came to `version`; of its parts the object has `ranges`.
+fn completed_row(
+    sealed: &SealedUpload<'_>,
+    version: &ObjectVersion,
+    completed_ms: i64,
+    ranges: &[(u16, u16)],
+) -> UploadRow {
     let assembled = &sealed.assembled;
     let completed = Completed {
-        completed_ms: new.modified_ms,
+        completed_ms,
         request: request_digest(sealed.request.parts),
-        version: new.id,
-        is_null: new.is_null,
+        version: version.id,
+        is_null: version.is_null,
         etag: assembled.etag,
         checksum: assembled.checksum.clone(),
-        ranges: assembled.ranges.clone(),
+        ranges: ranges.to_vec(),
     };
     let state = UploadState::Completed(Box::new(completed));
     UploadRow { state, ..sealed.upload.row.clone() }

@@ -73,28 +73,30 @@ impl Store {
             }
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
             condition.check(head.row.current.as_ref())?;
-            let guard = OpenGuard::of_rows(&keys[2..], &view.rows[2..])?;
             let current = head.row.current.as_ref();
+            let guard = OpenGuard::of_rows(
+                target.key,
+                current.map(|current| current.id),
+                &keys[2..],
+                &view.rows[2..],
+            )?;
             let is_of_current = version
                 .is_none_or(|selector| current.is_some_and(|current| selector.matches(current)));
-            let guard = guard.filter(|_| is_of_current);
-            let Some(guard) = guard else {
-                let plan = self.plan_delete(target, version, (&bucket, head, random), view)?;
-                return Ok(self.told(plan, target, "DeleteObject").map(Ended::Done));
+            let plan = || self.plan_delete(target, version, (&bucket, &head, random), view);
+            let Some(guard) = guard.filter(|_| is_of_current) else {
+                return Ok(self.told(plan()?, target, "DeleteObject").map(Ended::Done));
             };
+            let check = |batch: &mut Batch, _: &DeletedObject| guard.check(batch);
             if target.key.is_lock() {
                 let (bucket, head, guard) = (&bucket, &head, &guard);
                 let delete = LockDelete { target, bucket, head, guard, random };
-                return match version {
-                    None => Ok(self.plan_delete_lock(&delete, view)?.map(Ended::Done)),
+                let plan = match (version, &guard.row.hold) {
+                    (None, _) => self.plan_delete_lock(&delete, view)?,
                     // A version that is named goes, and what it did as a lock with it.
-                    Some(_) => {
-                        let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
-                        let plan =
-                            self.plan_delete(target, version, (bucket, head, random), view)?;
-                        Ok(self.end_lock(plan, &delete)?.map(Ended::Done))
-                    }
+                    (Some(_), Some(_)) => self.end_lock(plan()?, &delete)?,
+                    (Some(_), None) => self.told(plan()?.also(check), target, "DeleteObject"),
                 };
+                return Ok(plan.map(Ended::Done));
             }
             match self.guard_delete(target, &bucket, &guard, current)? {
                 DeleteVerdict::Refuse(refusal, batch) => {
@@ -103,9 +105,7 @@ impl Store {
                 DeleteVerdict::Pass => {
                     let is_state = current.and_then(|it| it.object()?.state.as_ref()).is_some();
                     let action = if is_state { "StateDeleted" } else { "DeleteObject" };
-                    let plan = self.plan_delete(target, version, (&bucket, head, random), view)?;
-                    let plan = self.told(with_guard(plan, &guard), target, action);
-                    Ok(plan.map(Ended::Done))
+                    Ok(self.told(plan()?.also(check), target, action).map(Ended::Done))
                 }
             }
         });
@@ -119,31 +119,30 @@ impl Store {
     /// The delete, with its entry in the audit log.
     fn told(
         &self,
-        mut plan: Plan<DeletedObject>,
+        plan: Plan<DeletedObject>,
         target: Target<'_>,
         action: &'static str,
     ) -> Plan<DeletedObject> {
-        if let Plan::Commit(batch, deleted) = &mut plan {
+        plan.also(|batch, deleted| {
             let shown = deleted.version.map(|version| version.to_string()).unwrap_or_default();
             let (bucket, key) = (target.bucket.as_str(), target.key.as_str());
             let event = AuditEvent::new(action).object(bucket, key);
             self.audit(batch, target.principal, &AuditEvent { version_id: shown, ..event });
-        }
-        plan
+        })
     }
 
     fn plan_delete(
         &self,
         target: Target<'_>,
         version: Option<VersionSelector>,
-        (bucket, head, random): (&OpenBucket, OpenHead, [u8; 8]),
+        (bucket, head, random): (&OpenBucket, &OpenHead, [u8; 8]),
         view: &View,
     ) -> Result<Plan<DeletedObject>, DeleteObjectError> {
         match (version, bucket.row.versioning) {
             (Some(selector), _) => self.plan_delete_version(target, bucket, head, selector, view),
-            (None, Versioning::Unversioned) => Ok(self.plan_delete_only(bucket, &head)),
+            (None, Versioning::Unversioned) => Ok(self.plan_delete_only(bucket, head)),
             (None, Versioning::Enabled | Versioning::Suspended) => {
-                self.plan_delete_marker(target, bucket, &head, random, view)
+                self.plan_delete_marker(target, bucket, head, random, view)
             }
         }
     }
@@ -168,26 +167,30 @@ impl Store {
         random: [u8; 8],
         view: &View,
     ) -> Result<Plan<DeletedObject>, DeleteObjectError> {
+        let marker = self.delete_marker(target, bucket, head, random);
+        let deleted = deleted_version(&marker);
+        let mut batch = Batch::new(op_id(&marker));
+        let (at, new) = ((bucket, target.key), (marker, Keeping::AsVersioned));
+        match self.install(&mut batch, at, head, new, view)? {
+            Some(needed) => Ok(Plan::Read(needed)),
+            None => Ok(Plan::Commit(batch, deleted)),
+        }
+    }
+
+    pub(crate) fn delete_marker(
+        &self,
+        target: Target<'_>,
+        bucket: &OpenBucket,
+        head: &OpenHead,
+        random: [u8; 8],
+    ) -> ObjectVersion {
         let now = self.now();
-        let marker = ObjectVersion {
+        ObjectVersion {
             id: head.next_id(now, random),
             is_null: writes_null(bucket.row.versioning),
             modified_ms: head.modified_ms(now),
             author: target.principal.arn.clone(),
             kind: VersionKind::DeleteMarker,
-        };
-        let deleted =
-            DeletedObject { version: Some(DisplayVersion::of(&marker)), is_delete_marker: true };
-        let mut batch = Batch::new(op_id(&marker));
-        match self.install(
-            &mut batch,
-            (bucket, target.key),
-            head,
-            (marker, Keeping::AsVersioned),
-            view,
-        )? {
-            Some(needed) => Ok(Plan::Read(needed)),
-            None => Ok(Plan::Commit(batch, deleted)),
         }
     }
 
@@ -195,13 +198,13 @@ impl Store {
         &self,
         target: Target<'_>,
         bucket: &OpenBucket,
-        head: OpenHead,
+        head: &OpenHead,
         selector: VersionSelector,
         view: &View,
     ) -> Result<Plan<DeletedObject>, DeleteObjectError> {
         match &head.row.current {
             Some(current) if selector.matches(current) => {
-                self.plan_delete_current(target, bucket, &head, current, view)
+                self.plan_delete_current(target, bucket, head, current, view)
             }
             Some(_) | None => self.plan_delete_noncurrent(target, bucket, head, selector, view),
         }
@@ -242,11 +245,11 @@ impl Store {
         &self,
         target: Target<'_>,
         bucket: &OpenBucket,
-        head: OpenHead,
+        head: &OpenHead,
         selector: VersionSelector,
         view: &View,
     ) -> Result<Plan<DeletedObject>, DeleteObjectError> {
-        let (key, old) = match noncurrent((bucket, target.key), &head, selector, view)? {
+        let (key, old) = match noncurrent((bucket, target.key), head, selector, view)? {
             Noncurrent::Needs(row) => return Ok(Plan::Read(vec![row])),
             Noncurrent::Absent => {
                 let absent = DeletedObject { version: None, is_delete_marker: false };
@@ -278,14 +281,6 @@ enum Ended {
     Refused(Box<Refusal>),
     /// What was looked at before is outdated.
     LookAgain,
-}
-
-/// A delete that lands only while the guard of its state is as it was read.
-fn with_guard(mut plan: Plan<DeletedObject>, guard: &OpenGuard) -> Plan<DeletedObject> {
-    if let Plan::Commit(batch, _) = &mut plan {
-        guard.check(batch);
-    }
-    plan
 }
 
 fn deleted_version(version: &ObjectVersion) -> DeletedObject {

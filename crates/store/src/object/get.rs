@@ -16,9 +16,8 @@ use crate::body::read::{ObjectReader, OpenError, Segment};
 use crate::bucket::OpenBucket;
 use crate::commit::Reading;
 use crate::error::{GetObjectError, StorageError};
-use crate::guard::Tombstone;
 use crate::identity::Principal;
-use crate::multipart::part_place;
+use crate::multipart::{UploadKey, part_place};
 use crate::name::{BucketName, ObjectKey};
 use crate::version::{DisplayVersion, VersionSelector};
 
@@ -107,20 +106,11 @@ impl Store {
             };
             // Opening a blob may take long.
             reading.confirm_now().await?;
-            let mut segments = self.segments(target, &found, parts, &wanted)?;
-            let first = match segments.pop_front() {
-                None => None,
-                Some(segment) => match self.open_segment(segment).await {
-                    Ok(open) => Some(open),
-                    Err(OpenError::Gone) => {
-                        gone = Some(found.version.id);
-                        continue;
-                    }
-                    Err(OpenError::Storage(error)) => return Err(error.into()),
-                },
-            };
-            let reader = ObjectReader::new(Arc::clone(self), first, segments);
-            return Ok(Ok(GetObject { info, reader }));
+            match self.open_found(target, &found, parts, &wanted).await {
+                Ok(reader) => return Ok(Ok(GetObject { info, reader })),
+                Err(OpenError::Gone) => gone = Some(found.version.id),
+                Err(OpenError::Storage(error)) => return Err(error.into()),
+            }
         }
         Err(StorageError::Corrupt("the body of an object is gone".to_owned()).into())
     }
@@ -132,25 +122,22 @@ impl Store {
         target: Target<'_>,
         version: Option<VersionSelector>,
     ) -> Result<FoundObject, GetObjectError> {
-        if !target.key.is_lock() {
+        if !target.key.is_lock() || version.is_some() {
             return find(reading, target, version).await;
         }
-        let mut attempts = 1..READ_ATTEMPTS_MAX;
-        let found = loop {
-            match find(reading, target, version).await {
-                Err(GetObjectError::NoSuchKey { delete_marker }) => {
-                    let bucket = OpenBucket::read(reading, target.bucket, target.principal).await?;
-                    match self.tombstone(reading, &bucket, target).await? {
-                        Tombstone::Released(version) => break Ok(FoundObject { bucket, version }),
-                        Tombstone::TakenAnew if attempts.next().is_some() => continue,
-                        Tombstone::TakenAnew | Tombstone::Nothing => {}
+        let found = match find(reading, target, version).await {
+            Err(GetObjectError::NoSuchKey { delete_marker }) => {
+                let bucket = OpenBucket::read(reading, target.bucket, target.principal).await?;
+                match self.tombstone(reading, &bucket, target).await? {
+                    Some(version) => FoundObject { bucket, version },
+                    None => {
+                        self.lock_was_read(target, &bucket).await?;
+                        return Err(GetObjectError::NoSuchKey { delete_marker });
                     }
-                    self.lock_was_read(target, &bucket).await?;
-                    return Err(GetObjectError::NoSuchKey { delete_marker });
                 }
-                found => break found,
             }
-        }?;
+            found => found?,
+        };
         self.lock_was_read(target, &found.bucket).await?;
         let conversation = &target.principal.origin.conversation;
         let place = (found.bucket.row.id, target.key.as_str());
@@ -159,30 +146,33 @@ impl Store {
         Ok(found)
     }
 
-    /// The bytes of a version whose row was read; [`GetObjectError::NoSuchVersion`] if it was removed
-    /// since.
+    /// The bytes of a version whose row was read. They are gone if it was removed since.
     pub(crate) async fn open_version(
         self: &Arc<Self>,
         target: Target<'_>,
         bucket: &OpenBucket,
         version: &ObjectVersion,
-        wanted: Option<ByteRange>,
-    ) -> Result<ObjectReader, GetObjectError> {
+    ) -> Result<ObjectReader, OpenError> {
         let found = FoundObject { bucket: bucket.clone(), version: version.clone() };
         let looked = self.rows.look(|reading| async move {
             let described = describe(&reading, &found).await?;
             Ok::<_, StorageError>((found, described))
         });
         let (found, (info, parts)) = looked.await?;
-        let wanted = wanted.unwrap_or(0..info.size);
-        let mut segments = self.segments(target, &found, parts, &wanted)?;
+        self.open_found(target, &found, parts, &(0..info.size)).await
+    }
+
+    async fn open_found(
+        self: &Arc<Self>,
+        target: Target<'_>,
+        found: &FoundObject,
+        parts: Vec<(u16, PartRow)>,
+        wanted: &ByteRange,
+    ) -> Result<ObjectReader, OpenError> {
+        let mut segments = self.segments(target, found, parts, wanted)?;
         let first = match segments.pop_front() {
+            Some(segment) => Some(self.open_segment(segment).await?),
             None => None,
-            Some(segment) => match self.open_segment(segment).await {
-                Ok(open) => Some(open),
-                Err(OpenError::Gone) => return Err(GetObjectError::NoSuchVersion),
-                Err(OpenError::Storage(error)) => return Err(error.into()),
-            },
         };
         Ok(ObjectReader::new(Arc::clone(self), first, segments))
     }
@@ -201,20 +191,29 @@ impl Store {
             let (body, size, wanted) = (facts.body.clone(), facts.size, wanted.clone());
             return Ok(VecDeque::from([Segment { body, size, data_key, wanted }]));
         };
-        let upload_ring = crate::multipart::UploadKey::new(data_key, UploadId(*upload))?;
-        let mut segments = VecDeque::new();
-        let mut offset = 0;
-        for (number, part) in parts {
-            let range = overlap(wanted, offset, part.size);
-            offset += part.size;
-            if let Some(wanted) = range {
-                let data_key =
-                    upload_ring.unwrap(&part.wrapped_key, &part_place(number, &part.body))?;
-                segments.push_back(Segment { body: part.body, size: part.size, data_key, wanted });
-            }
-        }
-        Ok(segments)
+        let upload_key = UploadKey::new(data_key, UploadId(*upload))?;
+        part_segments(&upload_key, parts, wanted)
     }
+}
+
+/// What is wanted of the bytes that `parts` come to.
+pub(crate) fn part_segments(
+    upload_key: &UploadKey,
+    parts: impl IntoIterator<Item = (u16, PartRow)>,
+    wanted: &ByteRange,
+) -> Result<VecDeque<Segment>, StorageError> {
+    let mut segments = VecDeque::new();
+    let mut offset = 0;
+    for (number, part) in parts {
+        let range = overlap(wanted, offset, part.size);
+        offset += part.size;
+        if let Some(wanted) = range {
+            let place = part_place(number, &part.body);
+            let data_key = upload_key.unwrap(&part.wrapped_key, &place)?;
+            segments.push_back(Segment { body: part.body, size: part.size, data_key, wanted });
+        }
+    }
+    Ok(segments)
 }
 
 /// The version asked for, or the current one.

@@ -13,6 +13,7 @@ use tidelock_meta::record::version::{Checksum, ETag, ObjectFacts, ObjectVersion}
 pub use crate::body::read::ObjectReader;
 pub use copy::{CopyObject, CopySource};
 pub use delete::DeletedObject;
+pub(crate) use get::part_segments;
 pub use get::{ByteRange, GetObject};
 pub(crate) use install::{Keeping, OpenHead, Target, writes_null};
 pub use put::PutObject;

@@ -19,7 +19,7 @@ use crate::condition::{ConditionFailure, UploadWindow, WriteCondition};
 use crate::error::{PutObjectError, StorageError};
 use crate::guard::{
     Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, PlannedRefusal, REFUSED_KEPT_MAX,
-    Refusal, Verdict, events, guard_keys, purges_locks, rolled_back_from,
+    Refusal, Verdict, guard_keys, purges_locks, rolled_back_from,
 };
 use crate::identity::Principal;
 use crate::lock::Comparison;
@@ -102,10 +102,8 @@ impl Store {
         let new = NewObject { target, condition, settings, written: &written, action };
         let mut candidate = None;
         let result = self.commit_as_guarded(&new, &mut candidate).await;
-        if result.as_ref().err().is_some_and(|error| !error.is_outcome_unknown())
-            && let Some(index) = candidate.and_then(|candidate| candidate.index)
-        {
-            self.abandon(index).await;
+        if result.as_ref().err().is_some_and(|error| !error.is_outcome_unknown()) {
+            self.abandon_candidate(candidate).await;
         }
         let is_kept = match &result {
             Ok(_) => true,
@@ -144,8 +142,8 @@ impl Store {
                 Settled::Refused(refusal) => {
                     return Err(PutObjectError::Refused(Box::new(refusal)));
                 }
-                Settled::Locked(locked, epoch) => {
-                    self.mark_contended(target, &bucket, (&locked, epoch)).await?;
+                Settled::Locked(locked) => {
+                    self.mark_contended(target, &bucket, &locked).await?;
                     return Err(PutObjectError::Locked(Box::new(locked)));
                 }
                 Settled::LookAgain => {}
@@ -174,7 +172,8 @@ impl Store {
             }
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
             let place = Place { bucket: &bucket, head: &head, random };
-            let guard = OpenGuard::of_rows(&keys[2..], &view.rows[2..])?;
+            let current_id = head.row.current.as_ref().map(|current| current.id);
+            let guard = OpenGuard::of_rows(target.key, current_id, &keys[2..], &view.rows[2..])?;
             let (Some(config), Some(guard)) = (&bucket.row.guard, guard) else {
                 return self.plan_object(new, &place, view);
             };
@@ -182,11 +181,16 @@ impl Store {
                 return self.plan_lock(new, &place, (config, &guard), view);
             }
             match looked {
-                Some((candidate, current))
-                    if current.version == head.row.current.as_ref().map(|it| it.id) =>
-                {
-                    let bucket = &bucket;
-                    let write = GuardedWrite { target, bucket, config, guard, current, candidate };
+                Some((candidate, current)) if current.version == current_id => {
+                    let write = GuardedWrite {
+                        target,
+                        bucket: &bucket,
+                        config,
+                        guard,
+                        current,
+                        candidate,
+                        rolled_back_from: rolled_back_from(&new.settings.metadata),
+                    };
                     self.plan_guarded(new, &place, &write, view)
                 }
                 Some(_) | None => Ok(Plan::Answer(Settled::LookAgain)),
@@ -234,7 +238,7 @@ impl Store {
             return match same {
                 Err(PutObjectError::Condition(ConditionFailure::IfNoneMatch)) => {
                     match self.locked_by(target, bucket, config, guard)? {
-                        Some((locked, epoch)) => Ok(Plan::Answer(Settled::Locked(locked, epoch))),
+                        Some(locked) => Ok(Plan::Answer(Settled::Locked(locked))),
                         None => Err(failure.into()),
                     }
                 }
@@ -277,16 +281,9 @@ impl Store {
                 Ok(Plan::Answer(Settled::Stored(stored(current, place.bucket, new.written))))
             }
             Verdict::Pass(passed) => {
-                if let VersionKind::Object(facts) = &mut version.kind {
-                    facts.state = self.state_facts(write, &passed, new.settings, version.id);
-                }
+                self.note_facts(write, &passed, &mut version);
                 let id = version.id;
-                let is_rollback = rolled_back_from(new.settings).is_some();
-                let leave = |batch: &mut Batch| {
-                    self.leave_guard(batch, write, &passed, id);
-                    let event = events::of_written(write, &passed, id, is_rollback);
-                    self.audit(batch, new.target.principal, &event);
-                };
+                let leave = |batch: &mut Batch| self.leave_guard(batch, write, &passed, id);
                 self.plan_install(new, place, version, (Keeping::AsVersioned, leave), view)
             }
             Verdict::Refuse(breach) => {
@@ -299,8 +296,6 @@ impl Store {
                         }
                         place.bucket.guard(&mut batch);
                         place.head.check(&mut batch);
-                        let event = events::of_refused(write, &breach, &refusal);
-                        self.audit(&mut batch, new.target.principal, &event);
                         Ok(Plan::Commit(batch, Settled::Refused(refusal)))
                     }
                 }
@@ -418,8 +413,8 @@ enum Settled {
     Stored(StoredObject),
     /// The guard refused it.
     Refused(Refusal),
-    /// Somebody holds the lock, by this number.
-    Locked(LockedBy, u64),
+    /// Somebody holds the lock.
+    Locked(LockedBy),
     /// What was looked at before is outdated.
     LookAgain,
 }

@@ -128,14 +128,17 @@ impl Fixture {
         self.commit(row, guard.encode()).await;
     }
 
-    /// A lock that `holder` took on a state.
+    /// A lock that `holder` took on a state: the object that was put under its key, if there is one.
     pub(crate) async fn lock(&self, bucket: BucketId, state_key: &str, holder: &str) {
-        let version = VersionId { sequence: 1, random: 2 };
+        let row = head::key(bucket, &format!("{state_key}.tflock"));
+        let seen = self.store.rows.latest().value(row).await.unwrap();
+        let head = seen.map(|seen| HeadRow::decode(&seen).unwrap());
+        let current = head.and_then(|head| head.current).map(|version| version.id);
+        let version = current.unwrap_or(VersionId { sequence: 1, random: 2 });
         let body = format!(r#"{{"ID":"lock-{state_key}","Operation":"OperationTypeApply"}}"#);
         let sealed_lock = self.store.seal_lock(bucket, &key(state_key), version, body.as_bytes());
         let hold = Hold {
             version,
-            epoch: 1,
             since_ms: NOW_MS,
             run: Run { holder: holder.to_owned(), ..Run::default() },
             sealed_lock,

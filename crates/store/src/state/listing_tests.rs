@@ -171,11 +171,15 @@ async fn lists_tell_states_locks_and_what_is_unknown() {
     let bucket = fixture.make_bucket("bucket").await;
     fixture.put_state(("bucket", bucket), "a", &many(3)).await;
     fixture.put_state(("bucket", bucket), "b/locked", &many(1)).await;
-    fixture.lock(bucket, "b/locked", "arn:holder").await;
     fixture.put("bucket", "b/locked.tflock", "{}").await;
+    fixture.lock(bucket, "b/locked", "arn:holder").await;
+    fixture.put("bucket", "c-never-written.tflock", "{}").await;
     fixture.lock(bucket, "c-never-written", "arn:first").await;
     fixture.put("bucket", "d-plain-locked", "{}").await;
+    fixture.put("bucket", "d-plain-locked.tflock", "{}").await;
     fixture.lock(bucket, "d-plain-locked", "arn:second").await;
+    // Given back while the bucket was not guarded.
+    fixture.lock(bucket, "a", "arn:nobody").await;
     fixture.put("bucket", "e-plain", "{}").await;
     fixture.change_guard(bucket, "f-free", |_| ()).await;
     fixture.guard("bucket").await;
@@ -195,7 +199,9 @@ async fn lists_tell_states_locks_and_what_is_unknown() {
             ("d-plain-locked".to_owned(), None, arn("second")),
         ];
         assert_eq!(states.iter().map(line).collect::<Vec<_>>(), expected, "{limit}");
-        let expected = ["b/locked.tflock", "d-plain-locked", "e-plain"];
+        let locks = ["b/locked.tflock", "c-never-written.tflock"];
+        let others = ["d-plain-locked", "d-plain-locked.tflock", "e-plain"];
+        let expected = [&locks[..], &others[..]].concat();
         assert_eq!(unknown, expected, "{limit}");
         let lock = states[1].lock.as_ref().unwrap();
         assert_eq!(lock.lock.id, "lock-b/locked");

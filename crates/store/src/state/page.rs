@@ -10,6 +10,7 @@ use tidelock_meta::{Key, KeyRange, successor_of_key};
 use crate::bucket::OpenBucket;
 use crate::commit::Reading;
 use crate::error::StorageError;
+use crate::guard::guards_with_locks;
 use crate::name::ObjectKey;
 
 /// Most objects and guards that one page of a list or search goes through, each.
@@ -73,6 +74,12 @@ pub(super) async fn entries(
         list.push(Entry { key: parse(&alone)?, object: None, guard });
     }
     list.retain(|entry| is_seen(entry.key.as_str()));
+    let is_held = |entry: &&mut Entry| entry.guard.hold.is_some();
+    let mut held: Vec<_> = list.iter_mut().filter(is_held).collect();
+    let states: Vec<_> = held.iter().map(|entry| entry.key.as_str().to_owned()).collect();
+    for (entry, guard) in held.iter_mut().zip(guards_with_locks(reading, id, &states).await?) {
+        entry.guard.hold = guard.hold;
+    }
     Ok(Entries { list, next_after })
 }
 

@@ -41,7 +41,6 @@ fn a_lock_opens_in_its_place_alone() {
     let body = br#"{"ID":"abc","Who":"me"}"#;
     let hold = |version: VersionId, sealed_lock: Vec<u8>| Hold {
         version,
-        epoch: 1,
         since_ms: NOW_MS,
         run: Run::default(),
         sealed_lock,

@@ -1,8 +1,7 @@
 //! What guards of states leave behind: rows of deleted buckets, and refused versions that were kept
 //! long enough.
 
-use bytes::Bytes;
-use tidelock_meta::record::guard::{self, GuardRow};
+use tidelock_meta::record::guard::{self, GuardRow, Released};
 use tidelock_meta::record::refused::{self, RefusedRow};
 use tidelock_meta::record::{BucketId, DecodeError, contended};
 use tidelock_meta::{Batch, Key, KeyRange, OpId, Versioned, successor_of_key};
@@ -60,7 +59,9 @@ impl Store {
             rest = rest.starting_at(successor_of_key(last));
             let mut batch = Batch::new(OpId(self.random()));
             for (key, Versioned { value, .. }) in rows {
-                self.drop_row(&mut batch, key, &value, drop)?;
+                // A row and its bodies go in one commit: nothing is left that nobody names.
+                batch.delete(key);
+                drop(self, &mut batch, &value)?;
                 if batch.writes.len() >= SWEEP_DELETES_MAX {
                     let full = std::mem::replace(&mut batch, Batch::new(OpId(self.random())));
                     self.rows.commit(full).await?;
@@ -72,22 +73,10 @@ impl Store {
         }
     }
 
-    /// A row and its bodies go in one commit: nothing is left that nobody names.
-    fn drop_row(
-        &self,
-        batch: &mut Batch,
-        key: Key,
-        value: &Bytes,
-        drop: DropBodies,
-    ) -> Result<(), StorageError> {
-        batch.delete(key);
-        Ok(drop(self, batch, value)?)
-    }
-
     fn drop_guard(&self, batch: &mut Batch, value: &[u8]) -> Result<(), DecodeError> {
         let row = GuardRow::decode(value)?;
-        if let Some(released) = &row.released {
-            self.discard_version(batch, &released.version);
+        if let Some(body) = row.released.as_ref().and_then(Released::own_body) {
+            self.discard_version(batch, body);
         }
         if let Some(index) = &row.index {
             self.discard_index(batch, index);
@@ -104,11 +93,12 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-    use tidelock_meta::record::version::VersionId;
 
+    use bytes::Bytes;
     use tidelock_blob::BlobStore as _;
     use tidelock_meta::record::contended::ContendedRow;
     use tidelock_meta::record::guard::Released;
+    use tidelock_meta::record::version::VersionId;
 
     use super::*;
     use crate::state::fixture::{Fixture, NOW_MS, key, many};
@@ -136,12 +126,13 @@ mod tests {
             fixture.put_state(("stays", stays), state_key, &many(resources)).await;
         }
         for (state_key, bytes) in [("small", INLINE_BYTES), ("large", BLOB_BYTES)] {
-            let version = fixture.body(bytes).await;
+            let mut version = fixture.body(bytes).await;
+            version.is_null = true;
             let released = Some(Released { released_ms: NOW_MS, version });
             fixture.change_guard(gone, state_key, |guard| guard.released = released).await;
             fixture.refuse((gone, state_key), 1, i64::MAX, bytes).await;
         }
-        let row = ContendedRow { epoch: 1, until_ms: NOW_MS };
+        let row = ContendedRow { until_ms: NOW_MS };
         fixture.commit(contended::key(gone, "small"), row.encode()).await;
         fixture.refuse((stays, "small"), 1, i64::MAX, BLOB_BYTES).await;
         let mut kept = Fixture::rows(&fixture).await;

@@ -211,7 +211,7 @@ async fn guards_and_refused_versions_are_copied_with_their_bodies() {
     let version = ObjectVersion { id, is_null: false, modified_ms: 1, author: String::new(), kind };
     let (code, message, run) = (String::new(), String::new(), Run::default());
     let refused_row = refused::RefusedRow { expires_ms: 1, code, message, run, version };
-    let contended_row = contended::ContendedRow { epoch: 1, until_ms: 1 };
+    let contended_row = contended::ContendedRow { until_ms: 1 };
     let bucket = BucketId([9; 16]);
     let rows = [
         (guard::key(bucket, "k"), guard.encode()),
