@@ -98,21 +98,14 @@ impl InWork {
         self.status = status.as_u16();
     }
 
-    /// What the audit log is told of a request that was answered; nothing of probes and scrapes.
-    pub(crate) fn audit_event(
-        &self,
-        response: &Response<ResponseBody>,
-        path: &str,
-    ) -> Option<AuditEvent> {
-        if self.quiet {
-            return None;
-        }
+    /// What the audit log is told of a request that was answered.
+    pub(crate) fn audit_event(&self, response: &Response<ResponseBody>, path: &str) -> AuditEvent {
         let version_id = response.headers().get("x-amz-version-id");
         let place = response.extensions().get::<Place>();
         let bucket = place.and_then(|place| place.bucket.clone()).or(self.target.bucket.clone());
         let key = place.and_then(|place| place.key.clone()).or(self.target.key.clone());
         let subject = path.strip_prefix(api::PREFIX).filter(|_| self.target.own);
-        Some(AuditEvent {
+        AuditEvent {
             action: self.operation.into(),
             code: self.code.into(),
             bucket: bucket.unwrap_or_default(),
@@ -123,7 +116,7 @@ impl InWork {
                 .unwrap_or_default(),
             subject: subject.unwrap_or_default().to_owned(),
             ..AuditEvent::default()
-        })
+        }
     }
 
     fn log(&self, duration: Duration) {
