@@ -90,23 +90,23 @@ impl TfHttp {
         let operation = Operation::of(request.method());
         let name = operation.map_or("TfUnknown", Operation::as_str);
         let (parts, body) = request.into_parts();
-        let mut sender = peer.unproven(Protocol::TerraformHttp, &parts, id.request_id());
-        let answered = match operation {
+        let unproven =
+            |parts: &request::Parts| peer.unproven(Protocol::TerraformHttp, parts, id.request_id());
+        let (sender, answered) = match operation {
             Some(operation) => {
                 let mut body = body.map_err(Into::into).boxed();
                 match self.open(&parts, &peer, &id).await {
-                    Ok((address, principal, caller)) => {
-                        sender = principal.clone();
-                        let opened = (address, principal, caller);
-                        self.perform(operation, parts.headers, body, opened).await
+                    Ok(opened) => {
+                        let sender = opened.1.clone();
+                        (sender, self.perform(operation, parts.headers, body, opened).await)
                     }
                     Err(error) => {
                         drain(&mut body, &parts.headers).await;
-                        Err(error)
+                        (claiming(unproven(&parts), error.access_key_id()), Err(error))
                     }
                 }
             }
-            None => Err(TfError::method_not_allowed()),
+            None => (unproven(&parts), Err(TfError::method_not_allowed())),
         };
         let mut answer = dress(answered, name, id);
         answer.response.extensions_mut().insert(Requester(sender));
@@ -195,6 +195,13 @@ impl Call {
     fn lock_id(&self) -> Option<&str> {
         self.principal.origin.lock_id.as_deref()
     }
+}
+
+/// The sender, with the key that it claimed to have the secret of.
+fn claiming(sender: Principal, access_key_id: Option<&str>) -> Principal {
+    let Some(claimed) = access_key_id else { return sender };
+    let origin = Origin::clone(&sender.origin);
+    sender.with_origin(Origin { access_key_id: claimed.to_owned(), ..origin })
 }
 
 /// 200 and nothing else: most of what Terraform asks for takes no other success.
