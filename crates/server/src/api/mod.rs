@@ -144,6 +144,7 @@ impl Api {
         actor: &Principal,
         body: &[u8],
     ) -> Result<Response<ResponseBody>, ApiError> {
+        routed.check_query()?;
         let store = &self.store;
         let (id, prefix) = (routed.path("id"), routed.query("prefix").unwrap_or_default());
         let bucket = || bucket_name(routed.path("bucket"));

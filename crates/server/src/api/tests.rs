@@ -138,6 +138,28 @@ async fn users_and_keys_have_a_life() {
 }
 
 #[tokio::test]
+async fn parameters_that_mean_nothing_are_refused() {
+    let harness = Harness::new();
+    let rows: &[(&str, u16, &str)] = &[
+        ("GET /_/api/v1/audit?princpal=ci", 400, "MalformedRequest"),
+        ("GET /_/api/v1/audit?limit=1&limit=2", 400, "MalformedRequest"),
+        ("GET /_/api/v1/audit?latest=yes", 400, "MalformedRequest"),
+        ("GET /_/api/v1/audit?latest", 400, "MalformedRequest"),
+        ("GET /_/api/v1/audit?latest=true&limit=1", 200, "OK"),
+        ("GET /_/api/v1/audit?latest=false", 200, "OK"),
+        ("GET /_/api/v1/users?user=ci", 400, "MalformedRequest"),
+        ("DELETE /_/api/v1/users/ci?dry-run=true", 400, "MalformedRequest"),
+    ];
+    for (target, status, code) in rows {
+        let (found, found_code, document) = harness.ask(ROOT, target, "", Spoiled::No).await;
+        assert_eq!((found, found_code), (*status, *code), "{target}: {document}");
+        // Who proves nothing is told nothing more.
+        let (found, found_code, _) = harness.ask(ROOT, target, "", Spoiled::Unsigned).await;
+        assert_eq!((found, found_code), (403, "AccessDenied"), "{target}");
+    }
+}
+
+#[tokio::test]
 async fn only_root_may_and_only_with_a_signed_body() {
     let harness = Harness::new();
     harness.ask(ROOT, "POST /_/api/v1/users", r#"{"name":"ci"}"#, Spoiled::No).await;
