@@ -105,9 +105,9 @@ impl Dispatch {
             self.refuse(ErrorCode::InternalError, &method, &path)
         });
         let Answer { response, operation, code } = answer;
-        in_work.answered(request_id(&response), operation, code, response.status());
+        in_work.answered(&response, operation, code);
         if let Some(protocol) = protocol {
-            self.audit(in_work.audit_event(&response, &path), &response, &sender, protocol);
+            self.audit(in_work.audit_event(&response), &response, &sender, protocol);
         }
         response.map(|body| ObservedBody::new(body, in_work, turn))
     }

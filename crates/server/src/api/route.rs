@@ -214,11 +214,16 @@ impl Routed {
         found.map_or("", |(_, value)| value.as_str())
     }
 
-    /// Which bucket and key it is about, for the audit log.
+    /// What it is about, for logs.
     pub(super) fn place(&self) -> Place {
-        let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let key = filled(self.path("key")).or_else(|| self.query("key").map(str::to_owned));
-        Place { bucket: filled(self.path("bucket")), key }
+        let in_path = |name| Some(self.path(name).to_owned()).filter(|text| !text.is_empty());
+        let in_query = |name| self.query(name).map(str::to_owned);
+        let (bucket, id) = (in_path("bucket"), in_path("id"));
+        // In a bucket it is that of a refused version.
+        let (refused_version, id) = if bucket.is_some() { (id, None) } else { (None, id) };
+        let key = in_path("key").or_else(|| in_query("key"));
+        let subject = id.or_else(|| in_path("name")).or_else(|| in_query("user"));
+        Place { bucket, key, subject, refused_version }
     }
 
     /// Refuses parameters that the row does not name, or that are there twice, and misses those that
@@ -407,6 +412,29 @@ mod tests {
             for (name, value) in expected.map_or(&[][..], |it| it.1) {
                 assert_eq!(routed.as_ref().unwrap().path(name), *value, "{path}");
             }
+        }
+    }
+
+    #[test]
+    fn a_request_says_what_it_is_about() {
+        let rows = [
+            ("GET", "users", ["", "", "", ""]),
+            ("DELETE", "users/c%2Fi", ["", "", "c/i", ""]),
+            ("GET", "keys?user=ci", ["", "", "ci", ""]),
+            ("DELETE", "keys/AKIA1", ["", "", "AKIA1", ""]),
+            ("POST", "webhooks/0f/test", ["", "", "0f", ""]),
+            ("GET", "audit?bucket=b", ["", "", "", ""]),
+            ("GET", "states/b?prefix=p", ["b", "", "", ""]),
+            ("DELETE", "locks/b/env%3A/k", ["b", "env:/k", "", ""]),
+            ("GET", "refused/b/0f?key=k", ["b", "k", "", "0f"]),
+        ];
+        for (method, path, expected) in rows {
+            let request = http::Request::builder().method(method).uri(format!("{PREFIX}{path}"));
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let Place { bucket, key, subject, refused_version } =
+                Routed::of(&parts).unwrap().place();
+            let found = [bucket, key, subject, refused_version].map(Option::unwrap_or_default);
+            assert_eq!(found, expected, "{method} {path}");
         }
     }
 
