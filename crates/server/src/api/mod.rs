@@ -241,7 +241,10 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 /// An answer with a document.
 fn json(status: StatusCode, document: &impl Serialize) -> Response<ResponseBody> {
     // A struct of strings always serialises; an empty body would show if it ever did not.
-    let body = serde_json::to_vec(document).unwrap_or_default();
+    json_bytes(status, serde_json::to_vec(document).unwrap_or_default().into())
+}
+
+fn json_bytes(status: StatusCode, body: Bytes) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -46,7 +46,7 @@ impl Harness {
         );
         let store = Arc::new(store.with_root(ROOT.0, zeroize::Zeroizing::new(ROOT.1.to_owned())));
         let authenticator = Arc::new(Authenticator::new(store.clone(), clock.clone()));
-        let sender = Arc::new(Sender::new(clock.clone()).unwrap());
+        let sender = Arc::new(Sender::new(clock.clone()));
         let api = Api::new(store.clone(), authenticator, sender, Duration::from_secs(1));
         Self { api, store, clock }
     }

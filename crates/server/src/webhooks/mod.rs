@@ -229,7 +229,7 @@ mod tests {
         store.flush_audit().await.unwrap();
         store.seal_audit(SealWhen::Now).await.unwrap();
         let clock: Arc<dyn Clock> = Arc::new(Slow(AtomicU32::new(0)));
-        let sender = Arc::new(Sender::new(clock.clone()).unwrap());
+        let sender = Arc::new(Sender::new(clock.clone()));
         let deliverer = Deliverer { store: store.clone(), sender, clock, tries: HashMap::new() };
         for steps in 1..=3 {
             let open = store.open_webhook(&root, webhook.id).await.unwrap();
