@@ -230,11 +230,11 @@ async fn only_root_and_owners_may_ask() {
         let own = ask(Some(bucket.as_str())).await.unwrap();
         assert_eq!(shown(&own), [format!("CreateBucket {bucket} OK")]);
         for bucket in [None, Some("bucket"), Some("Not A Name")] {
-            assert_eq!(ask(bucket).await, Err(AuditError::AccessDenied), "{bucket:?}");
+            assert_eq!(ask(bucket).await, Err(BucketError::AccessDenied), "{bucket:?}");
         }
-        assert_eq!(ask(Some("nobodys")).await, Err(AuditError::NoSuchBucket));
+        assert_eq!(ask(Some("nobodys")).await, Err(BucketError::NoSuchBucket));
         let verified = store.verify_audit(&proven.principal).await;
-        assert_eq!(verified, Err(AuditError::AccessDenied));
+        assert_eq!(verified, Err(BucketError::AccessDenied));
     }
 }
 
@@ -318,7 +318,7 @@ async fn a_damaged_segment_keeps_nothing_else_from_whoever_reads() {
     of_another[name] ^= 1;
     fixture.write(Write::Put(key.clone(), of_another.into())).await;
     let refused = store.query_audit(root, &any()).await;
-    assert!(matches!(refused, Err(AuditError::Storage(StorageError::Corrupt(_)))), "{refused:?}");
+    assert!(matches!(refused, Err(BucketError::Storage(StorageError::Corrupt(_)))), "{refused:?}");
     assert!(store.next_events(&open).await.is_err());
 }
 

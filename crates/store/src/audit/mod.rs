@@ -46,30 +46,6 @@ const ROW_BYTES_MAX: usize = 40 << 10;
 /// Rows of one commit of the flush.
 const FLUSH_ROWS_MAX: usize = 10;
 
-/// Why the log was not read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AuditError {
-    /// Only root may, or the owner of the bucket that is asked about.
-    #[error("access denied")]
-    AccessDenied,
-    /// There is no such bucket.
-    #[error("the specified bucket does not exist")]
-    NoSuchBucket,
-    /// The store failed.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
-impl From<BucketError> for AuditError {
-    fn from(error: BucketError) -> Self {
-        match error {
-            BucketError::NoSuchBucket => Self::NoSuchBucket,
-            BucketError::AccessDenied => Self::AccessDenied,
-            BucketError::Storage(error) => Self::Storage(error),
-        }
-    }
-}
-
 /// What this process keeps of the log.
 #[derive(Default)]
 pub(crate) struct AuditLog {
@@ -228,8 +204,8 @@ fn chain_of(seen: Option<&Versioned>) -> Result<AuditChainRow, StorageError> {
     Ok(seen.map(|row| AuditChainRow::decode(&row.value)).transpose()?.unwrap_or_default())
 }
 
-fn require_root(principal: &Principal) -> Result<(), AuditError> {
-    if principal.is_root { Ok(()) } else { Err(AuditError::AccessDenied) }
+fn require_root(principal: &Principal) -> Result<(), BucketError> {
+    if principal.is_root { Ok(()) } else { Err(BucketError::AccessDenied) }
 }
 
 impl Store {

@@ -14,10 +14,10 @@ use tidelock_meta::record::audit_entry::AuditEntry;
 use tidelock_meta::record::audit_segment::{self, AuditSegmentRow};
 
 use super::entry::protocol_name;
-use super::{AuditError, READ_SEGMENTS, SealWhen, segment_place};
+use super::{READ_SEGMENTS, SealWhen, segment_place};
 use crate::Store;
 use crate::bucket::OpenBucket;
-use crate::error::StorageError;
+use crate::error::{BucketError, StorageError};
 use crate::identity::Principal;
 use crate::name::BucketName;
 
@@ -151,16 +151,21 @@ impl Store {
         &self,
         principal: &Principal,
         query: &AuditQuery,
-    ) -> Result<AuditPage, AuditError> {
+    ) -> Result<AuditPage, BucketError> {
         let mut query = query.clone();
         if !principal.is_root {
             let name = query.bucket.as_deref().and_then(|name| name.parse().ok());
-            let name: BucketName = name.ok_or(AuditError::AccessDenied)?;
+            let name: BucketName = name.ok_or(BucketError::AccessDenied)?;
             let made_ms = self.bucket_made_ms(principal, &name).await?;
             query.since_ms = Some(query.since_ms.unwrap_or(made_ms).max(made_ms));
         }
         self.settle_audit().await;
-        if query.latest { self.latest_audit(&query).await } else { self.audit_page(&query).await }
+        let page = if query.latest {
+            self.latest_audit(&query).await
+        } else {
+            self.audit_page(&query).await
+        };
+        Ok(page?)
     }
 
     /// The entries from `from` on, of as many segments as one page looks at.
@@ -168,7 +173,7 @@ impl Store {
         &self,
         from: AuditPosition,
         limit: usize,
-    ) -> Result<AuditPage, AuditError> {
+    ) -> Result<AuditPage, StorageError> {
         let query = AuditQuery { after: Some(from), limit, ..AuditQuery::default() };
         self.audit_page(&query).await
     }
@@ -182,7 +187,7 @@ impl Store {
         &self,
         principal: &Principal,
         name: &BucketName,
-    ) -> Result<i64, AuditError> {
+    ) -> Result<i64, BucketError> {
         let read = self
             .rows
             .answer(|reading| async move { OpenBucket::read(&reading, name, principal).await });
@@ -200,7 +205,7 @@ impl Store {
         }
     }
 
-    async fn audit_page(&self, query: &AuditQuery) -> Result<AuditPage, AuditError> {
+    async fn audit_page(&self, query: &AuditQuery) -> Result<AuditPage, StorageError> {
         let chain = self.audit_chain().await?;
         let begin = match query.after {
             Some(after) => after.max(AuditPosition::of(chain.first_kept)),
@@ -248,7 +253,7 @@ impl Store {
         Ok(true)
     }
 
-    async fn latest_audit(&self, query: &AuditQuery) -> Result<AuditPage, AuditError> {
+    async fn latest_audit(&self, query: &AuditQuery) -> Result<AuditPage, StorageError> {
         let chain = self.audit_chain().await?;
         let begin = chain.first_kept.max(chain.next.saturating_sub(QUERY_SEGMENTS_MAX));
         let mut records: Vec<AuditRecord> = Vec::new();

@@ -6,9 +6,9 @@ use tidelock_meta::record::audit_entry;
 use tidelock_meta::record::audit_segment::AuditSegmentRow;
 
 use super::seal::segment_hash;
-use super::{AuditError, READ_SEGMENTS, require_root, segment_place};
+use super::{READ_SEGMENTS, require_root, segment_place};
 use crate::Store;
-use crate::error::StorageError;
+use crate::error::{BucketError, StorageError};
 use crate::identity::Principal;
 
 /// How often a look begins anew because the oldest segments were dropped under it.
@@ -53,7 +53,7 @@ impl Store {
     pub async fn verify_audit(
         &self,
         principal: &Principal,
-    ) -> Result<AuditVerification, AuditError> {
+    ) -> Result<AuditVerification, BucketError> {
         require_root(principal)?;
         self.settle_audit().await;
         let mut looks = 0;
