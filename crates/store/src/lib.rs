@@ -56,7 +56,7 @@ pub use audit::{
 pub use body::source::{BodyError, BodySource, BytesSource};
 pub use bucket::{Bucket, BucketChange, BucketPage, GuardEdit};
 pub use checksum::{ChecksumExpectation, ChecksumRequest, Digester};
-pub use condition::{ConditionFailure, DeleteCondition, ETagMatch, WriteCondition};
+pub use condition::{ConditionFailure, DeleteCondition, ETagMatch, WriteCondition, etag_text};
 pub use config::StoreConfig;
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{

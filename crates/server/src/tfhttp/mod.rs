@@ -22,7 +22,7 @@ use tidelock_s3::{
     Authenticated, Authenticator, Payload, Peer, Query, RequestId, Requester, ResponseBody,
     StreamError, WireBody, drain,
 };
-use tidelock_store::{ObjectInfo, ObjectSettings, Origin, Principal, Protocol, Store};
+use tidelock_store::{ObjectSettings, Origin, Principal, Protocol, Store};
 
 use crate::api::Answer;
 use address::Address;
@@ -213,15 +213,6 @@ fn done() -> Response<ResponseBody> {
 fn json_settings() -> ObjectSettings {
     let headers = vec![(header::CONTENT_TYPE.as_str().to_owned(), JSON.to_owned())];
     ObjectSettings { headers, ..ObjectSettings::default() }
-}
-
-/// An entity tag as S3's clients know it, without quotes.
-fn etag_text(info: &ObjectInfo) -> String {
-    let digest = hex::encode(info.etag.md5);
-    match info.etag.parts {
-        Some(parts) => format!("{digest}-{parts}"),
-        None => digest,
-    }
 }
 
 /// Puts on an answer what all have, and logs what went wrong inside.
