@@ -1,9 +1,9 @@
 //! Tells webhooks of what happens: follows the audit log, posts events in their order, tries again, and
 //! gives up at last.
 //!
-//! One server of a store does it at a time. What is sent is never lost: an event waits in the log until
-//! its receiver took it or it became a dead letter, and one server that takes over from another sends
-//! some again.
+//! One server of a store does it at a time. An event waits in the log until its receiver took it or it
+//! became a dead letter, or until the log drops it; one server that takes over from another sends some
+//! again.
 
 mod sender;
 
@@ -85,12 +85,15 @@ pub(crate) async fn deliver(
     let mut interval = tokio::time::interval(LOOK_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut deliverer = Deliverer { store, sender, clock, tries: HashMap::new() };
+    let mut failing = false;
     loop {
         let looking = async {
             interval.tick().await;
-            if let Err(error) = deliverer.look(&mut turn).await {
+            let looked = deliverer.look(&mut turn).await;
+            if let (Err(error), false) = (&looked, failing) {
                 tracing::error!(error = %error, "webhooks are not told");
             }
+            failing = looked.is_err();
         };
         tokio::select! {
             // What is cut off is sent again by whoever goes on.

@@ -26,6 +26,7 @@ pub const QUERY_ENTRIES_MAX: usize = 1000;
 /// Segments that one page looks at; what they do not have is on a later page.
 const QUERY_SEGMENTS_MAX: u64 = 256;
 /// How much later than its neighbours in the chain an entry may be: clocks differ, commits take time.
+/// Where some are later still, a question of a time may pass over entries before them.
 const DISORDER_MS: i64 = 600_000;
 
 /// The row of a segment, if it is not damaged.
@@ -168,14 +169,17 @@ impl Store {
         Ok(page?)
     }
 
-    /// The entries from `from` on, of as many segments as one page looks at.
+    /// The entries from `from` on, of as many segments as one page looks at, and where they begin:
+    /// later, if the log has dropped some.
     pub(crate) async fn audit_since(
         &self,
         from: AuditPosition,
         limit: usize,
-    ) -> Result<AuditPage, StorageError> {
-        let query = AuditQuery { after: Some(from), limit, ..AuditQuery::default() };
-        self.audit_page(&query).await
+    ) -> Result<(AuditPosition, AuditPage), StorageError> {
+        let chain = self.audit_chain().await?;
+        let begin = kept(&chain, from);
+        let query = AuditQuery { limit, ..AuditQuery::default() };
+        Ok((begin, self.audit_page_from(&chain, begin, &query).await?))
     }
 
     /// Behind the last entry that is sealed.
@@ -208,9 +212,18 @@ impl Store {
     async fn audit_page(&self, query: &AuditQuery) -> Result<AuditPage, StorageError> {
         let chain = self.audit_chain().await?;
         let begin = match query.after {
-            Some(after) => after.max(AuditPosition::of(chain.first_kept)),
+            Some(after) => kept(&chain, after),
             None => AuditPosition::of(self.first_segment(&chain, query.since_ms).await?),
         };
+        self.audit_page_from(&chain, begin, query).await
+    }
+
+    async fn audit_page_from(
+        &self,
+        chain: &AuditChainRow,
+        begin: AuditPosition,
+        query: &AuditQuery,
+    ) -> Result<AuditPage, StorageError> {
         let mut page = AuditPage { next: begin, ..AuditPage::default() };
         let end = chain.next.min(begin.segment.saturating_add(QUERY_SEGMENTS_MAX));
         let mut number = begin.segment;
@@ -333,6 +346,11 @@ impl Store {
             vec![AuditEntry { id: u128::from(number).to_be_bytes(), time_ms, ..entry }]
         }))
     }
+}
+
+/// The place, or that of the first entry behind it that the log still has.
+fn kept(chain: &AuditChainRow, place: AuditPosition) -> AuditPosition {
+    place.max(AuditPosition::of(chain.first_kept))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What is to be sent to a webhook next, and what became of it. Whoever sends says when the cursor may
-//! move; an event may be sent twice, never not at all, unless it becomes a dead letter.
+//! move: an event may be sent twice. None is left out but those that become dead letters, and those
+//! that the log drops before they were sent.
 
 use tidelock_meta::record::audit_entry::AuditEntry;
 use tidelock_meta::record::dead_letter::{self, DeadLetterRow};
@@ -113,7 +114,11 @@ impl Store {
     ///
     /// When the store fails.
     pub async fn next_events(&self, open: &OpenWebhook) -> Result<WebhookEvents, StorageError> {
-        let page = self.audit_since(open.position, STEP_ENTRIES_MAX).await?;
+        let (begin, page) = self.audit_since(open.position, STEP_ENTRIES_MAX).await?;
+        if begin > open.position {
+            let id = open.webhook.id;
+            tracing::warn!(webhook.id = %id, "the log has dropped what a webhook was not told of");
+        }
         let of_bucket = |entry: &AuditEntry| {
             open.webhook.bucket.as_ref().is_none_or(|bucket| *bucket == entry.bucket)
         };
