@@ -1,9 +1,11 @@
 //! The audit log from outside: every operation leaves one entry, which says who asked.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::harness::clock::wait_until;
 use crate::harness::digest::md5_base64;
 use crate::harness::sigv4::Keys;
 use crate::harness::{Ask, Client, Engine, Server};
@@ -132,6 +134,36 @@ fn every_operation_leaves_one_entry() {
         ["/_/health/live", "/_/metrics"].map(|page| root.send(&Ask::new("GET", page)).status);
     assert_eq!(pages, [200, 200]);
     assert!(entries(&server, &[]).iter().all(|entry| !text(entry, "action").contains("Health")));
+}
+
+/// As the entry of an act that was done: by name, not by path.
+#[test]
+fn a_refused_act_names_what_it_is_about() {
+    let server = Server::start(&[]);
+    let (root, ann) = (server.root(), server.user("ann"));
+    server.make_bucket("bbb", "");
+    let (id, version) = ("0".repeat(32), "1".repeat(32));
+    let rows = [
+        ("DELETE", "/_/api/v1/users/nobody".to_owned(), "DeleteUser", ["", "nobody", ""]),
+        ("DELETE", "/_/api/v1/keys/AKIANONE".to_owned(), "DeleteAccessKey", ["", "AKIANONE", ""]),
+        ("DELETE", format!("/_/api/v1/webhooks/{id}"), "DeleteWebhook", ["", &id, ""]),
+        ("GET", format!("/_/api/v1/refused/bbb/{version}"), "GetRefused", ["k", "", &version]),
+    ];
+    for (method, path, action, expected) in rows {
+        let ask = Ask::new(method, &path);
+        let ask = if action == "GetRefused" { ask.query("key", "k") } else { ask };
+        assert_eq!(ann.send(&ask).status, 403, "{path}");
+        let told = entries(&server, &["--action", action]);
+        let [entry] = &told[..] else { panic!("{path}: {told:?}") };
+        let says = ["key", "subject", "refused_version"].map(|name| text(entry, name));
+        assert_eq!(says, expected, "{entry}");
+    }
+    root.send(&Ask::new("GET", "/_/api/v1/locks/bbb"));
+    wait_until("a line that names the bucket", Duration::from_secs(5), || {
+        let log = server.log();
+        let line = log.lines().find(|line| line.contains("op=\"ListLocks\""));
+        line.is_some_and(|line| line.contains("bucket=\"bbb\""))
+    });
 }
 
 #[test]

@@ -1,17 +1,9 @@
 //! Entity tags as clients see them.
 
 use tidelock_store::ETag;
+pub(crate) use tidelock_store::etag_text as text;
 
-/// The digest in hex, with the number of parts of a multipart object; without quotes.
-pub(crate) fn text(etag: &ETag) -> String {
-    let digest = hex::encode(etag.md5);
-    match etag.parts {
-        Some(parts) => format!("{digest}-{parts}"),
-        None => digest,
-    }
-}
-
-/// The same in quotes.
+/// The text of an entity tag in quotes.
 pub(crate) fn quoted(etag: &ETag) -> String {
     format!("\"{}\"", text(etag))
 }

@@ -4,9 +4,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, stream};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
+use tidelock_store::{BodySource as _, ObjectReader};
 
 /// An answer on its way to the client.
 pub type Response = http::Response<ResponseBody>;
@@ -46,11 +47,15 @@ impl ResponseBody {
         Self(Inner::Omitted)
     }
 
-    /// Exactly `length_bytes` bytes, as they come.
-    pub fn stream(
-        stream: impl Stream<Item = Result<Bytes, StreamError>> + Send + 'static,
-        length_bytes: u64,
-    ) -> Self {
+    /// What `reader` reads, which is exactly `length_bytes` bytes.
+    pub fn of_reader(reader: ObjectReader, length_bytes: u64) -> Self {
+        if length_bytes == 0 {
+            return Self::empty();
+        }
+        let stream = stream::try_unfold(reader, |mut reader| async move {
+            let next = reader.next().await.map_err(StreamError::from)?;
+            Ok(next.map(|bytes| (bytes, reader)))
+        });
         Self(Inner::Stream { stream: Box::pin(stream), remaining_bytes: length_bytes })
     }
 }

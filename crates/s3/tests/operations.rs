@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fixture::{Answer, Fixture};
 use http::Method;
+use tidelock_store::{AuditQuery, BucketChange, GuardConfig, Principal};
 
 const ENABLED: &[u8] =
     b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
@@ -50,6 +51,35 @@ async fn listings() {
         assert_eq!(all(&page, "CommonPrefixes"), *prefixes, "{query}");
         assert_eq!(page.text("IsTruncated"), *truncated, "{query}");
     }
+}
+
+/// What the guard refuses is told in its own commit, once; what else is refused, by the request.
+#[tokio::test]
+async fn each_refused_delete_is_audited_once() {
+    let (fixture, root) = (Fixture::new(), Principal::root());
+    fixture.store.create_user(&root, "ann").await.unwrap();
+    let made = fixture.store.create_access_key(&root, "ann").await.unwrap();
+    let ann = fixture.signing_as(&made.key.access_key_id, &made.secret_access_key);
+    ann.put("/bucket", b"").await;
+    let guard = BucketChange::Guard(Some(GuardConfig::enforced()));
+    fixture.store.change_bucket(&root, &"bucket".parse().unwrap(), &guard).await.unwrap();
+    let lock = br#"{"ID":"one","Operation":"OperationTypeApply","Who":"a@b","Version":"1.11.4"}"#;
+    let once = [("if-none-match", "*")];
+    let locked = ann.send(Method::PUT, "/bucket/k.tflock", &once, lock).await;
+    assert_eq!(locked.verdict(), "200");
+    let state = br#"{"version":4,"serial":1,"lineage":"l"}"#;
+    assert_eq!(ann.put("/bucket/k", state).await.verdict(), "200");
+    let long = "k".repeat(1025);
+    let entries = ["k", &long].map(|key| format!("<Object><Key>{key}</Key></Object>"));
+    let body = format!("<Delete>{}</Delete>", entries.concat());
+    let headers = [("x-amz-sdk-checksum-algorithm", "SHA256")];
+    let answer = fixture.send(Method::POST, "/bucket?delete=", &headers, body.as_bytes()).await;
+    assert_eq!(all(&answer, "Code"), ["StateLocked", "KeyTooLongError"], "{}", answer.body);
+    let query = AuditQuery { limit: 1000, ..AuditQuery::default() };
+    let page = fixture.store.query_audit(&root, &query).await.unwrap();
+    let told = page.records.iter().map(|it| (it.entry.action.as_str(), it.entry.code.as_str()));
+    let refused: Vec<_> = told.filter(|(_, code)| *code != "OK").collect();
+    assert_eq!(refused, [("StateRefused", "StateLocked"), ("DeleteObject", "KeyTooLongError")]);
 }
 
 #[tokio::test]

@@ -166,7 +166,7 @@ pub(crate) async fn flush_audit(
             _ = draining.wait_for(|draining| *draining) => return Ok(()),
             _ = interval.tick() => {}
         }
-        // Not cut off: what it has taken would be lost.
+        // Not cut off: a commit that lands all the same would be written once more.
         let flushed = store.flush_audit().await;
         if let (Err(error), false) = (&flushed, failing) {
             tracing::error!(error = %error, "the audit log cannot be written; its entries wait");
@@ -207,7 +207,7 @@ pub(crate) async fn keep_audit(
 ) -> std::io::Result<()> {
     let mut interval = tokio::time::interval(AUDIT_SEAL_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut looks = 0;
+    let (mut looks, mut failing) = (0, false);
     loop {
         tokio::select! {
             _ = draining.wait_for(|draining| *draining) => break,
@@ -215,9 +215,10 @@ pub(crate) async fn keep_audit(
         }
         let kept = keep_audit_once(&store, &mut turn, looks).await;
         metrics.lease_held(AUDIT_LEASE, matches!(kept, Ok(true)));
-        if let Err(error) = kept {
+        if let (Err(error), false) = (&kept, failing) {
             tracing::error!(error = %error, "the audit log was not sealed");
         }
+        failing = kept.is_err();
         looks = (looks + 1) % AUDIT_SEALS_PER_TRIM;
     }
     // So that another one need not wait for its end. If it fails, that is what happens.

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tidelock_meta::{Clock, Health, MetaStore};
 use tidelock_s3::{ErrorCode, Operation, Peer, RequestId, Requester, ResponseBody, S3Service};
-use tidelock_store::{ConnectionId, Conversation, Entropy, Protocol, Store};
+use tidelock_store::{AuditEvent, ConnectionId, Conversation, Entropy, Protocol, Store};
 use tokio::sync::Semaphore;
 
 use crate::api::{self, Answer, Api};
@@ -23,9 +23,6 @@ use crate::pace::Turn;
 use crate::target::Target;
 use crate::tfhttp::{self, TfHttp};
 
-/// Longest text of a request that the audit log keeps where nobody knows who sent it: anybody can
-/// send many.
-const UNPROVEN_TEXT_BYTES_MAX: usize = 128;
 /// The media type that Prometheus asks for.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -91,17 +88,16 @@ impl Dispatch {
         turn: Option<Turn>,
     ) -> Response<ObservedBody> {
         let target = self.target(&request);
-        let own = target.own;
+        let protocol = protocol_of(target.own, request.uri().path());
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
         let mut in_work = InWork::begin(clock, metrics, target);
         let request = request.map(|body| ReceivedBody::new(body, &in_work));
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let sender = peer.clone();
         let answering = async {
-            if own {
-                self.answer_own(request, &peer, &mut in_work).await
-            } else {
-                self.answer_s3(request, peer, &mut in_work).await
+            match protocol {
+                Some(protocol) => self.serve(request, peer, protocol, &mut in_work).await,
+                None => self.answer_page(&request, &mut in_work),
             }
         };
         let answer = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_panic| {
@@ -109,9 +105,10 @@ impl Dispatch {
             self.refuse(ErrorCode::InternalError, &method, &path)
         });
         let Answer { response, operation, code } = answer;
-        let request_id = response.extensions().get::<RequestId>().map(RequestId::request_id);
-        in_work.answered(request_id, operation, code, response.status());
-        self.audit(&in_work, &response, &sender, &path);
+        in_work.answered(&response, operation, code);
+        if let Some(protocol) = protocol {
+            self.audit(in_work.audit_event(&response), &response, &sender, protocol);
+        }
         response.map(|body| ObservedBody::new(body, in_work, turn))
     }
 
@@ -119,22 +116,19 @@ impl Dispatch {
     /// was told of in the commit that wrote it.
     fn audit(
         &self,
-        request: &InWork,
+        event: AuditEvent,
         response: &Response<ResponseBody>,
         sender: &Peer,
-        path: &str,
+        protocol: Protocol,
     ) {
-        let Some(event) = request.audit_event(response, path) else { return };
         match response.extensions().get::<Requester>() {
             Some(Requester(principal)) if principal.origin.audited.is_set() => {}
-            Some(Requester(principal)) if principal.is_unproven() => {
-                self.store.note(principal, &event.cut(UNPROVEN_TEXT_BYTES_MAX));
-            }
             Some(Requester(principal)) => self.store.note(principal, &event),
             // It broke before anybody looked at who sent it.
             None => {
                 let (parts, ()) = Request::new(()).into_parts();
-                self.store.note(&sender.unproven(Protocol::S3, &parts, ""), &event);
+                let id = request_id(response).unwrap_or_default();
+                self.store.note(&sender.unproven(protocol, &parts, id), &event);
             }
         }
     }
@@ -153,52 +147,42 @@ impl Dispatch {
         Target::of(host, request.uri().path(), &self.domains)
     }
 
-    async fn answer_s3(
+    /// Lets a service answer, if there is room.
+    async fn serve(
         &self,
         request: Request<ReceivedBody>,
         peer: Peer,
+        protocol: Protocol,
         in_work: &mut InWork,
     ) -> Answer {
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-            return self.refuse_overload(request, &peer, Protocol::S3);
+            return self.refuse_overload(request, &peer, protocol);
         };
         in_work.hold(slot);
+        match protocol {
+            Protocol::TerraformHttp => self.tfhttp.answer(request, peer).await,
+            Protocol::Api => self.api.answer(request, &peer).await,
+            Protocol::S3 | Protocol::Server => self.answer_s3(request, peer).await,
+        }
+    }
+
+    async fn answer_s3(&self, request: Request<ReceivedBody>, peer: Peer) -> Answer {
         let response = self.s3.handle(request, peer).await;
         let operation = response.extensions().get::<Operation>().map(|op| op.as_str());
         let code = response.extensions().get::<ErrorCode>().map(|code| code.as_str());
         Answer { operation: operation.unwrap_or("Unknown"), code: code.unwrap_or("OK"), response }
     }
 
-    async fn answer_own(
-        &self,
-        request: Request<ReceivedBody>,
-        peer: &Peer,
-        in_work: &mut InWork,
-    ) -> Answer {
-        let path = request.uri().path();
-        if path.starts_with(tfhttp::PREFIX) {
-            let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-                return self.tfhttp.refuse_overload();
-            };
-            in_work.hold(slot);
-            return self.tfhttp.answer(request, peer.clone()).await;
-        }
-        if path.starts_with(api::PREFIX) {
-            let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-                return self.refuse_overload(request, peer, Protocol::Api);
-            };
-            in_work.hold(slot);
-            return self.api.answer(request, peer).await;
-        }
-        // Probes and scrapes must get through when the limit on requests is reached.
+    /// Probes and scrapes must get through when the limit on requests is reached.
+    fn answer_page(&self, request: &Request<ReceivedBody>, in_work: &mut InWork) -> Answer {
         in_work.quiet();
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return page("UnknownPage", "MethodNotAllowed", StatusCode::METHOD_NOT_ALLOWED, "");
         }
-        match path {
+        match request.uri().path() {
             "/_/health/live" => page("HealthLive", "OK", StatusCode::OK, "live\n"),
             "/_/health/ready" => self.readiness_page(),
-            "/_/metrics" => self.metrics_page(&request),
+            "/_/metrics" => self.metrics_page(request),
             _ => page("UnknownPage", "NotFound", StatusCode::NOT_FOUND, "nothing is here\n"),
         }
     }
@@ -210,11 +194,15 @@ impl Dispatch {
         protocol: Protocol,
     ) -> Answer {
         let (parts, _body) = request.into_parts();
-        let mut answer = self.refuse(ErrorCode::SlowDown, &parts.method, parts.uri.path());
-        let extensions = answer.response.extensions_mut();
-        let request_id = extensions.get::<RequestId>().map(RequestId::request_id);
-        let sender = peer.unproven(protocol, &parts, request_id.unwrap_or_default());
-        extensions.insert(Requester(sender));
+        let mut answer = match protocol {
+            Protocol::TerraformHttp => self.tfhttp.refuse_overload(),
+            Protocol::S3 | Protocol::Api | Protocol::Server => {
+                self.refuse(ErrorCode::SlowDown, &parts.method, parts.uri.path())
+            }
+        };
+        let id = request_id(&answer.response).unwrap_or_default();
+        let sender = peer.unproven(protocol, &parts, id);
+        answer.response.extensions_mut().insert(Requester(sender));
         answer
     }
 
@@ -257,6 +245,20 @@ impl Dispatch {
         answer.response.headers_mut().insert(header::CONTENT_TYPE, media_type);
         answer
     }
+}
+
+/// What a request speaks; nothing where it asks for a page for operators.
+fn protocol_of(own: bool, path: &str) -> Option<Protocol> {
+    match own {
+        false => Some(Protocol::S3),
+        true if path.starts_with(tfhttp::PREFIX) => Some(Protocol::TerraformHttp),
+        true if path.starts_with(api::PREFIX) => Some(Protocol::Api),
+        true => None,
+    }
+}
+
+fn request_id(response: &Response<ResponseBody>) -> Option<&str> {
+    response.extensions().get::<RequestId>().map(RequestId::request_id)
 }
 
 fn page(

@@ -10,15 +10,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tidelock_meta::Clock;
-use tidelock_s3::{ResponseBody, StreamError};
+use tidelock_s3::{RequestId, ResponseBody, StreamError};
 use tidelock_store::AuditEvent;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::api;
 use crate::metrics::{Finished, Metrics};
 use crate::pace::Turn;
 use crate::target::Target;
@@ -35,7 +34,7 @@ pub(crate) struct InWork {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     started: Duration,
-    target: Target,
+    place: Place,
     received_bytes: Arc<AtomicU64>,
     request_id: Option<String>,
     operation: &'static str,
@@ -52,17 +51,22 @@ pub(crate) struct InWork {
 pub(crate) struct Place {
     pub(crate) bucket: Option<String>,
     pub(crate) key: Option<String>,
+    /// The user, access key or webhook.
+    pub(crate) subject: Option<String>,
+    /// The refused version.
+    pub(crate) refused_version: Option<String>,
 }
 
 impl InWork {
     /// A request whose headers have just arrived.
     pub(crate) fn begin(clock: Arc<dyn Clock>, metrics: Arc<Metrics>, target: Target) -> Self {
         metrics.requests_in_flight.inc();
+        let Target { bucket, key, .. } = target;
         Self {
             started: clock.monotonic(),
             clock,
             metrics,
-            target,
+            place: Place { bucket, key, ..Place::default() },
             received_bytes: Arc::default(),
             request_id: None,
             operation: "Unknown",
@@ -87,32 +91,25 @@ impl InWork {
     /// The answer begins.
     pub(crate) fn answered(
         &mut self,
-        request_id: Option<&str>,
+        response: &Response<ResponseBody>,
         operation: &'static str,
         code: &'static str,
-        status: StatusCode,
     ) {
-        self.request_id = request_id.map(str::to_owned);
+        let extensions = response.extensions();
+        self.request_id = extensions.get::<RequestId>().map(|id| id.request_id().to_owned());
+        if let Some(place) = extensions.get::<Place>() {
+            self.place = place.clone();
+        }
         self.operation = operation;
         self.code = code;
-        self.status = status.as_u16();
+        self.status = response.status().as_u16();
     }
 
-    /// What the audit log is told of a request that was answered; nothing of probes and scrapes.
-    pub(crate) fn audit_event(
-        &self,
-        response: &Response<ResponseBody>,
-        path: &str,
-    ) -> Option<AuditEvent> {
-        if self.quiet {
-            return None;
-        }
+    /// What the audit log is told of a request that was answered.
+    pub(crate) fn audit_event(&self, response: &Response<ResponseBody>) -> AuditEvent {
         let version_id = response.headers().get("x-amz-version-id");
-        let place = response.extensions().get::<Place>();
-        let bucket = place.and_then(|place| place.bucket.clone()).or(self.target.bucket.clone());
-        let key = place.and_then(|place| place.key.clone()).or(self.target.key.clone());
-        let subject = path.strip_prefix(api::PREFIX).filter(|_| self.target.own);
-        Some(AuditEvent {
+        let Place { bucket, key, subject, refused_version } = self.place.clone();
+        AuditEvent {
             action: self.operation.into(),
             code: self.code.into(),
             bucket: bucket.unwrap_or_default(),
@@ -121,15 +118,16 @@ impl InWork {
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned)
                 .unwrap_or_default(),
-            subject: subject.unwrap_or_default().to_owned(),
+            subject: subject.unwrap_or_default(),
+            refused_version: refused_version.unwrap_or_default(),
             ..AuditEvent::default()
-        })
+        }
     }
 
     fn log(&self, duration: Duration) {
         // To the microsecond: finer digits are noise, and a line has to be read.
         let duration_ms = duration.as_micros() as f64 / 1e3;
-        let (bucket, key) = (self.target.bucket.as_deref(), self.target.key.as_deref());
+        let (bucket, key) = (self.place.bucket.as_deref(), self.place.key.as_deref());
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(

@@ -59,12 +59,10 @@ struct Ground {
     socket: TcpSocket,
     address: SocketAddr,
     certificate: Option<Arc<Certificate>>,
-    sender: Arc<Sender>,
 }
 
 impl Ground {
-    fn take(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, ServeError> {
-        let sender = Arc::new(Sender::new(clock).map_err(std::io::Error::other)?);
+    fn take(config: &Config) -> Result<Self, ServeError> {
         let certificate = config.tls.clone().map(Certificate::load).transpose()?;
         let address = config.listen;
         let taken = || {
@@ -76,7 +74,7 @@ impl Ground {
             Ok(socket)
         };
         let socket = taken().map_err(|source| ServeError::Listen { address, source })?;
-        Ok(Self { socket, address, certificate, sender })
+        Ok(Self { socket, address, certificate })
     }
 }
 
@@ -109,7 +107,7 @@ impl Server {
     /// the address is found before anything is made.
     pub async fn bind(config: Config) -> Result<Self, ServeError> {
         let around = Surroundings::of_machine();
-        let ground = Ground::take(&config, around.clock.clone())?;
+        let ground = Ground::take(&config)?;
         let (clock, entropy) = (around.clock.clone(), around.entropy.clone());
         let engines = Engines::open(&config, clock, entropy, around.metrics.clone()).await?;
         Self::assemble(config, around, engines, ground).await
@@ -124,7 +122,7 @@ impl Server {
         around: Surroundings,
         engines: Engines,
     ) -> Result<Self, ServeError> {
-        let ground = Ground::take(&config, around.clock.clone())?;
+        let ground = Ground::take(&config)?;
         Self::assemble(config, around, engines, ground).await
     }
 
@@ -150,17 +148,17 @@ impl Server {
             }
         };
         let store = Arc::new(open_store(&config, &root, &around, meta.clone(), (blobs, keyring)));
-        let dispatch = Arc::new(open_dispatch(&config, &store, &around, meta, &ground.sender));
+        let sender = Arc::new(Sender::new(around.clock.clone()));
+        let dispatch = Arc::new(open_dispatch(&config, &store, &around, meta, &sender));
         let address = ground.address;
         let listen = |source| ServeError::Listen { address, source };
         let listener = ground.socket.listen(BACKLOG_CONNECTIONS).map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        let (certificate, sender) = (ground.certificate, ground.sender);
         Ok(Self {
             config,
             listener,
             local_addr,
-            certificate,
+            certificate: ground.certificate,
             dispatch,
             store,
             sender,

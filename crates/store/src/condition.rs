@@ -73,7 +73,7 @@ impl ETagMatch {
 }
 
 /// An entity tag as clients know it, without quotes.
-pub(crate) fn etag_text(etag: &ETag) -> String {
+pub fn etag_text(etag: &ETag) -> String {
     let digest = hex::encode(etag.md5);
     match etag.parts {
         Some(parts) => format!("{digest}-{parts}"),

@@ -49,14 +49,14 @@ pub use tidelock_meta::record::version::{
 pub use tidelock_meta::{Clock, UnixMillis};
 
 pub use audit::{
-    AUDIT_BUFFER_BYTES_MAX, AUDIT_BUFFER_ENTRIES_MAX, AuditDamage, AuditError, AuditEvent,
-    AuditPage, AuditPosition, AuditQuery, AuditRecord, AuditTurn, AuditVerification,
-    InvalidAuditPosition, QUERY_ENTRIES_MAX, SealWhen,
+    AUDIT_BUFFER_BYTES_MAX, AUDIT_BUFFER_ENTRIES_MAX, AuditDamage, AuditEvent, AuditPage,
+    AuditPosition, AuditQuery, AuditRecord, AuditTurn, AuditVerification, InvalidAuditPosition,
+    QUERY_ENTRIES_MAX, SealWhen,
 };
 pub use body::source::{BodyError, BodySource, BytesSource};
 pub use bucket::{Bucket, BucketChange, BucketPage, GuardEdit};
 pub use checksum::{ChecksumExpectation, ChecksumRequest, Digester};
-pub use condition::{ConditionFailure, DeleteCondition, ETagMatch, WriteCondition};
+pub use condition::{ConditionFailure, DeleteCondition, ETagMatch, WriteCondition, etag_text};
 pub use config::StoreConfig;
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{

@@ -10,9 +10,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tidelock_meta::record::BucketId;
 pub use tidelock_meta::record::run::ConnectionId;
 use tidelock_meta::record::version::VersionId;
+use tidelock_meta::record::{BucketId, audit_entry};
 
 /// Longest `User-Agent` that is kept.
 pub const USER_AGENT_BYTES_MAX: usize = 512;
@@ -184,11 +184,7 @@ impl Eq for Conversation {}
 
 /// A `User-Agent`, cut where it is too long to be kept.
 pub fn user_agent(text: &str) -> String {
-    let mut end = text.len().min(USER_AGENT_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
+    audit_entry::cut(text, USER_AGENT_BYTES_MAX).to_owned()
 }
 
 #[cfg(test)]

@@ -230,11 +230,11 @@ async fn only_root_and_owners_may_ask() {
         let own = ask(Some(bucket.as_str())).await.unwrap();
         assert_eq!(shown(&own), [format!("CreateBucket {bucket} OK")]);
         for bucket in [None, Some("bucket"), Some("Not A Name")] {
-            assert_eq!(ask(bucket).await, Err(AuditError::AccessDenied), "{bucket:?}");
+            assert_eq!(ask(bucket).await, Err(BucketError::AccessDenied), "{bucket:?}");
         }
-        assert_eq!(ask(Some("nobodys")).await, Err(AuditError::NoSuchBucket));
+        assert_eq!(ask(Some("nobodys")).await, Err(BucketError::NoSuchBucket));
         let verified = store.verify_audit(&proven.principal).await;
-        assert_eq!(verified, Err(AuditError::AccessDenied));
+        assert_eq!(verified, Err(BucketError::AccessDenied));
     }
 }
 
@@ -263,6 +263,63 @@ async fn damage_is_found_wherever_it_is() {
         fixture.write(Write::Put(key.clone(), value.clone().into())).await;
         assert_eq!(fixture.verify().await.damage, None);
     }
+}
+
+/// Whoever reads is told of the damage in its place, and of what follows.
+#[tokio::test]
+async fn a_damaged_segment_keeps_nothing_else_from_whoever_reads() {
+    let fixture = Fixture::new().await;
+    let (store, root) = (&fixture.store, &fixture.root);
+    let new = NewWebhook {
+        url: "http://192.0.2.1/".to_owned(),
+        secret: None,
+        kinds: vec![EventKind::Audit],
+        bucket: None,
+        enabled: true,
+        attempts_max: 3,
+    };
+    let (webhook, _) = store.create_webhook(root, new).await.unwrap();
+    for key in ["a", "b", "c"] {
+        fixture.clock.advance(Duration::from_secs(1));
+        fixture.note("GetObject", key);
+        fixture.store.flush_audit().await.unwrap();
+        fixture.store.seal_audit(SealWhen::Now).await.unwrap();
+    }
+    let open = store.open_webhook(root, webhook.id).await.unwrap();
+    let segments = fixture.rows(audit_segment::range()).await;
+    let number = segments.len() - 2;
+    let (key, value) = &segments[number];
+    let expected = ["AuditEntryDamaged  Damaged", "GetObject bucketc OK"];
+    for (at, time_ms) in [(0, START_MS + 3000), (value.len() - 1, START_MS + 2000)] {
+        let mut damaged = value.clone();
+        damaged[at] ^= 1;
+        fixture.write(Write::Put(key.clone(), damaged.into())).await;
+        let log = fixture.log().await;
+        assert_eq!(log[log.len() - 3..], ["GetObject bucketa OK", expected[0], expected[1]]);
+        let next = store.next_events(&open).await.unwrap();
+        let again = store.next_events(&open).await.unwrap();
+        assert_eq!(next, again, "what is told twice is told as the same");
+        let [.., told, last] = &next.events[..] else { panic!("{next:?}") };
+        assert_eq!(told.record.position.to_string(), format!("{number}-0"));
+        assert_eq!(told.record.entry.time_ms, time_ms);
+        assert_eq!(last.record.entry.key, "c");
+        for query in [
+            AuditQuery { latest: true, limit: 2, ..any() },
+            AuditQuery { since_ms: Some(START_MS + 2000), ..any() },
+        ] {
+            assert_eq!(shown(&fixture.query(query).await), expected, "byte {at}");
+        }
+        let found = fixture.verify().await.damage.unwrap();
+        assert_eq!(found.segment, number as u64, "byte {at}");
+    }
+    // The name of the key: one that the keyring lacks may be added to it.
+    let mut of_another = value.clone();
+    let name = value.windows(4).position(|it| it == b"test").unwrap();
+    of_another[name] ^= 1;
+    fixture.write(Write::Put(key.clone(), of_another.into())).await;
+    let refused = store.query_audit(root, &any()).await;
+    assert!(matches!(refused, Err(BucketError::Storage(StorageError::Corrupt(_)))), "{refused:?}");
+    assert!(store.next_events(&open).await.is_err());
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use tidelock_store::{AuditEvent, BucketName, DeleteCondition, DeletedObject};
+use tidelock_store::{
+    AuditEvent, BucketName, DeleteCondition, DeleteObjectError, DeletedObject, ObjectKey,
+    VersionSelector,
+};
 
 use crate::call::{Call, parse_key, parse_version};
 use crate::conditions::parse_etags;
@@ -25,11 +28,6 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
         deletes.push(delete(call, &bucket, entry));
     }
     let results: Vec<_> = stream::iter(deletes).buffered(DELETES_IN_FLIGHT).collect().await;
-    for (entry, result) in request.entries.iter().zip(&results) {
-        if let Err(error) = result {
-            note_refusal(call, entry, error);
-        }
-    }
     let document = XmlWriter::s3_document("DeleteResult", |xml| {
         for (entry, result) in request.entries.iter().zip(&results) {
             match result {
@@ -42,11 +40,30 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     Ok(response::ok_xml(document))
 }
 
+/// What an entry asks to be deleted.
+type Asked = (ObjectKey, Option<VersionSelector>, DeleteCondition);
+
+/// The answer as a whole is a success: what it refuses is told here.
 async fn delete(
     call: &Call<'_>,
     bucket: &BucketName,
     entry: &DeleteEntry,
 ) -> S3Result<DeletedObject> {
+    let deleted = match parse(entry) {
+        Ok((key, version, condition)) => {
+            let store = call.store();
+            match store.delete_object(&call.principal, bucket, &key, version, &condition).await {
+                // Told in the commit that remembers it.
+                Err(refused @ DeleteObjectError::Refused(_)) => return Err(refused.into()),
+                deleted => deleted.map_err(S3Error::from),
+            }
+        }
+        Err(error) => Err(error),
+    };
+    deleted.inspect_err(|error| note_refusal(call, entry, error))
+}
+
+fn parse(entry: &DeleteEntry) -> S3Result<Asked> {
     if let Some(condition) = entry.foreign_condition {
         return Err(S3Error::header_not_implemented(condition));
     }
@@ -55,12 +72,9 @@ async fn delete(
     // AWS says here that there is no such version, not that there can be none.
     let version = version.map_err(|_| S3Error::new(ErrorCode::NoSuchVersion))?;
     let condition = DeleteCondition { if_match: entry.etag.as_deref().map(parse_etags) };
-    let deleted =
-        call.store().delete_object(&call.principal, bucket, &key, version, &condition).await;
-    deleted.map_err(S3Error::from)
+    Ok((key, version, condition))
 }
 
-/// The answer as a whole is a success: what it refuses is told here.
 fn note_refusal(call: &Call<'_>, entry: &DeleteEntry, error: &S3Error) {
     let event = AuditEvent::new("DeleteObject").object(call.bucket_text(), &entry.key);
     let event = AuditEvent {

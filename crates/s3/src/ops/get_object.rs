@@ -2,16 +2,15 @@
 
 use std::ops::Range;
 
-use futures_util::stream;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use tidelock_store::{BodySource as _, Checksum, ObjectInfo, ObjectReader, Versioning};
+use tidelock_store::{Checksum, ObjectInfo, Versioning};
 
 use super::put_object::{VERSION_ID, write_checksum};
 use crate::call::Call;
 use crate::conditions::ReadCondition;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::range;
-use crate::response::{self, Response, ResponseBody, StreamError};
+use crate::response::{self, Response, ResponseBody};
 use crate::{date, encryption, etag, settings};
 
 const PARTS_COUNT: HeaderName = HeaderName::from_static("x-amz-mp-parts-count");
@@ -60,7 +59,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let object = store.get_object(principal, &bucket, &key, version, select).await??;
     let selected = wish.select(&object.info)?;
     let length_bytes = selected.length_bytes(&object.info);
-    let body = body_of(object.reader, length_bytes);
+    let body = ResponseBody::of_reader(object.reader, length_bytes);
     Ok(answer(call, &wish, &object.info, &selected, body))
 }
 
@@ -200,20 +199,6 @@ fn write_checksum_if_asked(
     } else if selected.length_bytes(info) == info.size {
         write_checksum(response, checksum);
     }
-}
-
-fn body_of(reader: ObjectReader, length_bytes: u64) -> ResponseBody {
-    if length_bytes == 0 {
-        return ResponseBody::empty();
-    }
-    let stream = stream::try_unfold(reader, |mut reader| async move {
-        let next = reader.next().await.map_err(|error| {
-            tracing::error!("reading an object failed: {error}");
-            StreamError::from(error)
-        })?;
-        Ok(next.map(|bytes| (bytes, reader)))
-    });
-    ResponseBody::stream(stream, length_bytes)
 }
 
 /// 304 and 412 say which object they are about.

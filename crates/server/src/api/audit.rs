@@ -95,7 +95,7 @@ pub(super) async fn query(
         until_ms: value("until").map(time).transpose()?,
         limit: value("limit").map_or(Ok(LIMIT_DEFAULT), |text| number("limit", text))?,
         after: value("after").map(place).transpose()?,
-        latest: value("latest") == Some("true"),
+        latest: value("latest").map_or(Ok(false), |text| flag("latest", text))?,
     };
     let page = store.query_audit(actor, &query).await?;
     Ok(json(StatusCode::OK, &Page::from(&page)))
@@ -118,6 +118,11 @@ fn time(text: &str) -> Result<i64, ApiError> {
 
 fn number(name: &str, text: &str) -> Result<usize, ApiError> {
     text.parse().map_err(|_| ApiError::malformed(&format!("{name}: '{text}' is not a number")))
+}
+
+fn flag(name: &str, text: &str) -> Result<bool, ApiError> {
+    text.parse()
+        .map_err(|_| ApiError::malformed(&format!("{name}: '{text}' is neither true nor false")))
 }
 
 fn place(text: &str) -> Result<tidelock_store::AuditPosition, ApiError> {

@@ -4,8 +4,7 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 use tidelock_s3::S3Error;
 use tidelock_store::{
-    AllowError, AuditError, BucketError, IdentityError, RefusedError, ReleaseError, StorageError,
-    WebhookError,
+    AllowError, BucketError, IdentityError, RefusedError, ReleaseError, StorageError, WebhookError,
 };
 
 use super::{Answer, json};
@@ -124,17 +123,6 @@ impl From<WebhookError> for ApiError {
             WebhookError::Invalid(_) => (StatusCode::BAD_REQUEST, "InvalidWebhook"),
             WebhookError::TooMany => (StatusCode::CONFLICT, "TooManyWebhooks"),
             WebhookError::Storage(cause) => return Self::from(cause.clone()),
-        };
-        Self::new(status, code, &error.to_string())
-    }
-}
-
-impl From<AuditError> for ApiError {
-    fn from(error: AuditError) -> Self {
-        let (status, code) = match &error {
-            AuditError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
-            AuditError::NoSuchBucket => (StatusCode::NOT_FOUND, "NoSuchBucket"),
-            AuditError::Storage(cause) => return Self::from(cause.clone()),
         };
         Self::new(status, code, &error.to_string())
     }

@@ -87,7 +87,7 @@ impl Api {
     {
         let (parts, body) = request.into_parts();
         let id = RequestId::generate(&self.random);
-        let mut sender = peer.unproven(Protocol::Api, &parts, id.request_id());
+        let mut sender = None;
         let mut answer = match Routed::of(&parts) {
             Ok(routed) => {
                 let mut answer =
@@ -100,6 +100,8 @@ impl Api {
         if let Ok(value) = HeaderValue::from_str(id.request_id()) {
             answer.response.headers_mut().insert(REQUEST_ID, value);
         }
+        let unproven = || peer.unproven(Protocol::Api, &parts, id.request_id());
+        let sender = sender.unwrap_or_else(unproven);
         answer.response.extensions_mut().insert(Requester(sender));
         answer.response.extensions_mut().insert(id);
         answer
@@ -111,7 +113,7 @@ impl Api {
         parts: &request::Parts,
         body: B,
         (peer, id): (&Peer, &RequestId),
-        sender: &mut Principal,
+        sender: &mut Option<Principal>,
     ) -> Answer
     where
         B: Body<Data = Bytes>,
@@ -127,7 +129,7 @@ impl Api {
             let caller = self.authenticate(parts, &body).await?;
             let origin = peer.origin(Protocol::Api, &caller, &parts.headers, id.request_id());
             let actor = caller.principal.with_origin(origin);
-            *sender = actor.clone();
+            *sender = Some(actor.clone());
             self.perform(routed, &actor, &body).await
         };
         match result.await {
@@ -142,6 +144,7 @@ impl Api {
         actor: &Principal,
         body: &[u8],
     ) -> Result<Response<ResponseBody>, ApiError> {
+        routed.check_query()?;
         let store = &self.store;
         let (id, prefix) = (routed.path("id"), routed.query("prefix").unwrap_or_default());
         let bucket = || bucket_name(routed.path("bucket"));
@@ -238,7 +241,10 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 /// An answer with a document.
 fn json(status: StatusCode, document: &impl Serialize) -> Response<ResponseBody> {
     // A struct of strings always serialises; an empty body would show if it ever did not.
-    let body = serde_json::to_vec(document).unwrap_or_default();
+    json_bytes(status, serde_json::to_vec(document).unwrap_or_default().into())
+}
+
+fn json_bytes(status: StatusCode, body: Bytes) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

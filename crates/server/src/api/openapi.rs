@@ -2,19 +2,27 @@
 //!
 //! <https://spec.openapis.org/oas/v3.1.0>. `docs/openapi.json` is the same.
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tidelock_s3::ResponseBody;
 
 use super::route::{Document, Operation, ROUTES, Route};
 use super::schema::{SCHEMAS, reference};
-use super::{PREFIX, json};
+use super::{PREFIX, json_bytes};
 
 /// Of the form of the API, not of the program.
 const VERSION: &str = "1";
+const DESCRIPTION: &str = "What S3 has no words for: users and their keys, states and their guard, \
+                           the audit log, webhooks.";
+
+/// It needs no signature: made once, it costs whoever asks more than the server.
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
 
 pub(super) fn answer() -> Response<ResponseBody> {
-    json(StatusCode::OK, &document())
+    json_bytes(StatusCode::OK, DOCUMENT.clone())
 }
 
 /// The whole description.
@@ -32,7 +40,7 @@ pub(super) fn document() -> Value {
         "info": {
             "title": "Tidelock",
             "version": VERSION,
-            "description": "What S3 has no words for: users and their keys, the guard of states.",
+            "description": DESCRIPTION,
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "sigv4": [] }],

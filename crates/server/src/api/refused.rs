@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use futures_util::stream;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
-use tidelock_s3::{ResponseBody, StreamError};
+use tidelock_s3::ResponseBody;
 use tidelock_store::{
-    BodySource as _, BucketName, DisplayVersion, ETag, ObjectKey, ObjectReader, Principal,
-    RefusedVersion, Store, VersionSelector,
+    BucketName, DisplayVersion, ObjectKey, Principal, RefusedVersion, Store, VersionSelector,
+    etag_text,
 };
 
 use super::error::ApiError;
@@ -59,7 +58,7 @@ pub(super) async fn get(
     id: &str,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let object = store.get_refused(actor, bucket, key, selector(id)?).await?;
-    let mut response = Response::new(body(object.reader, object.info.size));
+    let mut response = Response::new(ResponseBody::of_reader(object.reader, object.info.size));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
     let bytes = HeaderValue::from_static("application/octet-stream");
@@ -82,20 +81,6 @@ fn selector(id: &str) -> Result<VersionSelector, ApiError> {
     id.parse().map_err(|_| ApiError::malformed("not the id of a refused version"))
 }
 
-fn body(reader: ObjectReader, length_bytes: u64) -> ResponseBody {
-    if length_bytes == 0 {
-        return ResponseBody::empty();
-    }
-    let stream = stream::try_unfold(reader, |mut reader| async move {
-        let next = reader.next().await.map_err(|error| {
-            tracing::error!(error = %error, "reading a refused version failed");
-            StreamError::from(error)
-        })?;
-        Ok(next.map(|bytes| (bytes, reader)))
-    });
-    ResponseBody::stream(stream, length_bytes)
-}
-
 impl From<RefusedVersion> for Refused {
     fn from(refused: RefusedVersion) -> Self {
         Self {
@@ -109,12 +94,7 @@ impl From<RefusedVersion> for Refused {
             address: refused.address,
             user_agent: refused.user_agent,
             size: refused.size,
-            etag: etag(&refused.etag),
+            etag: etag_text(&refused.etag),
         }
     }
-}
-
-fn etag(etag: &ETag) -> String {
-    let digest = hex::encode(etag.md5);
-    etag.parts.map_or_else(|| digest.clone(), |parts| format!("{digest}-{parts}"))
 }

@@ -182,6 +182,8 @@ pub(super) const ROUTES: &[Route] = &[
 #[derive(Debug)]
 pub(super) struct Routed {
     pub(super) operation: Operation,
+    /// What the row says of parameters.
+    parameters: &'static [(&'static str, bool)],
     path: Vec<(&'static str, String)>,
     query: Vec<(String, String)>,
 }
@@ -199,7 +201,8 @@ impl Routed {
                 let decoded = values.into_iter().map(|(name, text)| Ok((name, decode(text)?)));
                 let path = decoded.collect::<Result<_, ApiError>>()?;
                 let query = query(parts.uri.query().unwrap_or_default())?;
-                return Ok(Self { operation: route.operation, path, query });
+                let (operation, parameters) = (route.operation, route.query);
+                return Ok(Self { operation, parameters, path, query });
             }
         }
         Err(if is_there { ApiError::method_not_allowed(&parts.method) } else { nothing() })
@@ -211,19 +214,36 @@ impl Routed {
         found.map_or("", |(_, value)| value.as_str())
     }
 
-    /// Which bucket and key it is about, for the audit log.
+    /// What it is about, for logs.
     pub(super) fn place(&self) -> Place {
-        let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let key = filled(self.path("key")).or_else(|| self.query("key").map(str::to_owned));
-        Place { bucket: filled(self.path("bucket")), key }
+        let in_path = |name| Some(self.path(name).to_owned()).filter(|text| !text.is_empty());
+        let in_query = |name| self.query(name).map(str::to_owned);
+        let (bucket, id) = (in_path("bucket"), in_path("id"));
+        // In a bucket it is that of a refused version.
+        let (refused_version, id) = if bucket.is_some() { (id, None) } else { (None, id) };
+        let key = in_path("key").or_else(|| in_query("key"));
+        let subject = id.or_else(|| in_path("name")).or_else(|| in_query("user"));
+        Place { bucket, key, subject, refused_version }
     }
 
-    /// All parameters of the query.
-    pub(super) fn parameters(&self) -> &[(String, String)] {
-        &self.query
+    /// Refuses parameters that the row does not name, or that are there twice, and misses those that
+    /// must be there: a misspelt filter that is ignored answers something else than was asked.
+    pub(super) fn check_query(&self) -> Result<(), ApiError> {
+        for (at, (name, _)) in self.query.iter().enumerate() {
+            let is_known = self.parameters.iter().any(|(known, _)| known == name);
+            let is_repeated = self.query[..at].iter().any(|(earlier, _)| earlier == name);
+            if !is_known || is_repeated {
+                return Err(ApiError::malformed(&format!("unexpected parameter {name:?}")));
+            }
+        }
+        let is_missing = |name: &str, is_required: bool| is_required && self.query(name).is_none();
+        match self.parameters.iter().find(|(name, is_required)| is_missing(name, *is_required)) {
+            Some((name, _)) => Err(ApiError::malformed(&format!("no parameter {name:?}"))),
+            None => Ok(()),
+        }
     }
 
-    /// The first parameter of this name in the query.
+    /// The parameter of this name in the query.
     pub(super) fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -341,7 +361,8 @@ fn values<'a>(pattern: &'static str, path: &'a str) -> Option<Vec<(&'static str,
 }
 
 fn query(text: &str) -> Result<Vec<(String, String)>, ApiError> {
-    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    let parameters = text.split('&').filter(|parameter| !parameter.is_empty());
+    let pairs = parameters.map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")));
     pairs.map(|(name, value)| Ok((decode(name)?, decode(value)?))).collect()
 }
 
@@ -395,10 +416,60 @@ mod tests {
     }
 
     #[test]
+    fn a_request_says_what_it_is_about() {
+        let rows = [
+            ("GET", "users", ["", "", "", ""]),
+            ("DELETE", "users/c%2Fi", ["", "", "c/i", ""]),
+            ("GET", "keys?user=ci", ["", "", "ci", ""]),
+            ("DELETE", "keys/AKIA1", ["", "", "AKIA1", ""]),
+            ("POST", "webhooks/0f/test", ["", "", "0f", ""]),
+            ("GET", "audit?bucket=b", ["", "", "", ""]),
+            ("GET", "states/b?prefix=p", ["b", "", "", ""]),
+            ("DELETE", "locks/b/env%3A/k", ["b", "env:/k", "", ""]),
+            ("GET", "refused/b/0f?key=k", ["b", "k", "", "0f"]),
+        ];
+        for (method, path, expected) in rows {
+            let request = http::Request::builder().method(method).uri(format!("{PREFIX}{path}"));
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let Place { bucket, key, subject, refused_version } =
+                Routed::of(&parts).unwrap().place();
+            let found = [bucket, key, subject, refused_version].map(Option::unwrap_or_default);
+            assert_eq!(found, expected, "{method} {path}");
+        }
+    }
+
+    #[test]
     fn parameters_are_decoded() {
         let request = http::Request::builder().uri(format!("{PREFIX}locks/b?prefix=env%3A%2F&x=1"));
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let routed = Routed::of(&parts).unwrap();
         assert_eq!((routed.query("prefix"), routed.query("y")), (Some("env:/"), None));
+    }
+
+    #[test]
+    fn parameters_are_those_of_the_row() {
+        let rows = [
+            ("users", true),
+            ("users?", true),
+            ("users?x=1", false),
+            ("users?x", false),
+            ("keys?user=a", true),
+            ("keys?user=a&&", true),
+            ("keys?user=a&user=a", false),
+            ("keys?%75ser=a", true),
+            ("audit?princpal=a", false),
+            ("audit?principal=a&latest=true&limit=1", true),
+            ("refused/b/0f?key=k", true),
+            ("refused/b/0f?key", true),
+            ("refused/b/0f", false),
+            ("refused/b/0f?key=k&prefix=p", false),
+            ("openapi.json", true),
+        ];
+        for (path, is_right) in rows {
+            let request = http::Request::builder().uri(format!("{PREFIX}{path}"));
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let checked = Routed::of(&parts).unwrap().check_query();
+            assert_eq!(checked.is_ok(), is_right, "{path}");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! `/_/api/v1/states/BUCKET` and `/_/api/v1/search/BUCKET`: states and what they hold by name, from what
 //! was derived when they were written. Never a value.
 
+use std::num::ParseIntError;
+
 use http::{Response, StatusCode};
 use serde::Serialize;
 use tidelock_s3::ResponseBody;
@@ -17,15 +19,6 @@ use super::{iso8601, json};
 
 /// Most states or instances of one page, and as many as there are if nothing else is asked.
 const PAGE_ITEMS_MAX: usize = 1000;
-
-/// What a query string may say.
-#[derive(Default)]
-struct Parameters {
-    prefix: String,
-    after: Option<String>,
-    limit: Option<usize>,
-    query: ResourceQuery,
-}
 
 #[derive(Serialize)]
 struct States {
@@ -121,13 +114,12 @@ pub(super) async fn list(
     bucket: &BucketName,
     routed: &Routed,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let asked = Parameters::of(routed, &["prefix", "after", "limit"])?;
     let request = ListStates {
         principal: actor,
         bucket,
-        prefix: &asked.prefix,
-        after: asked.after.as_deref(),
-        limit: asked.limit(),
+        prefix: routed.query("prefix").unwrap_or_default(),
+        after: routed.query("after"),
+        limit: limit(routed)?,
     };
     let page = store.list_states(&request).await?;
     let document = States {
@@ -145,16 +137,21 @@ pub(super) async fn search(
     bucket: &BucketName,
     routed: &Routed,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let known = ["prefix", "after", "limit", "type", "name", "address", "provider"];
-    let asked = Parameters::of(routed, &known)?;
-    let after = asked.after.as_deref().map(parse_cursor).transpose()?;
+    let text = |name| routed.query(name).map(str::to_owned);
+    let query = ResourceQuery {
+        type_name: text("type"),
+        name: text("name"),
+        address: text("address"),
+        provider: text("provider"),
+    };
+    let after = routed.query("after").map(parse_cursor).transpose()?;
     let request = SearchStates {
         principal: actor,
         bucket,
-        prefix: &asked.prefix,
-        query: &asked.query,
+        prefix: routed.query("prefix").unwrap_or_default(),
+        query: &query,
         after: after.as_ref(),
-        limit: asked.limit(),
+        limit: limit(routed)?,
     };
     let page = store.search_states(&request).await?;
     let document = Search {
@@ -165,36 +162,11 @@ pub(super) async fn search(
     Ok(json(StatusCode::OK, &document))
 }
 
-impl Parameters {
-    /// Each of `known` at most once, and no other.
-    fn of(routed: &Routed, known: &[&str]) -> Result<Self, ApiError> {
-        let (mut asked, mut seen) = (Self::default(), Vec::new());
-        for (name, value) in routed.parameters() {
-            let (name, value) = (name.as_str(), value.clone());
-            if !known.contains(&name) || seen.contains(&name) {
-                return Err(ApiError::malformed(&format!("unexpected parameter {name:?}")));
-            }
-            seen.push(name);
-            match name {
-                "prefix" => asked.prefix = value,
-                "after" => asked.after = Some(value),
-                "limit" => {
-                    let limit = value.parse().map_err(|_| ApiError::malformed("bad limit"))?;
-                    asked.limit = Some(limit);
-                }
-                "type" => asked.query.type_name = Some(value),
-                "name" => asked.query.name = Some(value),
-                "address" => asked.query.address = Some(value),
-                "provider" => asked.query.provider = Some(value),
-                _ => {}
-            }
-        }
-        Ok(asked)
-    }
-
-    fn limit(&self) -> usize {
-        self.limit.unwrap_or(PAGE_ITEMS_MAX).clamp(1, PAGE_ITEMS_MAX)
-    }
+/// How many states or instances a page may have.
+fn limit(routed: &Routed) -> Result<usize, ApiError> {
+    let asked = routed.query("limit").map(str::parse).transpose();
+    let asked = asked.map_err(|_: ParseIntError| ApiError::malformed("bad limit"))?;
+    Ok(asked.unwrap_or(PAGE_ITEMS_MAX).clamp(1, PAGE_ITEMS_MAX))
 }
 
 /// `12:KEY` after twelve instances of a state, `-:KEY` after all of them.

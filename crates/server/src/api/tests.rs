@@ -46,7 +46,7 @@ impl Harness {
         );
         let store = Arc::new(store.with_root(ROOT.0, zeroize::Zeroizing::new(ROOT.1.to_owned())));
         let authenticator = Arc::new(Authenticator::new(store.clone(), clock.clone()));
-        let sender = Arc::new(Sender::new(clock.clone()).unwrap());
+        let sender = Arc::new(Sender::new(clock.clone()));
         let api = Api::new(store.clone(), authenticator, sender, Duration::from_secs(1));
         Self { api, store, clock }
     }
@@ -135,6 +135,28 @@ async fn users_and_keys_have_a_life() {
     let path = format!("DELETE /_/api/v1/keys/{id}");
     assert_eq!(harness.ask(ROOT, &path, "", Spoiled::No).await.0, 204);
     assert_eq!(harness.ask(ROOT, "DELETE /_/api/v1/users/ci", "", Spoiled::No).await.0, 204);
+}
+
+#[tokio::test]
+async fn parameters_that_mean_nothing_are_refused() {
+    let harness = Harness::new();
+    let rows: &[(&str, u16, &str)] = &[
+        ("GET /_/api/v1/audit?princpal=ci", 400, "MalformedRequest"),
+        ("GET /_/api/v1/audit?limit=1&limit=2", 400, "MalformedRequest"),
+        ("GET /_/api/v1/audit?latest=yes", 400, "MalformedRequest"),
+        ("GET /_/api/v1/audit?latest", 400, "MalformedRequest"),
+        ("GET /_/api/v1/audit?latest=true&limit=1", 200, "OK"),
+        ("GET /_/api/v1/audit?latest=false", 200, "OK"),
+        ("GET /_/api/v1/users?user=ci", 400, "MalformedRequest"),
+        ("DELETE /_/api/v1/users/ci?dry-run=true", 400, "MalformedRequest"),
+    ];
+    for (target, status, code) in rows {
+        let (found, found_code, document) = harness.ask(ROOT, target, "", Spoiled::No).await;
+        assert_eq!((found, found_code), (*status, *code), "{target}: {document}");
+        // Who proves nothing is told nothing more.
+        let (found, found_code, _) = harness.ask(ROOT, target, "", Spoiled::Unsigned).await;
+        assert_eq!((found, found_code), (403, "AccessDenied"), "{target}");
+    }
 }
 
 #[tokio::test]

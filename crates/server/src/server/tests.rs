@@ -12,7 +12,7 @@ use tidelock_meta::memory::MemoryStore;
 use tidelock_meta::{
     Batch, Direction, Health, Key, KeyRange, Limits, MetaError, Outcome, ReadLevel, Versioned,
 };
-use tidelock_store::{BucketChange, Enforcement, GuardConfig, Principal};
+use tidelock_store::{AuditQuery, BucketChange, Enforcement, GuardConfig, Principal};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -26,6 +26,7 @@ const SOON: Duration = Duration::from_secs(10);
 
 struct Running {
     address: SocketAddr,
+    store: Arc<Store>,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<Result<(), ServeError>>,
 }
@@ -53,10 +54,10 @@ async fn start_over(config: Config, meta: impl MetaStore + 'static) -> Running {
 }
 
 fn run(server: Server) -> Running {
-    let address = server.local_addr();
+    let (address, store) = (server.local_addr(), server.store().clone());
     let (stop, stopped) = oneshot::channel();
     let shutdown = async { drop(stopped.await) };
-    Running { address, stop, ended: tokio::spawn(server.run(shutdown)) }
+    Running { address, store, stop, ended: tokio::spawn(server.run(shutdown)) }
 }
 
 impl Running {
@@ -87,6 +88,21 @@ impl Running {
         let busy = "tidelock_requests_in_flight 2";
         let asking = async { while !self.ask("GET /_/metrics HTTP/1.1").await.1.contains(busy) {} };
         tokio::time::timeout(SOON, asking).await.unwrap();
+    }
+
+    /// What the audit log says of requests that ended with `code`: protocol and bytes of the key. Each
+    /// names its request.
+    async fn audited(&self, code: &str) -> Vec<(&'static str, usize)> {
+        let query = AuditQuery { limit: 1000, ..AuditQuery::default() };
+        let page = self.store.query_audit(&Principal::root(), &query).await.unwrap();
+        let records = page.records.iter().filter(|record| record.entry.code == code);
+        records
+            .map(|record| {
+                assert_eq!(record.entry.request_id.len(), 16, "{record:?}");
+                assert_eq!(record.entry.principal, "anonymous");
+                (record.protocol(), record.entry.key.len())
+            })
+            .collect()
     }
 
     /// Asks until the answer is `status`.
@@ -297,9 +313,11 @@ async fn requests_over_the_limit_are_told_to_slow_down_and_probes_are_not() {
     let server = start(config(data.path(), |args| args.requests_max = Some(1))).await;
     let held = server.send(UNFINISHED).await;
     server.until_busy().await;
+    let long = format!("GET /_/tf/bucket/{} HTTP/1.1", "k".repeat(300));
     let rows: &[(&str, u16, &str)] = &[
         ("GET /bucket/key HTTP/1.1", 503, "<Code>SlowDown</Code>"),
         ("GET /_/api/v1/users HTTP/1.1", 503, "<Code>SlowDown</Code>"),
+        (&long, 503, "\"SlowDown\""),
         ("GET /_/health/live HTTP/1.1", 200, "live"),
         ("GET /_/health/ready HTTP/1.1", 200, "ready"),
         ("GET /_/metrics HTTP/1.1", 200, "code=\"SlowDown\""),
@@ -309,6 +327,8 @@ async fn requests_over_the_limit_are_told_to_slow_down_and_probes_are_not() {
         assert_eq!(found, *status, "{head}: {body}");
         assert!(body.contains(part), "{head}: {body}");
     }
+    let audited = server.audited("SlowDown").await;
+    assert_eq!(audited, [("s3", 3), ("api", 0), ("http-backend", 128)]);
     drop(held);
     server.until("GET /bucket/key HTTP/1.1", 403).await;
     server.stop().await;
@@ -405,8 +425,8 @@ async fn an_http2_client_that_takes_no_answer_loses_its_place() {
     server.stop().await;
 }
 
-/// An engine whose reads panic.
-struct Panics(MemoryStore);
+/// An engine whose reads panic as long as the test wants it.
+struct Panics(MemoryStore, Arc<AtomicBool>);
 
 #[async_trait]
 impl MetaStore for Panics {
@@ -416,10 +436,11 @@ impl MetaStore for Panics {
 
     async fn get(
         &self,
-        _keys: &[Key],
-        _level: ReadLevel,
+        keys: &[Key],
+        level: ReadLevel,
     ) -> Result<Vec<Option<Versioned>>, MetaError> {
-        panic!("on purpose");
+        assert!(!self.1.load(Ordering::SeqCst), "on purpose");
+        self.0.get(keys, level).await
     }
 
     async fn scan(
@@ -441,7 +462,9 @@ impl MetaStore for Panics {
 async fn a_panic_costs_one_request() {
     let data = tempfile::tempdir().unwrap();
     let limits = |args: &mut ServeArgs| args.requests_max = Some(1);
-    let server = start_over(config(data.path(), limits), Panics(MemoryStore::new())).await;
+    let panics = Arc::new(AtomicBool::new(true));
+    let engine = Panics(MemoryStore::new(), panics.clone());
+    let server = start_over(config(data.path(), limits), engine).await;
     let id = AccessKeyId::parse("AKIAIOSFODNN7EXAMPLE").unwrap();
     let secret = SecretAccessKey::new("secret");
     let signer = Signer {
@@ -452,7 +475,7 @@ async fn a_panic_costs_one_request() {
         service: "s3",
     };
     let headers: &[(&str, &[u8])] = &[("host", b"localhost")];
-    for path in ["/bucket/key", "/_/api/v1/users", "/bucket/key"] {
+    for path in ["/bucket/key", "/_/api/v1/users", "/_/tf/bucket/k", "/bucket/key"] {
         let head = RequestHead { method: "GET", path, query: "", authority: None, headers };
         let now = SystemClock::new().now();
         let now = jiff::Timestamp::from_millisecond(now).unwrap();
@@ -465,7 +488,10 @@ async fn a_panic_costs_one_request() {
     }
     assert_eq!(server.ask("GET /bucket/key HTTP/1.1").await.0, 403);
     let (_, page) = server.ask("GET /_/metrics HTTP/1.1").await;
-    assert!(page.contains("code=\"InternalError\"} 3"), "{page}");
+    assert!(page.contains("code=\"InternalError\"} 4"), "{page}");
     assert!(page.contains("tidelock_requests_in_flight 1"), "{page}");
+    panics.store(false, Ordering::SeqCst);
+    let audited = server.audited("InternalError").await;
+    assert_eq!(audited, [("s3", 3), ("api", 0), ("http-backend", 1), ("s3", 3)]);
     server.stop().await;
 }

@@ -44,7 +44,8 @@ pub(super) async fn authenticate(
     let known = store.credentials(&given.access_key_id).await?.ok_or_else(TfError::unauthorized)?;
     let (secret, sent) = (known.secret_access_key.as_bytes(), given.secret_access_key.as_bytes());
     if !equal_in_constant_time(secret, sent) {
-        return Err(TfError::unauthorized());
+        // Only a key that there is: whoever swaps the two sends a secret in its place.
+        return Err(TfError::wrong_secret(given.access_key_id));
     }
     Ok(Authenticated {
         principal: known.principal,

@@ -35,6 +35,8 @@ pub(super) struct TfError {
     bare: Option<Bytes>,
     /// What went wrong inside, for the log.
     cause: Option<String>,
+    /// The key whose secret was not the one that was sent, for the audit log.
+    access_key_id: Option<String>,
 }
 
 /// The body of a refusal.
@@ -93,6 +95,11 @@ impl TfError {
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", message)
     }
 
+    /// The same, of a key that there is.
+    pub(super) fn wrong_secret(access_key_id: String) -> Self {
+        Self { access_key_id: Some(access_key_id), ..Self::unauthorized() }
+    }
+
     /// The answer to LOCK while somebody holds it: their lock.
     pub(super) fn held(lock_body: Bytes) -> Self {
         let error = Self::new(StatusCode::LOCKED, "Locked", "the state is locked");
@@ -143,8 +150,8 @@ impl TfError {
     }
 
     fn new(status: StatusCode, code: &'static str, message: &str) -> Self {
-        let (lock, bare, cause) = (None, None, None);
-        Self { status, code, message: message.to_owned(), lock, bare, cause }
+        let (lock, bare, cause, access_key_id) = (None, None, None, None);
+        Self { status, code, message: message.to_owned(), lock, bare, cause, access_key_id }
     }
 
     /// What it is counted and logged as.
@@ -155,6 +162,11 @@ impl TfError {
     /// What went wrong inside.
     pub(super) fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
+    }
+
+    /// The key whose secret was not the one that was sent.
+    pub(super) fn access_key_id(&self) -> Option<&str> {
+        self.access_key_id.as_deref()
     }
 
     pub(super) fn into_response(self) -> Response<ResponseBody> {

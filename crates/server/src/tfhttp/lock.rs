@@ -15,7 +15,7 @@ use tidelock_store::{
 use tidelock_tfstate::{LOCK_BYTES_MAX, Lock, Operation};
 
 use super::error::{TfError, lock_body};
-use super::{Answered, Call, done, etag_text, json_settings};
+use super::{Answered, Call, done, json_settings};
 
 /// How often LOCK begins anew because the lock it lost to was released before it could be read.
 const LOCK_ATTEMPTS_MAX: u32 = 2;
@@ -178,7 +178,7 @@ async fn find(call: &Call) -> Result<Option<HeldLock>, TfError> {
         body.extend_from_slice(&bytes);
     }
     let lock = Lock::parse(&body);
-    Ok(Some(HeldLock { body: body.into(), etag: etag_text(&info), lock }))
+    Ok(Some(HeldLock { body: body.into(), etag: etag_text(&info.etag), lock }))
 }
 
 impl HeldLock {

@@ -22,7 +22,7 @@ use tidelock_s3::{
     Authenticated, Authenticator, Payload, Peer, Query, RequestId, Requester, ResponseBody,
     StreamError, WireBody, drain,
 };
-use tidelock_store::{ObjectInfo, ObjectSettings, Origin, Principal, Protocol, Store};
+use tidelock_store::{ObjectSettings, Origin, Principal, Protocol, Store};
 
 use crate::api::Answer;
 use address::Address;
@@ -90,23 +90,23 @@ impl TfHttp {
         let operation = Operation::of(request.method());
         let name = operation.map_or("TfUnknown", Operation::as_str);
         let (parts, body) = request.into_parts();
-        let mut sender = peer.unproven(Protocol::TerraformHttp, &parts, id.request_id());
-        let answered = match operation {
+        let unproven =
+            |parts: &request::Parts| peer.unproven(Protocol::TerraformHttp, parts, id.request_id());
+        let (sender, answered) = match operation {
             Some(operation) => {
                 let mut body = body.map_err(Into::into).boxed();
                 match self.open(&parts, &peer, &id).await {
-                    Ok((address, principal, caller)) => {
-                        sender = principal.clone();
-                        let opened = (address, principal, caller);
-                        self.perform(operation, parts.headers, body, opened).await
+                    Ok(opened) => {
+                        let sender = opened.1.clone();
+                        (sender, self.perform(operation, parts.headers, body, opened).await)
                     }
                     Err(error) => {
                         drain(&mut body, &parts.headers).await;
-                        Err(error)
+                        (claiming(unproven(&parts), error.access_key_id()), Err(error))
                     }
                 }
             }
-            None => Err(TfError::method_not_allowed()),
+            None => (unproven(&parts), Err(TfError::method_not_allowed())),
         };
         let mut answer = dress(answered, name, id);
         answer.response.extensions_mut().insert(Requester(sender));
@@ -197,6 +197,13 @@ impl Call {
     }
 }
 
+/// The sender, with the key that it claimed to have the secret of.
+fn claiming(sender: Principal, access_key_id: Option<&str>) -> Principal {
+    let Some(claimed) = access_key_id else { return sender };
+    let origin = Origin::clone(&sender.origin);
+    sender.with_origin(Origin { access_key_id: claimed.to_owned(), ..origin })
+}
+
 /// 200 and nothing else: most of what Terraform asks for takes no other success.
 fn done() -> Response<ResponseBody> {
     Response::new(ResponseBody::empty())
@@ -206,15 +213,6 @@ fn done() -> Response<ResponseBody> {
 fn json_settings() -> ObjectSettings {
     let headers = vec![(header::CONTENT_TYPE.as_str().to_owned(), JSON.to_owned())];
     ObjectSettings { headers, ..ObjectSettings::default() }
-}
-
-/// An entity tag as S3's clients know it, without quotes.
-fn etag_text(info: &ObjectInfo) -> String {
-    let digest = hex::encode(info.etag.md5);
-    match info.etag.parts {
-        Some(parts) => format!("{digest}-{parts}"),
-        None => digest,
-    }
 }
 
 /// Puts on an answer what all have, and logs what went wrong inside.

@@ -4,17 +4,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::stream;
 use http::{HeaderName, HeaderValue, header};
-use tidelock_s3::{ResponseBody, StreamError, content_md5};
+use tidelock_s3::{ResponseBody, content_md5};
 use tidelock_store::{
-    BodySource as _, DeleteCondition, GetObject, ObjectInfo, ObjectReader, PutObject,
-    WriteCondition,
+    DeleteCondition, GetObject, ObjectInfo, PutObject, WriteCondition, etag_text,
 };
 
 use super::error::TfError;
 use super::lock::{Standing, standing};
-use super::{Answered, Call, JSON, done, etag_text, json_settings};
+use super::{Answered, Call, JSON, done, json_settings};
 
 const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 
@@ -25,7 +23,7 @@ pub(super) async fn get(call: &mut Call) -> Answered {
     let found = call.store.get_object(&call.principal, bucket, key, None, select).await?;
     let Ok(GetObject { info, reader }) = found;
     let mut response = described(&info);
-    *response.body_mut() = stream_of(reader, info.size);
+    *response.body_mut() = ResponseBody::of_reader(reader, info.size);
     Ok(response)
 }
 
@@ -81,7 +79,7 @@ fn described(info: &ObjectInfo) -> http::Response<ResponseBody> {
     let mut response = done();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
-    if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", etag_text(info))) {
+    if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", etag_text(&info.etag))) {
         headers.insert(header::ETAG, etag);
     }
     if info.etag.parts.is_none()
@@ -90,15 +88,4 @@ fn described(info: &ObjectInfo) -> http::Response<ResponseBody> {
         headers.insert(CONTENT_MD5, md5);
     }
     response
-}
-
-fn stream_of(reader: ObjectReader, length_bytes: u64) -> ResponseBody {
-    if length_bytes == 0 {
-        return ResponseBody::empty();
-    }
-    let stream = stream::try_unfold(reader, |mut reader| async move {
-        let next = reader.next().await.map_err(|error| StreamError::from(error.to_string()))?;
-        Ok(next.map(|bytes| (bytes, reader)))
-    });
-    ResponseBody::stream(stream, length_bytes)
 }

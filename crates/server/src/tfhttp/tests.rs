@@ -56,8 +56,21 @@ impl Harness {
 
     /// Sends a request over connection number `connection`.
     async fn ask(&self, connection: u8, target: &str, body: &str) -> (u16, &'static str, String) {
+        let answer = self.answer(ROOT, connection, target, body).await;
+        let status = answer.response.status().as_u16();
+        let body = answer.response.into_body().collect().await.unwrap().to_bytes();
+        (status, answer.code, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn answer(
+        &self,
+        (id, secret): (&str, &str),
+        connection: u8,
+        target: &str,
+        body: &str,
+    ) -> Answer {
         let (method, query) = target.split_once('?').unwrap_or((target, ""));
-        let credentials = STANDARD.encode(format!("{}:{}", ROOT.0, ROOT.1));
+        let credentials = STANDARD.encode(format!("{id}:{secret}"));
         let request = Request::builder()
             .method(method)
             .uri(format!("/_/tf/{BUCKET}/k?{query}"))
@@ -67,10 +80,7 @@ impl Harness {
             .unwrap();
         let conversation = Arc::new(Conversation::new(ConnectionId([connection; 16])));
         let peer = Peer { address: ([127, 0, 0, 1], 1).into(), secure: false, conversation };
-        let answer = self.tfhttp.answer(request, peer).await;
-        let status = answer.response.status().as_u16();
-        let body = answer.response.into_body().collect().await.unwrap().to_bytes();
-        (status, answer.code, String::from_utf8(body.to_vec()).unwrap())
+        self.tfhttp.answer(request, peer).await
     }
 
     async fn run(&self, steps: &[Step]) {
@@ -82,6 +92,26 @@ impl Harness {
             assert_eq!((found, found_code), (*status, *code), "{step}");
             assert!(text.contains(part), "no {part:?} in {step}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_tells_whose_it_was() {
+    let harness = Harness::new(GuardConfig::enforced()).await;
+    let rows = [
+        (ROOT.0, ROOT.1, ROOT.0, false),
+        (ROOT.0, "wrong", ROOT.0, true),
+        (ROOT.0, "", ROOT.0, true),
+        ("nobody", ROOT.1, "", true),
+        // Swapped: the secret shall not get into the log.
+        (ROOT.1, ROOT.0, "", true),
+    ];
+    for (id, secret, claimed, is_unproven) in rows {
+        let answer = harness.answer((id, secret), 1, "GET", "").await;
+        let Requester(sender) = answer.response.extensions().get::<Requester>().unwrap();
+        assert_eq!(sender.origin.access_key_id, claimed, "{id}:{secret}");
+        assert_eq!(sender.is_unproven(), is_unproven, "{id}:{secret}");
+        assert_eq!(sender.origin.request_id.len(), 16);
     }
 }
 

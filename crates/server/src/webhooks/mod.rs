@@ -1,9 +1,9 @@
 //! Tells webhooks of what happens: follows the audit log, posts events in their order, tries again, and
 //! gives up at last.
 //!
-//! One server of a store does it at a time. What is sent is never lost: an event waits in the log until
-//! its receiver took it or it became a dead letter, and one server that takes over from another sends
-//! some again.
+//! One server of a store does it at a time. An event waits in the log until its receiver took it or it
+//! became a dead letter, or until the log drops it; one server that takes over from another sends some
+//! again.
 
 mod sender;
 
@@ -85,12 +85,15 @@ pub(crate) async fn deliver(
     let mut interval = tokio::time::interval(LOOK_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut deliverer = Deliverer { store, sender, clock, tries: HashMap::new() };
+    let mut failing = false;
     loop {
         let looking = async {
             interval.tick().await;
-            if let Err(error) = deliverer.look(&mut turn).await {
+            let looked = deliverer.look(&mut turn).await;
+            if let (Err(error), false) = (&looked, failing) {
                 tracing::error!(error = %error, "webhooks are not told");
             }
+            failing = looked.is_err();
         };
         tokio::select! {
             // What is cut off is sent again by whoever goes on.
@@ -143,12 +146,15 @@ impl Deliverer {
         let next = self.store.next_events(open).await?;
         for (count, event) in next.events.iter().enumerate() {
             let position = event.record.position;
-            let is_late = self.clock.monotonic().saturating_sub(started) > STEP_TIME_MAX;
-            if is_late || (count > 0 && count % EVENTS_PER_ADVANCE == 0) {
-                self.store.advance_webhook(id, position).await?;
-            }
-            if is_late {
-                return Ok(tries);
+            // The first is posted however late it is: where each look is slow none ever would be.
+            if count > 0 {
+                let is_late = self.clock.monotonic().saturating_sub(started) > STEP_TIME_MAX;
+                if is_late || count % EVENTS_PER_ADVANCE == 0 {
+                    self.store.advance_webhook(id, position).await?;
+                }
+                if is_late {
+                    return Ok(tries);
+                }
             }
             if tries.position != position {
                 tries = Tries { position, ..Tries::default() };
@@ -175,8 +181,66 @@ fn pause_after(made: u32) -> Duration {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tidelock_blob::memory::MemoryBlobStore;
+    use tidelock_meta::SystemClock;
+    use tidelock_meta::memory::MemoryStore;
+    use tidelock_store::{
+        AuditEvent, EventKind, Keyring, NewWebhook, Principal, StoreConfig, SystemEntropy,
+    };
+
     use super::*;
+
+    /// A clock by which everything takes longer than a step may.
+    struct Slow(AtomicU32);
+
+    impl Clock for Slow {
+        fn now(&self) -> i64 {
+            0
+        }
+
+        fn monotonic(&self) -> Duration {
+            2 * STEP_TIME_MAX * self.0.fetch_add(1, Ordering::SeqCst)
+        }
+    }
+
+    #[tokio::test]
+    async fn each_step_posts_an_event_however_slow_it_is() {
+        let (clock, entropy) = (Arc::new(SystemClock::new()), Arc::new(SystemEntropy::new()));
+        let keyring = Keyring::parse(&Keyring::generate("1", &*entropy)).unwrap();
+        let (meta, blobs) = (Arc::new(MemoryStore::new()), Arc::new(MemoryBlobStore::new()));
+        let config = StoreConfig::default();
+        let store = Arc::new(Store::new(meta, blobs, keyring, clock, entropy, config));
+        // Nobody listens there any more.
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let new = NewWebhook {
+            url: format!("http://{closed}/"),
+            secret: None,
+            kinds: vec![EventKind::LockAcquired],
+            bucket: None,
+            enabled: true,
+            attempts_max: 1,
+        };
+        let root = Principal::root();
+        let (webhook, _) = store.create_webhook(&root, new).await.unwrap();
+        ["a", "b", "c"].map(|key| {
+            store.note(&root, &AuditEvent::new("LockAcquired").object("bucket", key));
+        });
+        store.flush_audit().await.unwrap();
+        store.seal_audit(SealWhen::Now).await.unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(Slow(AtomicU32::new(0)));
+        let sender = Arc::new(Sender::new(clock.clone()));
+        let deliverer = Deliverer { store: store.clone(), sender, clock, tries: HashMap::new() };
+        for steps in 1..=3 {
+            let open = store.open_webhook(&root, webhook.id).await.unwrap();
+            deliverer.step(&open, Tries::default()).await.unwrap();
+            let dead = store.dead_letters(&root, webhook.id).await.unwrap();
+            assert_eq!(dead.len(), steps, "events that were posted, and not taken");
+        }
+    }
 
     #[test]
     fn pauses_double_up_to_a_minute() {

@@ -1,7 +1,7 @@
 //! One event on its way: signed, posted, taken or not. Knows nothing of what is sent, nor of what
 //! becomes of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,9 +24,12 @@ const EVENT: &str = "x-tidelock-event";
 const DELIVERY: &str = "x-tidelock-delivery";
 const TIMESTAMP: &str = "x-tidelock-timestamp";
 
+type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
 /// Posts events.
 pub(crate) struct Sender {
-    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// Made for the first event: most servers send none, and the machine's certificates are many.
+    http: LazyLock<Result<HttpClient, rustls::Error>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -41,18 +44,9 @@ pub(crate) struct Letter<'a> {
 }
 
 impl Sender {
-    /// A sender that trusts what the machine trusts; connects to nothing yet.
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Result<Self, rustls::Error> {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls_config()?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        Ok(Self { http: Client::builder(TokioExecutor::new()).build(connector), clock })
+    /// A sender that trusts what the machine trusts when the first event is sent.
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { http: LazyLock::new(http_client), clock }
     }
 
     /// Posts `letter`.
@@ -62,7 +56,8 @@ impl Sender {
     /// Why the receiver has not taken it, in words for an operator.
     pub(crate) async fn send(&self, letter: Letter<'_>) -> Result<(), String> {
         let request = request(letter, self.clock.now() / 1000)?;
-        let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.http.request(request)).await;
+        let http = self.http.as_ref().map_err(ToString::to_string)?;
+        let sent = tokio::time::timeout(ANSWER_TIMEOUT, http.request(request)).await;
         let response = sent
             .map_err(|_elapsed| format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))?
             .map_err(|error| innermost(&error))?;
@@ -96,6 +91,19 @@ fn signature(secret: &[u8], now_s: i64, body: &[u8]) -> String {
     context.update(format!("{now_s}.").as_bytes());
     context.update(body);
     hex::encode(context.sign())
+}
+
+fn http_client() -> Result<HttpClient, rustls::Error> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(tls_config()?)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    Ok(Client::builder(TokioExecutor::new()).build(connector))
 }
 
 fn tls_config() -> Result<ClientConfig, rustls::Error> {

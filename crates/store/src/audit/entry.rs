@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 
-use tidelock_meta::record::audit_entry::{AuditEntry, cut};
+use tidelock_meta::record::audit_entry::{AUDIT_TEXT_BYTES_MAX, AuditEntry, cut};
 
 use crate::identity::Principal;
 use crate::origin::Protocol;
 
 /// Longest `User-Agent` in an entry.
 const AGENT_BYTES_MAX: usize = 120;
+/// Longest text in an entry that a request has chosen of which nobody knows who sent it: anybody can
+/// send many.
+const UNPROVEN_TEXT_BYTES_MAX: usize = 128;
 
 /// What happened. Texts that do not apply stay empty; an empty code means `OK`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,33 +70,28 @@ impl AuditEvent {
         Self { subject: subject.into(), ..self }
     }
 
-    /// The same with the names in it cut.
-    #[must_use]
-    pub fn cut(self, bytes: usize) -> Self {
-        let short = |text: String| cut(&text, bytes).to_owned();
-        let (bucket, key, subject) = (short(self.bucket), short(self.key), short(self.subject));
-        Self { bucket, key, subject, ..self }
-    }
-
     pub(super) fn entry(&self, principal: &Principal, time_ms: i64, id: [u8; 16]) -> AuditEntry {
         let origin = &*principal.origin;
+        let is_unproven = principal.is_unproven();
+        let bytes_max = if is_unproven { UNPROVEN_TEXT_BYTES_MAX } else { AUDIT_TEXT_BYTES_MAX };
+        let chosen = |text: &str| cut(text, bytes_max).to_owned();
         AuditEntry {
             time_ms,
             id,
             protocol: number(origin.protocol),
             serial: self.serial,
             principal: principal.arn.clone(),
-            access_key_id: origin.access_key_id.clone(),
+            access_key_id: chosen(&origin.access_key_id),
             address: origin.address.clone(),
             user_agent: cut(&origin.user_agent, AGENT_BYTES_MAX).to_owned(),
             request_id: origin.request_id.clone(),
             action: self.action.to_string(),
             code: if self.code.is_empty() { "OK".to_owned() } else { self.code.to_string() },
             message: self.message.clone(),
-            bucket: self.bucket.clone(),
-            key: self.key.clone(),
+            bucket: chosen(&self.bucket),
+            key: chosen(&self.key),
             version_id: self.version_id.clone(),
-            subject: self.subject.clone(),
+            subject: chosen(&self.subject),
             lock_id: self.lock_id.clone(),
             lock_operation: self.lock_operation.clone(),
             lock_who: self.lock_who.clone(),
@@ -141,6 +139,22 @@ mod tests {
         for (principal, expected) in rows {
             let entry = AuditEvent::new("GetObject").entry(&principal, 1, [0; 16]);
             assert_eq!((entry.principal.as_str(), entry.code.as_str()), (expected, "OK"));
+        }
+    }
+
+    #[test]
+    fn what_nobody_known_says_of_itself_is_cut() {
+        let long = || "k".repeat(2 * AUDIT_TEXT_BYTES_MAX);
+        let origin = || Origin { access_key_id: long(), ..Origin::default() };
+        let event = AuditEvent::new("GetObject").object(long(), long()).subject(long());
+        let rows = [
+            (Principal::unproven(origin()), UNPROVEN_TEXT_BYTES_MAX),
+            (Principal::root().with_origin(origin()), AUDIT_TEXT_BYTES_MAX),
+        ];
+        for (principal, expected) in rows {
+            let entry = event.entry(&principal, 1, [0; 16]);
+            let texts = [entry.access_key_id, entry.bucket, entry.key, entry.subject];
+            assert_eq!(texts.map(|text| text.len()), [expected; 4]);
         }
     }
 

@@ -35,37 +35,16 @@ use crate::Store;
 use crate::error::{BucketError, StorageError};
 use crate::failpoint::Moment;
 use crate::identity::Principal;
+use crate::keyring::KeyringError;
 use crate::origin::Origin;
 use buffer::Buffer;
 
+/// Segments that are read at once.
+const READ_SEGMENTS: u64 = 16;
 /// Plain bytes of entries that one row of the flush holds, more or less.
 const ROW_BYTES_MAX: usize = 40 << 10;
 /// Rows of one commit of the flush.
 const FLUSH_ROWS_MAX: usize = 10;
-
-/// Why the log was not read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AuditError {
-    /// Only root may, or the owner of the bucket that is asked about.
-    #[error("access denied")]
-    AccessDenied,
-    /// There is no such bucket.
-    #[error("the specified bucket does not exist")]
-    NoSuchBucket,
-    /// The store failed.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
-impl From<BucketError> for AuditError {
-    fn from(error: BucketError) -> Self {
-        match error {
-            BucketError::NoSuchBucket => Self::NoSuchBucket,
-            BucketError::AccessDenied => Self::AccessDenied,
-            BucketError::Storage(error) => Self::Storage(error),
-        }
-    }
-}
 
 /// What this process keeps of the log.
 #[derive(Default)]
@@ -178,6 +157,37 @@ impl Store {
     fn seal_entries(&self, key: &Key, plain: &[u8]) -> Vec<u8> {
         self.keyring.wrap(plain, &entry_place(key), &*self.entropy)
     }
+
+    /// The entries that are sealed for `place`, or how they are damaged. A key that is not in the
+    /// keyring is no damage: it can be put there.
+    fn unseal_entries(
+        &self,
+        sealed: Result<&[u8], impl std::fmt::Display>,
+        place: &[u8],
+    ) -> Result<Result<Vec<AuditEntry>, String>, StorageError> {
+        let sealed = match sealed {
+            Ok(sealed) => sealed,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        match self.keyring.unwrap(sealed, place) {
+            Ok(plain) => Ok(audit_entry::decode_entries(&plain).map_err(|error| error.to_string())),
+            Err(error @ KeyringError::NoSuchKey(_)) => {
+                Err(StorageError::Corrupt(format!("audit log: {error}")))
+            }
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+
+    /// What stands for entries that are damaged.
+    fn damaged_entry(&self, message: String) -> AuditEntry {
+        let event = AuditEvent {
+            action: "AuditEntryDamaged".into(),
+            code: "Damaged".into(),
+            message,
+            ..AuditEvent::default()
+        };
+        self.audit_entry(&Principal::server(), &event)
+    }
 }
 
 /// What the entries in a row outside the chain are bound to.
@@ -194,8 +204,8 @@ fn chain_of(seen: Option<&Versioned>) -> Result<AuditChainRow, StorageError> {
     Ok(seen.map(|row| AuditChainRow::decode(&row.value)).transpose()?.unwrap_or_default())
 }
 
-fn require_root(principal: &Principal) -> Result<(), AuditError> {
-    if principal.is_root { Ok(()) } else { Err(AuditError::AccessDenied) }
+fn require_root(principal: &Principal) -> Result<(), BucketError> {
+    if principal.is_root { Ok(()) } else { Err(BucketError::AccessDenied) }
 }
 
 impl Store {

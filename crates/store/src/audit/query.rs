@@ -8,15 +8,16 @@ use std::fmt;
 use std::str::FromStr;
 
 use tidelock_meta::Key;
+use tidelock_meta::record::DecodeError;
 use tidelock_meta::record::audit_chain::AuditChainRow;
-use tidelock_meta::record::audit_entry::{self, AuditEntry};
+use tidelock_meta::record::audit_entry::AuditEntry;
 use tidelock_meta::record::audit_segment::{self, AuditSegmentRow};
 
 use super::entry::protocol_name;
-use super::{AuditError, SealWhen, segment_place};
+use super::{READ_SEGMENTS, SealWhen, segment_place};
 use crate::Store;
 use crate::bucket::OpenBucket;
-use crate::error::StorageError;
+use crate::error::{BucketError, StorageError};
 use crate::identity::Principal;
 use crate::name::BucketName;
 
@@ -24,10 +25,12 @@ use crate::name::BucketName;
 pub const QUERY_ENTRIES_MAX: usize = 1000;
 /// Segments that one page looks at; what they do not have is on a later page.
 const QUERY_SEGMENTS_MAX: u64 = 256;
-/// Segments that are read at once.
-const READ_SEGMENTS: u64 = 16;
 /// How much later than its neighbours in the chain an entry may be: clocks differ, commits take time.
+/// Where some are later still, a question of a time may pass over entries before them.
 const DISORDER_MS: i64 = 600_000;
+
+/// The row of a segment, if it is not damaged.
+pub(super) type SegmentRead = Result<AuditSegmentRow, DecodeError>;
 
 /// What is asked. What is not set does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -127,7 +130,8 @@ impl AuditQuery {
     }
 
     /// Whether a segment may hold what is asked.
-    fn may_match(&self, segment: &AuditSegmentRow) -> bool {
+    fn may_match(&self, segment: &SegmentRead) -> bool {
+        let Ok(segment) = segment else { return true };
         self.since_ms.is_none_or(|since| segment.last_ms >= since)
             && self.until_ms.is_none_or(|until| segment.first_ms < until)
     }
@@ -148,26 +152,34 @@ impl Store {
         &self,
         principal: &Principal,
         query: &AuditQuery,
-    ) -> Result<AuditPage, AuditError> {
+    ) -> Result<AuditPage, BucketError> {
         let mut query = query.clone();
         if !principal.is_root {
             let name = query.bucket.as_deref().and_then(|name| name.parse().ok());
-            let name: BucketName = name.ok_or(AuditError::AccessDenied)?;
+            let name: BucketName = name.ok_or(BucketError::AccessDenied)?;
             let made_ms = self.bucket_made_ms(principal, &name).await?;
             query.since_ms = Some(query.since_ms.unwrap_or(made_ms).max(made_ms));
         }
         self.settle_audit().await;
-        if query.latest { self.latest_audit(&query).await } else { self.audit_page(&query).await }
+        let page = if query.latest {
+            self.latest_audit(&query).await
+        } else {
+            self.audit_page(&query).await
+        };
+        Ok(page?)
     }
 
-    /// The entries from `from` on, of as many segments as one page looks at.
+    /// The entries from `from` on, of as many segments as one page looks at, and where they begin:
+    /// later, if the log has dropped some.
     pub(crate) async fn audit_since(
         &self,
         from: AuditPosition,
         limit: usize,
-    ) -> Result<AuditPage, AuditError> {
-        let query = AuditQuery { after: Some(from), limit, ..AuditQuery::default() };
-        self.audit_page(&query).await
+    ) -> Result<(AuditPosition, AuditPage), StorageError> {
+        let chain = self.audit_chain().await?;
+        let begin = kept(&chain, from);
+        let query = AuditQuery { limit, ..AuditQuery::default() };
+        Ok((begin, self.audit_page_from(&chain, begin, &query).await?))
     }
 
     /// Behind the last entry that is sealed.
@@ -179,7 +191,7 @@ impl Store {
         &self,
         principal: &Principal,
         name: &BucketName,
-    ) -> Result<i64, AuditError> {
+    ) -> Result<i64, BucketError> {
         let read = self
             .rows
             .answer(|reading| async move { OpenBucket::read(&reading, name, principal).await });
@@ -197,12 +209,21 @@ impl Store {
         }
     }
 
-    async fn audit_page(&self, query: &AuditQuery) -> Result<AuditPage, AuditError> {
+    async fn audit_page(&self, query: &AuditQuery) -> Result<AuditPage, StorageError> {
         let chain = self.audit_chain().await?;
         let begin = match query.after {
-            Some(after) => after.max(AuditPosition::of(chain.first_kept)),
+            Some(after) => kept(&chain, after),
             None => AuditPosition::of(self.first_segment(&chain, query.since_ms).await?),
         };
+        self.audit_page_from(&chain, begin, query).await
+    }
+
+    async fn audit_page_from(
+        &self,
+        chain: &AuditChainRow,
+        begin: AuditPosition,
+        query: &AuditQuery,
+    ) -> Result<AuditPage, StorageError> {
         let mut page = AuditPage { next: begin, ..AuditPage::default() };
         let end = chain.next.min(begin.segment.saturating_add(QUERY_SEGMENTS_MAX));
         let mut number = begin.segment;
@@ -225,7 +246,7 @@ impl Store {
         &self,
         query: &AuditQuery,
         number: u64,
-        row: &AuditSegmentRow,
+        row: &SegmentRead,
         page: &mut AuditPage,
     ) -> Result<bool, StorageError> {
         let first = if page.next.segment == number { page.next.index } else { 0 };
@@ -245,7 +266,7 @@ impl Store {
         Ok(true)
     }
 
-    async fn latest_audit(&self, query: &AuditQuery) -> Result<AuditPage, AuditError> {
+    async fn latest_audit(&self, query: &AuditQuery) -> Result<AuditPage, StorageError> {
         let chain = self.audit_chain().await?;
         let begin = chain.first_kept.max(chain.next.saturating_sub(QUERY_SEGMENTS_MAX));
         let mut records: Vec<AuditRecord> = Vec::new();
@@ -283,9 +304,11 @@ impl Store {
         while low < high {
             let middle = low + (high - low) / 2;
             let found = self.audit_segments(middle..middle + 1).await?;
-            let is_later = found
-                .first()
-                .is_some_and(|(_, row)| row.last_ms >= since_ms.saturating_sub(DISORDER_MS));
+            // What cannot be read may be of any time: nothing before it is passed over.
+            let is_later = found.first().is_some_and(|(_, row)| match row {
+                Ok(row) => row.last_ms >= since_ms.saturating_sub(DISORDER_MS),
+                Err(_) => true,
+            });
             if is_later { high = middle } else { low = middle + 1 }
         }
         Ok(low)
@@ -295,28 +318,39 @@ impl Store {
     pub(super) async fn audit_segments(
         &self,
         numbers: std::ops::Range<u64>,
-    ) -> Result<Vec<(u64, AuditSegmentRow)>, StorageError> {
+    ) -> Result<Vec<(u64, SegmentRead)>, StorageError> {
         let keys: Vec<Key> = numbers.clone().map(audit_segment::key).collect();
         let read = self.rows.answer(|reading| async move { reading.get(&keys).await });
         let mut segments = Vec::new();
         for (number, row) in numbers.zip(read.await?) {
             if let Some(row) = row {
-                segments.push((number, AuditSegmentRow::decode(&row.value)?));
+                segments.push((number, AuditSegmentRow::decode(&row.value)));
             }
         }
         Ok(segments)
     }
 
-    pub(super) fn open_audit_segment(
+    /// The entries of a segment; of one that is damaged, an entry that says so, the same each time:
+    /// it shall not keep what follows from whoever reads the log.
+    fn open_audit_segment(
         &self,
         number: u64,
-        row: &AuditSegmentRow,
+        row: &SegmentRead,
     ) -> Result<Vec<AuditEntry>, StorageError> {
-        let plain = self.keyring.unwrap(&row.sealed, &segment_place(number));
-        let plain = plain
-            .map_err(|error| StorageError::Corrupt(format!("audit segment {number}: {error}")))?;
-        Ok(audit_entry::decode_entries(&plain)?)
+        let sealed = row.as_ref().map(|row| row.sealed.as_slice());
+        let opened = self.unseal_entries(sealed, &segment_place(number))?;
+        Ok(opened.unwrap_or_else(|reason| {
+            tracing::error!(segment = number, reason, "a segment of the audit log is damaged");
+            let entry = self.damaged_entry(format!("segment {number}: {reason}"));
+            let time_ms = row.as_ref().map_or(entry.time_ms, |row| row.last_ms);
+            vec![AuditEntry { id: u128::from(number).to_be_bytes(), time_ms, ..entry }]
+        }))
     }
+}
+
+/// The place, or that of the first entry behind it that the log still has.
+fn kept(chain: &AuditChainRow, place: AuditPosition) -> AuditPosition {
+    place.max(AuditPosition::of(chain.first_kept))
 }
 
 #[cfg(test)]

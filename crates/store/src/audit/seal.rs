@@ -13,12 +13,10 @@ use tidelock_meta::record::audit_entry::{self, AuditEntry};
 use tidelock_meta::record::audit_segment::{self, AuditSegmentRow, SegmentHash};
 use tidelock_meta::{Batch, Key, OpId, Versioned};
 
-use super::{AuditEvent, chain_of, entry_place, segment_place};
+use super::{chain_of, entry_place, segment_place};
 use crate::Store;
 use crate::commit::Plan;
 use crate::error::StorageError;
-use crate::identity::Principal;
-use crate::keyring::KeyringError;
 use crate::lease::LeaseTerm;
 use crate::sweep::ServesAlone;
 
@@ -179,24 +177,10 @@ impl Store {
     /// The entries in a row; of one that is damaged, an entry that says so. A row that stayed for good
     /// would keep all others out of the chain.
     fn open_entries(&self, key: &Key, value: &[u8]) -> Result<Vec<AuditEntry>, StorageError> {
-        let opened = audit_entry::decode(value).map_err(|error| error.to_string());
-        let opened = match opened.map(|sealed| self.keyring.unwrap(sealed, &entry_place(key))) {
-            Ok(Ok(plain)) => audit_entry::decode_entries(&plain).map_err(|error| error.to_string()),
-            Ok(Err(error @ KeyringError::NoSuchKey(_))) => {
-                return Err(StorageError::Corrupt(format!("audit log: {error}")));
-            }
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(error) => Err(error),
-        };
-        opened.or_else(|error| {
-            let event = AuditEvent {
-                action: "AuditEntryDamaged".into(),
-                code: "Damaged".into(),
-                message: format!("row {}: {error}", hex::encode(key)),
-                ..AuditEvent::default()
-            };
-            Ok(vec![self.audit_entry(&Principal::server(), &event)])
-        })
+        let opened = self.unseal_entries(audit_entry::decode(value), &entry_place(key))?;
+        let damaged =
+            |reason| vec![self.damaged_entry(format!("row {}: {reason}", hex::encode(key)))];
+        Ok(opened.unwrap_or_else(damaged))
     }
 
     /// The chain with `entries` behind its head, and the segments that hold them.

@@ -6,13 +6,11 @@ use tidelock_meta::record::audit_entry;
 use tidelock_meta::record::audit_segment::AuditSegmentRow;
 
 use super::seal::segment_hash;
-use super::{AuditError, require_root, segment_place};
+use super::{READ_SEGMENTS, require_root, segment_place};
 use crate::Store;
-use crate::error::StorageError;
+use crate::error::{BucketError, StorageError};
 use crate::identity::Principal;
 
-/// Segments that are read at once.
-const READ_SEGMENTS: u64 = 16;
 /// How often a look begins anew because the oldest segments were dropped under it.
 const LOOKS_MAX: u32 = 3;
 
@@ -55,7 +53,7 @@ impl Store {
     pub async fn verify_audit(
         &self,
         principal: &Principal,
-    ) -> Result<AuditVerification, AuditError> {
+    ) -> Result<AuditVerification, BucketError> {
         require_root(principal)?;
         self.settle_audit().await;
         let mut looks = 0;
@@ -94,6 +92,10 @@ impl Store {
                 if at != number {
                     return Ok(broken(found, number, "it is missing"));
                 }
+                let row = match row {
+                    Ok(row) => row,
+                    Err(error) => return Ok(broken(found, number, &error.to_string())),
+                };
                 if let Err(reason) = self.check_segment(number, &row, &previous) {
                     return Ok(broken(found, number, &reason));
                 }

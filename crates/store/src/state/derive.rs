@@ -98,27 +98,38 @@ type Identity<'a> = (Option<&'a str>, &'a Mode, &'a str, &'a str, &'a InstanceKe
 /// first ones behind `+`, `~` and `-`. Outputs that changed are named after them and not counted.
 pub(crate) fn changes(before: &Index, after: &Index) -> (StateChanges, Vec<String>) {
     let (old, new) = (instances(before), instances(after));
-    let mut changes = StateChanges::default();
     let mut names = Names::default();
-    for (identity, digest) in &new {
-        match old.get(identity) {
+    let changes = compare(&old, &new, &mut names, address);
+    compare(&outputs(before), &outputs(after), &mut names, |name| format!("output.{name}"));
+    (changes, names.list)
+}
+
+/// How many of `new` are not in `old`, or others there, and how many of `old` are gone; by name, too.
+fn compare<K: Ord, D: PartialEq>(
+    old: &BTreeMap<K, D>,
+    new: &BTreeMap<K, D>,
+    names: &mut Names,
+    name: impl Fn(&K) -> String,
+) -> StateChanges {
+    let mut changes = StateChanges::default();
+    for (key, digest) in new {
+        match old.get(key) {
             None => {
                 changes.added += 1;
-                names.push('+', || address(identity));
+                names.push('+', || name(key));
             }
             Some(known) if known != digest => {
                 changes.changed += 1;
-                names.push('~', || address(identity));
+                names.push('~', || name(key));
             }
             Some(_) => {}
         }
     }
-    for identity in old.keys().filter(|identity| !new.contains_key(*identity)) {
+    for key in old.keys().filter(|key| !new.contains_key(*key)) {
         changes.removed += 1;
-        names.push('-', || address(identity));
+        names.push('-', || name(key));
     }
-    name_outputs(before, after, &mut names);
-    (changes, names.list)
+    changes
 }
 
 fn instances(index: &Index) -> BTreeMap<Identity<'_>, ShortDigest> {
@@ -146,22 +157,9 @@ fn address(identity: &Identity<'_>) -> String {
     format!("{block}{key}{deposed}")
 }
 
-fn name_outputs(before: &Index, after: &Index, names: &mut Names) {
-    let outputs = |index: &'_ Index| -> BTreeMap<Arc<str>, (bool, ShortDigest)> {
-        let outputs = index.outputs.iter();
-        outputs.map(|output| (output.name.clone(), (output.sensitive, output.digest))).collect()
-    };
-    let (old, new) = (outputs(before), outputs(after));
-    for (name, output) in &new {
-        match old.get(name) {
-            None => names.push('+', || format!("output.{name}")),
-            Some(known) if known != output => names.push('~', || format!("output.{name}")),
-            Some(_) => {}
-        }
-    }
-    for name in old.keys().filter(|name| !new.contains_key(*name)) {
-        names.push('-', || format!("output.{name}"));
-    }
+fn outputs(index: &Index) -> BTreeMap<&str, (bool, ShortDigest)> {
+    let outputs = index.outputs.iter();
+    outputs.map(|output| (&*output.name, (output.sensitive, output.digest))).collect()
 }
 
 /// The addresses of changes, as many as are named.

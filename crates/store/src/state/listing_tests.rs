@@ -163,6 +163,20 @@ async fn ten_thousand_states_are_listed_and_searched_without_their_bodies() {
     let read = watching.bodies.lock().unwrap().clone();
     assert_eq!(read.len(), STATES, "each index once");
     assert_eq!(read.intersection(&bodies).count(), 0, "and no body of a state");
+
+    watching.bodies.lock().unwrap().clear();
+    let request = SearchStates {
+        principal: &fixture.root,
+        bucket: &"bucket".parse().unwrap(),
+        prefix: "",
+        query: &ResourceQuery::default(),
+        after: None,
+        limit: 1,
+    };
+    let page = fixture.store.search_states(&request).await.unwrap();
+    assert_eq!(page.found.len(), 1);
+    let read = watching.bodies.lock().unwrap().len();
+    assert!(read <= 64, "a page that is full soon reads few indexes, not {read}");
 }
 
 #[tokio::test]

@@ -22,6 +22,9 @@ use crate::name::{BucketName, ObjectKey};
 /// How often a state that is written all the time is looked at again.
 const READ_ATTEMPTS_MAX: u32 = 5;
 
+/// States whose indexes are read at once: a page may end with the first of them.
+const STATES_PER_READ: usize = 64;
+
 /// A request to search states.
 #[derive(Clone, Debug)]
 pub struct SearchStates<'a> {
@@ -118,25 +121,44 @@ impl Store {
         }
         let after = request.after.map(|cursor| cursor.key.as_str());
         let found = entries(reading, &bucket, request.prefix, after).await?;
-        let rows = self.inline_chunks(reading, &found.list).await?;
-        for entry in found.list {
-            let Some(object) = entry.object.as_ref().filter(|_| !entry.key.is_lock()) else {
-                continue;
-            };
-            let (key, unknown) = (entry.key.clone(), UnknownObject::of(&entry.key, object));
-            match self.index_of(reading, bucket.row.id, entry, &rows).await? {
-                None => page.unindexed.push(unknown),
-                Some(index) => {
-                    if !page.take(&key, &index, request, 0) {
-                        return Ok(page);
-                    }
-                }
+        let mut left = found.list.into_iter();
+        while left.len() > 0 {
+            let step = left.by_ref().take(STATES_PER_READ).collect();
+            if !self.search_step(reading, bucket.row.id, step, request, &mut page).await? {
+                return Ok(page);
             }
         }
         if let Some(key) = found.next_after {
             page.next = Some(SearchCursor { key: parse(&key)?, instances: None });
         }
         Ok(page)
+    }
+
+    /// Searches these states. False once the page is full.
+    async fn search_step(
+        &self,
+        reading: &Reading,
+        bucket: BucketId,
+        states: Vec<Entry>,
+        request: &SearchStates<'_>,
+        page: &mut SearchPage,
+    ) -> Result<bool, StorageError> {
+        let rows = self.inline_chunks(reading, &states).await?;
+        for entry in states {
+            let Some(object) = entry.object.as_ref().filter(|_| !entry.key.is_lock()) else {
+                continue;
+            };
+            let (key, unknown) = (entry.key.clone(), UnknownObject::of(&entry.key, object));
+            match self.index_of(reading, bucket, entry, &rows).await? {
+                None => page.unindexed.push(unknown),
+                Some(index) => {
+                    if !page.take(&key, &index, request, 0) {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// The chunks of all indexes that are kept as rows, by one read.

@@ -1,5 +1,6 @@
 //! What is to be sent to a webhook next, and what became of it. Whoever sends says when the cursor may
-//! move; an event may be sent twice, never not at all, unless it becomes a dead letter.
+//! move: an event may be sent twice. None is left out but those that become dead letters, and those
+//! that the log drops before they were sent.
 
 use tidelock_meta::record::audit_entry::AuditEntry;
 use tidelock_meta::record::dead_letter::{self, DeadLetterRow};
@@ -9,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{EventKind, Webhook, WebhookError, WebhookId, position_of, require_root};
 use crate::Store;
-use crate::audit::{AuditError, AuditPosition, AuditRecord};
+use crate::audit::{AuditPosition, AuditRecord};
 use crate::commit::Plan;
 use crate::error::StorageError;
 use crate::identity::Principal;
@@ -113,15 +114,11 @@ impl Store {
     ///
     /// When the store fails.
     pub async fn next_events(&self, open: &OpenWebhook) -> Result<WebhookEvents, StorageError> {
-        let page = match self.audit_since(open.position, STEP_ENTRIES_MAX).await {
-            Ok(page) => page,
-            Err(AuditError::Storage(error)) => return Err(error),
-            // Nobody asks: nobody is refused.
-            Err(AuditError::AccessDenied | AuditError::NoSuchBucket) => {
-                let (events, next) = (Vec::new(), open.position);
-                return Ok(WebhookEvents { events, next });
-            }
-        };
+        let (begin, page) = self.audit_since(open.position, STEP_ENTRIES_MAX).await?;
+        if begin > open.position {
+            let id = open.webhook.id;
+            tracing::warn!(webhook.id = %id, "the log has dropped what a webhook was not told of");
+        }
         let of_bucket = |entry: &AuditEntry| {
             open.webhook.bucket.as_ref().is_none_or(|bucket| *bucket == entry.bucket)
         };

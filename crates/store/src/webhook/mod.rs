@@ -1,5 +1,5 @@
 //! Webhooks: who is told of what happens, and how far that has come. They follow the chain of the audit
-//! log, so that an event is told once it has a place there, and none is left out.
+//! log, so that an event is told once it has a place there, and none is left out that the log keeps.
 //!
 //! This module knows nothing of HTTP: it says which events are next, and keeps what became of them.
 
