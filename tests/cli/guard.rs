@@ -133,6 +133,21 @@ fn a_lock_shows_what_the_server_saw() {
     exits(&release(&[]), 3);
 }
 
+#[test]
+fn a_lock_older_than_the_guard_is_released() {
+    let server = Server::start(&[]);
+    server.make_bucket("bucket", "Enabled");
+    assert_eq!(put(&server.root(), &format!("{KEY}.tflock"), LOCK), 200);
+    exits(&server.cli(&["bucket", "edit", "bucket", "--guard", "enforce"]), 0);
+    let place = format!("bucket/{KEY}");
+    let release = ["lock", "release", &place, "--yes", "--reason", "the runner is gone"];
+    let output = server.cli(&release);
+    assert!(exits(&output, 0).contains("714c34bb"), "tells what was released");
+    assert!(stderr(&output).contains("the reason is not kept"), "{}", stderr(&output));
+    exits(&server.cli(&["lock", "show", &place]), 3);
+    exits(&server.cli(&release), 3);
+}
+
 /// All that the client does about locks and states, under the rules of the guard.
 #[test]
 fn the_guard_lets_the_command_line_through() {

@@ -214,7 +214,7 @@ impl Client {
     /// where the bucket is not guarded.
     ///
     /// # Errors
-    /// See [`ClientError`]; `NotLocked`, `AnotherLock`.
+    /// See [`ClientError`]; `NotLocked`, also of a lock that is older than the guard; `AnotherLock`.
     pub async fn release_held(
         &self,
         bucket: &str,

@@ -12,6 +12,9 @@ use crate::connect::{ChangeArgs, Session, endpoint_kind};
 use crate::exit::Failure;
 use crate::output::{printable, text_or};
 
+/// The code of a state of whose lock the guard does not know.
+const NOT_LOCKED: &str = "NotLocked";
+
 /// Release the lock of a state, whoever holds it; prints what was released
 ///
 /// A run that still works under the lock goes on, and writes its state: make sure that there is none.
@@ -52,7 +55,7 @@ impl Args {
             return text_or(session.format, &row.text(), &row);
         }
         if !self.reason.is_empty() {
-            eprintln!("tidelock: there is no audit log here that would keep the reason");
+            eprintln!("tidelock: the reason is not kept: no guard minds this lock");
         }
         match session.client.release_found(bucket, key, found).await? {
             Release::Released(lock) => {
@@ -64,7 +67,8 @@ impl Args {
         }
     }
 
-    /// Where the server minds the locks of the bucket, it is told why; none elsewhere.
+    /// Where the server minds the lock, it is told why; none where it does not: elsewhere, and of a
+    /// lock that is older than the guard.
     async fn release_by_server(
         &self,
         session: &Session,
@@ -77,7 +81,10 @@ impl Args {
         }
         // What is no lock body has no ID to name it by.
         let id = Some(lock.id.as_str()).filter(|id| !id.is_empty());
-        Ok(session.client.release_held(bucket, key, id, &self.reason).await?)
+        match session.client.release_held(bucket, key, id, &self.reason).await {
+            Err(error) if error.code() == Some(NOT_LOCKED) => Ok(None),
+            released => Ok(released?),
+        }
     }
 
     fn another(&self, lock: &StateLock) -> Failure {
