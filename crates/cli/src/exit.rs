@@ -90,6 +90,11 @@ impl Failure {
         Self { status: 0, message: String::new() }
     }
 
+    /// Whether nothing failed but that nobody reads stdout any more.
+    pub(crate) fn is_of_gone_reader(&self) -> bool {
+        self.status == 0
+    }
+
     /// Whether there is anything to tell the user.
     pub(crate) fn is_silent(&self) -> bool {
         self.message.is_empty()
