@@ -142,7 +142,7 @@ impl Client {
         Ok(listed.dead_letters)
     }
 
-    /// Sends dead letters again, until one is not taken.
+    /// Sends dead letters again, until one is not taken; some of them, where they are many.
     ///
     /// # Errors
     /// See [`ClientError`].
