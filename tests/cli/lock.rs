@@ -260,7 +260,7 @@ fn forgetful_store() -> SocketAddr {
     address
 }
 
-fn receive(stream: &TcpStream) -> Option<(String, Vec<u8>)> {
+pub(crate) fn receive(stream: &TcpStream) -> Option<(String, Vec<u8>)> {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -297,7 +297,7 @@ fn answer(kept: &mut Option<Vec<u8>>, head: &str, body: Vec<u8>) -> (&'static st
     }
 }
 
-fn send(mut stream: TcpStream, (status, body): (&str, Vec<u8>)) {
+pub(crate) fn send(mut stream: TcpStream, (status, body): (&str, Vec<u8>)) {
     let head = format!(
         "HTTP/1.1 {status}\r\nETag: \"e\"\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
