@@ -121,20 +121,28 @@ fn locks_of_others_are_read_and_released() {
 fn a_lock_is_waited_for() {
     let server = Server::start(&[]);
     let b = furnished(&server);
-    b.put_lock("k", TERRAFORMS_LOCK);
-    exits(&b.lock(&["acquire", "bbb/k", "--wait", "600ms"]), 5);
-    let mut waiting = b.spawn(&["run", "bbb/k", "--wait", "1m", "--", "true"]);
-    std::thread::sleep(Duration::from_millis(700));
+    for key in ["held", "given-back", "given-up"] {
+        b.put_lock(key, TERRAFORMS_LOCK);
+    }
+    exits(&b.lock(&["acquire", "bbb/held", "--wait", "600ms"]), 5);
+    let mut waiting = b.spawn(&["run", "bbb/given-back", "--wait", "1m", "--", "true"]);
+    until_asked_again(&server, "given-back");
     assert!(waiting.try_wait().unwrap().is_none(), "it waits");
-    server.root().send(&Ask::object("DELETE", "bbb", "k.tflock")).expect(204);
+    server.root().send(&Ask::object("DELETE", "bbb", "given-back.tflock")).expect(204);
     exits(&waiting.wait_with_output().unwrap(), 0);
     // Given up while waiting: nothing is taken, and the lock of another stays.
-    b.put_lock("k", TERRAFORMS_LOCK);
-    let waiting = b.spawn(&["run", "bbb/k", "--wait", "1m", "--", "true"]);
-    std::thread::sleep(Duration::from_millis(700));
+    let waiting = b.spawn(&["run", "bbb/given-up", "--wait", "1m", "--", "true"]);
+    until_asked_again(&server, "given-up");
     signal("TERM", waiting.id());
     exits(&waiting.wait_with_output().unwrap(), 130);
-    assert_eq!(lock_body(&server, "k").as_deref(), Some(TERRAFORMS_LOCK));
+    assert_eq!(lock_body(&server, "given-up").as_deref(), Some(TERRAFORMS_LOCK));
+}
+
+/// Until somebody who was refused the lock of the state at `key` has asked for it once more.
+fn until_asked_again(server: &Server, key: &str) {
+    let refusal = format!("op=\"PutObject\" bucket=\"bbb\" key=\"{key}.tflock\" status=412 ");
+    let refusals = || server.log().lines().filter(|line| line.contains(&refusal)).count();
+    wait_until("the lock is asked for again", PATIENCE, || refusals() >= 2);
 }
 
 fn signal(name: &str, process: u32) {
