@@ -244,6 +244,9 @@ fn a_lost_answer_leaves_no_ghost() {
     assert!(told.contains("where 127.0.0.1 honours conditional writes"), "{told}");
     exits(&run(&["release", "foreign/k", "--yes", "--id", id.trim()]), 0);
     exits(&run(&["show", "foreign/k"]), 3);
+    let history = run(&["history", "foreign/k"]);
+    exits(&history, 2);
+    assert!(stderr(&history).contains("only Tidelock keeps"), "{}", stderr(&history));
 }
 
 /// A store of one lock, which drops the connection of the first write after it is done, and knows no

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tidelock_client::audit::{AuditEntry, AuditFilter};
 
 use crate::address::ObjectAddress;
-use crate::connect::Session;
+use crate::connect::{Session, require_tidelock};
 use crate::exit::Failure;
 use crate::output::{List, Row};
 
@@ -44,6 +44,7 @@ struct HistoryRow {
 impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let ObjectAddress { bucket, key } = &self.state;
+        require_tidelock(session, "only Tidelock keeps the history of a lock").await?;
         let filter = AuditFilter {
             bucket: Some(bucket.clone()),
             prefix: Some(key.clone()),

@@ -3,10 +3,9 @@
 use serde::Serialize;
 use tidelock_client::guard::{HeldLock, LockSeen};
 use tidelock_client::state::{ListedLock, workspace};
-use tidelock_server::backend_block::EndpointKind;
 
 use crate::address::BucketPrefix;
-use crate::connect::{Session, endpoint_kind};
+use crate::connect::Session;
 use crate::exit::Failure;
 use crate::output::{List, Row, printable};
 
@@ -62,12 +61,10 @@ pub(super) async fn seen(
     bucket: &str,
     prefix: &str,
 ) -> Result<Vec<HeldLock>, Failure> {
-    match endpoint_kind(&session.client).await? {
-        EndpointKind::Tidelock => {
-            Ok(session.client.held_locks(bucket, prefix).await?.unwrap_or_default())
-        }
-        EndpointKind::Aws | EndpointKind::OtherS3 => Ok(Vec::new()),
+    if !session.client.is_tidelock().await? {
+        return Ok(Vec::new());
     }
+    Ok(session.client.held_locks(bucket, prefix).await?.unwrap_or_default())
 }
 
 impl From<ListedLock> for LockRow {

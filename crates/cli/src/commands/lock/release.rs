@@ -2,13 +2,12 @@
 
 use tidelock_client::guard::HeldLock;
 use tidelock_client::state::{ListedLock, Release, StateLock};
-use tidelock_server::backend_block::EndpointKind;
 
 use super::list::LockRow;
 use super::lock_line;
 use super::show::not_locked;
 use crate::address::ObjectAddress;
-use crate::connect::{ChangeArgs, Session, endpoint_kind};
+use crate::connect::{ChangeArgs, Session};
 use crate::exit::Failure;
 use crate::output::{printable, text_or};
 
@@ -75,9 +74,8 @@ impl Args {
         lock: &StateLock,
     ) -> Result<Option<HeldLock>, Failure> {
         let ObjectAddress { bucket, key } = &self.state;
-        match endpoint_kind(&session.client).await? {
-            EndpointKind::Tidelock => {}
-            EndpointKind::Aws | EndpointKind::OtherS3 => return Ok(None),
+        if !session.client.is_tidelock().await? {
+            return Ok(None);
         }
         // What is no lock body has no ID to name it by.
         let id = Some(lock.id.as_str()).filter(|id| !id.is_empty());
