@@ -139,6 +139,10 @@ fn a_lock_older_than_the_guard_is_released() {
     server.make_bucket("bucket", "Enabled");
     assert_eq!(put(&server.root(), &format!("{KEY}.tflock"), LOCK), 200);
     exits(&server.cli(&["bucket", "edit", "bucket", "--guard", "enforce"]), 0);
+    for (prefix, rows) in [("env:/dev/k", 1), ("env:/dev/k.tf", 0)] {
+        let listed = json(&server, &["state", "list", &format!("bucket/{prefix}")]);
+        assert_eq!(listed.as_array().unwrap().len(), rows, "{prefix}: {listed}");
+    }
     let place = format!("bucket/{KEY}");
     let release = ["lock", "release", &place, "--yes", "--reason", "the runner is gone"];
     let output = server.cli(&release);

@@ -6,9 +6,10 @@ use http_body_util::{BodyExt as _, Limited};
 use serde::{Deserialize, Serialize};
 use tidelock_tfstate::{LOCK_BYTES_MAX, Lock};
 
+use super::READS_IN_FLIGHT_MAX;
 use super::body::{last_modified, text_of};
 use super::key::{lock_key, locked_key};
-use super::{OBJECTS_LISTED_MAX, READS_IN_FLIGHT_MAX};
+use super::list::bounded;
 use crate::connection::Outgoing;
 use crate::{Client, ClientError, ErrorKind, uri};
 
@@ -64,7 +65,19 @@ impl Client {
         Ok(self.find_lock(bucket, key).await?.map(|found| found.lock))
     }
 
-    /// The same, so that exactly this lock can be released.
+    /// The same; a lock that may not be read still is one.
+    pub(super) async fn lock_of(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Option<StateLock>, ClientError> {
+        match self.state_lock(bucket, key).await {
+            Err(error) if error.kind() == ErrorKind::Denied => Ok(Some(StateLock::default())),
+            lock => lock,
+        }
+    }
+
+    /// What [`state_lock`](Self::state_lock) reads, so that exactly this lock can be released.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -94,7 +107,7 @@ impl Client {
     /// The locks on states whose keys begin with `prefix`, in order of their keys.
     ///
     /// # Errors
-    /// See [`ClientError`]; [`ClientError::Local`] beyond [`OBJECTS_LISTED_MAX`]. A lock that this
+    /// See [`ClientError`]; [`ClientError::Local`] beyond [`super::OBJECTS_LISTED_MAX`]. A lock that this
     /// caller may not read is no error of the list.
     pub async fn list_locks(
         &self,
@@ -105,22 +118,15 @@ impl Client {
         let mut pages = self.list_objects(bucket, prefix);
         while let Some(page) = pages.next().await? {
             let locks = page.into_iter().filter_map(|object| {
-                let key = locked_key(&object.key).filter(|key| key.starts_with(prefix))?.to_owned();
-                Some((key, object.last_modified))
+                Some((locked_key(&object.key, prefix)?.to_owned(), object.last_modified))
             });
             found.extend(locks);
-            if found.len() > OBJECTS_LISTED_MAX {
-                let reason = format!("more than {OBJECTS_LISTED_MAX} locks; give a prefix");
-                return Err(ClientError::Local(std::io::Error::other(reason)));
-            }
+            bounded(found.len(), "locks")?;
         }
         stream::iter(found)
             .map(|(key, last_modified)| async move {
-                let lock = match self.state_lock(bucket, &key).await {
-                    Err(error) if error.kind() == ErrorKind::Denied => Some(StateLock::default()),
-                    lock => lock?,
-                };
                 // One that was released since it was listed is none.
+                let lock = self.lock_of(bucket, &key).await?;
                 Ok(lock.map(|lock| ListedLock { key, lock, last_modified }))
             })
             .buffered(READS_IN_FLIGHT_MAX)
