@@ -94,7 +94,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`]; only root may ask.
     pub async fn list_users(&self) -> Result<Vec<User>, ClientError> {
-        let users: Users = self.ask(Outgoing::new(Method::GET, USERS.to_owned())).await?;
+        let users: Users = self.ask_for(USERS, &[]).await?;
         Ok(users.users)
     }
 
@@ -104,7 +104,7 @@ impl Client {
     /// See [`ClientError`]; `UserExists` when there is one of that name.
     pub async fn create_user(&self, name: &str) -> Result<User, ClientError> {
         let body = serde_json::json!({ "name": name });
-        self.ask(Outgoing::new(Method::POST, USERS.to_owned()).json(&body)).await
+        self.ask(Outgoing::new(Method::POST, USERS.to_owned()).json(&body)?).await
     }
 
     /// Deletes a user that owns nothing any more.
@@ -122,8 +122,7 @@ impl Client {
     /// See [`ClientError`].
     pub async fn list_keys(&self, user: Option<&str>) -> Result<Vec<AccessKey>, ClientError> {
         let query: Vec<_> = user.map(|user| ("user", user)).into_iter().collect();
-        let keys: Keys =
-            self.ask(Outgoing::new(Method::GET, KEYS.to_owned()).query(&query)).await?;
+        let keys: Keys = self.ask_for(KEYS, &query).await?;
         Ok(keys.keys)
     }
 
@@ -133,7 +132,7 @@ impl Client {
     /// See [`ClientError`].
     pub async fn create_key(&self, user: &str) -> Result<NewAccessKey, ClientError> {
         let body = serde_json::json!({ "user": user });
-        self.ask(Outgoing::new(Method::POST, KEYS.to_owned()).json(&body)).await
+        self.ask(Outgoing::new(Method::POST, KEYS.to_owned()).json(&body)?).await
     }
 
     /// Deletes an access key; requests signed with it are refused from then on.

@@ -1,9 +1,7 @@
 //! The audit log of a Tidelock server: pages of entries, and whether the log is whole.
 
-use http::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::connection::Outgoing;
 use crate::{Client, ClientError};
 
 const AUDIT: &str = "/_/api/v1/audit";
@@ -166,7 +164,7 @@ impl Client {
         let mut query = filter.query();
         query.push(("limit", &limit));
         query.extend(after.map(|after| ("after", after)));
-        self.ask(Outgoing::new(Method::GET, AUDIT.to_owned()).query(&query)).await
+        self.ask_for(AUDIT, &query).await
     }
 
     /// The last `limit` entries, at least one and at most [`PAGE_ENTRIES_MAX`]; not complete where
@@ -182,7 +180,7 @@ impl Client {
         let limit = limit.to_string();
         let mut query = filter.query();
         query.extend([("limit", limit.as_str()), ("latest", "true")]);
-        self.ask(Outgoing::new(Method::GET, AUDIT.to_owned()).query(&query)).await
+        self.ask_for(AUDIT, &query).await
     }
 
     /// Looks through the whole log.
@@ -190,7 +188,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`]; only root may ask.
     pub async fn verify_audit(&self) -> Result<AuditVerification, ClientError> {
-        self.ask(Outgoing::new(Method::GET, VERIFY.to_owned())).await
+        self.ask_for(VERIFY, &[]).await
     }
 }
 

@@ -2,9 +2,8 @@
 //! server knows, what was refused, and one-shot permissions.
 
 use http::Method;
-use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::io::AsyncWrite;
 
 use crate::connection::Outgoing;
 use crate::{Client, ClientError, uri};
@@ -172,7 +171,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn bucket_guard(&self, bucket: &str) -> Result<Option<BucketGuard>, ClientError> {
-        unless_not_guarded(self.ask(Outgoing::new(Method::GET, guard_path(bucket))).await)
+        unless_not_guarded(self.ask_for(&guard_path(bucket), &[]).await)
     }
 
     /// Changes it; answers what holds from then on.
@@ -184,8 +183,7 @@ impl Client {
         bucket: &str,
         edit: &GuardEdit,
     ) -> Result<BucketGuard, ClientError> {
-        let body = serde_json::json!(edit);
-        self.ask(Outgoing::new(Method::PUT, guard_path(bucket)).json(&body)).await
+        self.ask(Outgoing::new(Method::PUT, guard_path(bucket)).json(edit)?).await
     }
 
     /// Guards the states of `bucket` no more.
@@ -205,8 +203,8 @@ impl Client {
         bucket: &str,
         prefix: &str,
     ) -> Result<Option<Vec<HeldLock>>, ClientError> {
-        let request = Outgoing::new(Method::GET, path("locks", bucket, None));
-        let locks: Result<Locks, _> = self.ask(request.query(&[("prefix", prefix)])).await;
+        let path = path("locks", bucket, None);
+        let locks: Result<Locks, _> = self.ask_for(&path, &[("prefix", prefix)]).await;
         Ok(unless_not_guarded(locks)?.map(|locks| locks.locks))
     }
 
@@ -223,8 +221,8 @@ impl Client {
         reason: &str,
     ) -> Result<Option<HeldLock>, ClientError> {
         let body = serde_json::json!({ "id": id, "reason": reason });
-        let request = Outgoing::new(Method::DELETE, path("locks", bucket, Some(key))).json(&body);
-        unless_not_guarded(self.ask(request).await)
+        let request = Outgoing::new(Method::DELETE, path("locks", bucket, Some(key)));
+        unless_not_guarded(self.ask(request.json(&body)?).await)
     }
 
     /// Refused states whose keys begin with `prefix`, by key, oldest first.
@@ -236,8 +234,8 @@ impl Client {
         bucket: &str,
         prefix: &str,
     ) -> Result<Vec<RefusedState>, ClientError> {
-        let request = Outgoing::new(Method::GET, path("refused", bucket, None));
-        let refused: Refused = self.ask(request.query(&[("prefix", prefix)])).await?;
+        let path = path("refused", bucket, None);
+        let refused: Refused = self.ask_for(&path, &[("prefix", prefix)]).await?;
         Ok(refused.refused)
     }
 
@@ -252,14 +250,8 @@ impl Client {
         sink: &mut (dyn AsyncWrite + Send + Unpin),
     ) -> Result<(), ClientError> {
         let request = Outgoing::new(Method::GET, path("refused", bucket, Some(id)));
-        let mut body = self.send(request.query(&[("key", key)])).await?.into_body();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| self.broken(&error))?;
-            if let Ok(data) = frame.into_data() {
-                sink.write_all(&data).await?;
-            }
-        }
-        Ok(sink.flush().await?)
+        let body = self.send(request.query(&[("key", key)])).await?.into_body();
+        self.pour(body, sink, &mut |_bytes| {}).await.map(drop)
     }
 
     /// Drops a refused state before its time.
@@ -287,7 +279,7 @@ impl Client {
     ) -> Result<StateAllowance, ClientError> {
         let body = serde_json::json!({ "key": key, "seconds": seconds });
         let request = Outgoing::new(Method::POST, path("allowances", bucket, None));
-        self.ask(request.json(&body)).await
+        self.ask(request.json(&body)?).await
     }
 }
 
