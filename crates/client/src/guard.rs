@@ -11,6 +11,9 @@ use crate::{Client, ClientError, uri};
 /// The code of a bucket that has no guard.
 const NOT_GUARDED: &str = "NotGuarded";
 
+/// When a lock is quiet, in a bucket that `bootstrap` has made.
+const STALE_AFTER_SECONDS: u64 = 3600;
+
 /// What becomes of a request that breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -152,14 +155,14 @@ struct Refused {
 }
 
 impl GuardEdit {
-    /// Every rule at `level`, as `bootstrap` sets them.
+    /// Every rule at `level`, and all else as `bootstrap` and `serve --bootstrap` set it.
     pub fn all(level: GuardLevel) -> Self {
         Self {
             lock_writes: Some(level),
             serial: Some(level),
             lock_required: Some(true),
             lock_history: Some(LockHistory::Purge),
-            stale_after_seconds: Some(3600),
+            stale_after_seconds: Some(STALE_AFTER_SECONDS),
             state_bytes_max: Some(None),
         }
     }
@@ -194,7 +197,8 @@ impl Client {
         self.send(Outgoing::new(Method::DELETE, guard_path(bucket))).await.map(drop)
     }
 
-    /// The locks on states whose keys begin with `prefix`; none where the bucket is not guarded.
+    /// The locks on states whose keys begin with `prefix`; none on another endpoint than Tidelock, and
+    /// where the bucket is not guarded.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -203,6 +207,9 @@ impl Client {
         bucket: &str,
         prefix: &str,
     ) -> Result<Option<Vec<HeldLock>>, ClientError> {
+        if !self.is_tidelock().await? {
+            return Ok(None);
+        }
         let path = path("locks", bucket, None);
         let locks: Result<Locks, _> = self.ask_for(&path, &[("prefix", prefix)]).await;
         Ok(unless_not_guarded(locks)?.map(|locks| locks.locks))

@@ -1,5 +1,7 @@
 //! Who holds a state: the body of `KEY.tflock`, as it is read.
 
+use std::collections::HashMap;
+
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::{Method, header};
 use http_body_util::{BodyExt as _, Limited};
@@ -11,6 +13,7 @@ use super::body::{last_modified, text_of};
 use super::key::{lock_key, locked_key};
 use super::list::bounded;
 use crate::connection::Outgoing;
+use crate::guard::LockSeen;
 use crate::{Client, ClientError, ErrorKind, uri};
 
 /// A lock as its holder describes it; all empty where the object is no lock body, which still locks.
@@ -50,6 +53,8 @@ pub struct ListedLock {
     pub lock: StateLock,
     /// When it was written, by the endpoint's clock; ISO 8601.
     pub last_modified: String,
+    /// What the server saw of it; none where no guard minds it.
+    pub seen: Option<LockSeen>,
 }
 
 impl Client {
@@ -114,20 +119,26 @@ impl Client {
         bucket: &str,
         prefix: &str,
     ) -> Result<Vec<ListedLock>, ClientError> {
+        let held = self.held_locks(bucket, prefix).await?.unwrap_or_default();
+        let mut held: HashMap<_, _> = held.into_iter().map(|it| (it.key.clone(), it)).collect();
         let mut found = Vec::new();
         let mut pages = self.list_objects(bucket, prefix);
         while let Some(page) = pages.next().await? {
             let locks = page.into_iter().filter_map(|object| {
-                Some((locked_key(&object.key, prefix)?.to_owned(), object.last_modified))
+                let key = locked_key(&object.key, prefix)?.to_owned();
+                Some((held.remove(&key), key, object.last_modified))
             });
             found.extend(locks);
             bounded(found.len(), "locks")?;
         }
         stream::iter(found)
-            .map(|(key, last_modified)| async move {
-                // One that was released since it was listed is none.
-                let lock = self.lock_of(bucket, &key).await?;
-                Ok(lock.map(|lock| ListedLock { key, lock, last_modified }))
+            .map(|(held, key, last_modified)| async move {
+                let (lock, seen) = match held {
+                    Some(held) => (Some(held.lock), Some(held.seen)),
+                    // One that was released since it was listed is none.
+                    None => (self.lock_of(bucket, &key).await?, None),
+                };
+                Ok(lock.map(|lock| ListedLock { key, lock, last_modified, seen }))
             })
             .buffered(READS_IN_FLIGHT_MAX)
             .try_filter_map(|listed| async move { Ok(listed) })

@@ -1,7 +1,7 @@
 //! `tidelock lock list`
 
 use serde::Serialize;
-use tidelock_client::guard::{HeldLock, LockSeen};
+use tidelock_client::guard::LockSeen;
 use tidelock_client::state::{ListedLock, workspace};
 
 use crate::address::BucketPrefix;
@@ -41,34 +41,14 @@ impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let BucketPrefix { bucket, prefix } = &self.place;
         let locks = session.client.list_locks(bucket, prefix).await?;
-        let mut seen = seen(session, bucket, prefix).await?;
         let mut list = List::new(session.format);
-        let row = |listed: ListedLock| {
-            let at = seen
-                .iter()
-                .position(|held| held.key == listed.key && held.lock.id == listed.lock.id);
-            let seen = at.map(|at| seen.swap_remove(at).seen);
-            LockRow::from(listed).with(seen)
-        };
-        list.extend(locks.into_iter().map(row).collect())?;
+        list.extend(locks.into_iter().map(LockRow::from).collect())?;
         list.finish()
     }
 }
 
-/// What the server knows of the locks, where it is Tidelock and the bucket is guarded.
-pub(super) async fn seen(
-    session: &Session,
-    bucket: &str,
-    prefix: &str,
-) -> Result<Vec<HeldLock>, Failure> {
-    if !session.client.is_tidelock().await? {
-        return Ok(Vec::new());
-    }
-    Ok(session.client.held_locks(bucket, prefix).await?.unwrap_or_default())
-}
-
 impl From<ListedLock> for LockRow {
-    fn from(ListedLock { key, lock, last_modified }: ListedLock) -> Self {
+    fn from(ListedLock { key, lock, last_modified, seen }: ListedLock) -> Self {
         Self {
             workspace: workspace(&key).to_owned(),
             key,
@@ -79,17 +59,12 @@ impl From<ListedLock> for LockRow {
             id: lock.id,
             version: lock.version,
             last_modified: Some(last_modified).filter(|time| !time.is_empty()),
-            server: None,
+            server: seen,
         }
     }
 }
 
 impl LockRow {
-    /// The same, with what the server saw of it.
-    pub(super) fn with(self, server: Option<LockSeen>) -> Self {
-        Self { server, ..self }
-    }
-
     /// Whether its holder was heard of lately; empty where nobody knows.
     fn looks(&self) -> &'static str {
         match &self.server {

@@ -48,9 +48,10 @@ impl Args {
             return Ok(());
         }
         let last_modified = found.last_modified.clone();
-        let listed = |lock| ListedLock { key: key.clone(), lock, last_modified };
+        let row =
+            |lock, seen| LockRow::from(ListedLock { key: key.clone(), lock, last_modified, seen });
         if let Some(held) = self.release_by_server(session, &found.lock).await? {
-            let row = LockRow::from(listed(held.lock)).with(Some(held.seen));
+            let row = row(held.lock, Some(held.seen));
             return text_or(session.format, &row.text(), &row);
         }
         if !self.reason.is_empty() {
@@ -58,7 +59,7 @@ impl Args {
         }
         match session.client.release_found(bucket, key, found).await? {
             Release::Released(lock) => {
-                let row = LockRow::from(listed(lock));
+                let row = row(lock, None);
                 text_or(session.format, &row.text(), &row)
             }
             Release::Gone => Err(not_locked(&self.state)),
