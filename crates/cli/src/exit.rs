@@ -19,7 +19,8 @@ Exit status:
   4  access denied
   5  it exists already, is not empty, is in use or is locked
   6  the endpoint cannot be reached or is overloaded
-  130  interrupted by Ctrl-C; of serve, by a second signal";
+  130  interrupted by Ctrl-C, and of commands that take a lock by SIGTERM; of serve, by a second
+       signal";
 
 /// Why a command failed.
 #[derive(Debug)]

@@ -47,7 +47,7 @@ pub struct BucketGuard {
     pub lock_required: bool,
     /// What stays of locks.
     pub lock_history: LockHistory,
-    /// After this long without a request of its holder, a lock is quiet.
+    /// After this long without a write, a lock is quiet.
     pub stale_after_seconds: u64,
     /// Bytes; none for any size.
     pub state_bytes_max: Option<u64>,
@@ -104,7 +104,7 @@ pub struct LockSeen {
     pub last_write: Option<String>,
     /// States written under it.
     pub writes: u32,
-    /// Not heard of for longer than the bucket says.
+    /// Without a write for longer than the bucket says.
     pub quiet: bool,
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// What stays of locks in a versioned bucket
     #[arg(long, value_name = "HISTORY")]
     lock_history: Option<History>,
-    /// A lock is quiet after this long without a request of its holder
+    /// A lock is quiet after this long without a write
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     stale_after: Option<Duration>,
     /// Largest state in bytes, or `none`

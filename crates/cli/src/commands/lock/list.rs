@@ -65,7 +65,7 @@ impl From<ListedLock> for LockRow {
 }
 
 impl LockRow {
-    /// Whether its holder was heard of lately; empty where nobody knows.
+    /// Whether it was taken or written under lately; empty where nobody knows.
     fn looks(&self) -> &'static str {
         match &self.server {
             Some(seen) if seen.quiet => "quiet",
