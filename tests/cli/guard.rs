@@ -112,6 +112,20 @@ fn bootstrap_guards_and_keeps_what_is_set() {
     assert_eq!(guard()["serial"], "observe");
 }
 
+/// `serve --bootstrap`, `bootstrap` and `bucket edit --guard` know of one guard.
+#[test]
+fn every_bootstrap_makes_the_same_guard() {
+    let server = Server::start(&["--bootstrap", "served"]);
+    server.make_bucket("edited", "Enabled");
+    exits(&server.cli(&["bootstrap", "asked"]), 0);
+    exits(&server.cli(&["bucket", "edit", "edited", "--guard", "enforce"]), 0);
+    let guard = |bucket| json(&server, &["bucket", "get", bucket])["guard"].clone();
+    assert!(guard("served").is_object());
+    for bucket in ["asked", "edited"] {
+        assert_eq!(guard(bucket), guard("served"), "{bucket}");
+    }
+}
+
 #[test]
 fn a_lock_shows_what_the_server_saw() {
     let server = guarded();
@@ -122,6 +136,8 @@ fn a_lock_shows_what_the_server_saw() {
     assert!(seen["holder"].as_str().unwrap().ends_with(":root"), "{seen}");
     assert_eq!((&seen["quiet"], &seen["writes"]), (&false.into(), &0.into()));
     assert_eq!(seen["address"], "127.0.0.1");
+    let read = json(&server, &["audit", "query", "--bucket", "bucket", "--action", "GetObject"]);
+    assert_eq!(read, Value::Array(Vec::new()), "the guard tells what the lock says");
     let place = format!("bucket/{KEY}");
     let text = exits(&server.cli(&["lock", "show", &place]), 0);
     assert!(text.contains("me@host") && text.contains("looks      alive\n"), "{text}");
@@ -131,6 +147,27 @@ fn a_lock_shows_what_the_server_saw() {
     let released = exits(&release(&["--id", "714c34bb", "--reason", "the runner is gone"]), 0);
     assert!(released.contains("714c34bb"), "{released}");
     exits(&release(&[]), 3);
+}
+
+#[test]
+fn a_lock_older_than_the_guard_is_released() {
+    let server = Server::start(&[]);
+    server.make_bucket("bucket", "Enabled");
+    assert_eq!(put(&server.root(), &format!("{KEY}.tflock"), LOCK), 200);
+    exits(&server.cli(&["bucket", "edit", "bucket", "--guard", "enforce"]), 0);
+    for (prefix, rows) in [("env:/dev/k", 1), ("env:/dev/k.tf", 0)] {
+        let listed = json(&server, &["state", "list", &format!("bucket/{prefix}")]);
+        assert_eq!(listed.as_array().unwrap().len(), rows, "{prefix}: {listed}");
+    }
+    let locks = json(&server, &["lock", "list", "bucket"]);
+    assert_eq!((&locks[0]["id"], &locks[0]["server"]), (&"714c34bb".into(), &Value::Null));
+    let place = format!("bucket/{KEY}");
+    let release = ["lock", "release", &place, "--yes", "--reason", "the runner is gone"];
+    let output = server.cli(&release);
+    assert!(exits(&output, 0).contains("714c34bb"), "tells what was released");
+    assert!(stderr(&output).contains("the reason is not kept"), "{}", stderr(&output));
+    exits(&server.cli(&["lock", "show", &place]), 3);
+    exits(&server.cli(&release), 3);
 }
 
 /// All that the client does about locks and states, under the rules of the guard.

@@ -121,20 +121,28 @@ fn locks_of_others_are_read_and_released() {
 fn a_lock_is_waited_for() {
     let server = Server::start(&[]);
     let b = furnished(&server);
-    b.put_lock("k", TERRAFORMS_LOCK);
-    exits(&b.lock(&["acquire", "bbb/k", "--wait", "600ms"]), 5);
-    let mut waiting = b.spawn(&["run", "bbb/k", "--wait", "1m", "--", "true"]);
-    std::thread::sleep(Duration::from_millis(700));
+    for key in ["held", "given-back", "given-up"] {
+        b.put_lock(key, TERRAFORMS_LOCK);
+    }
+    exits(&b.lock(&["acquire", "bbb/held", "--wait", "600ms"]), 5);
+    let mut waiting = b.spawn(&["run", "bbb/given-back", "--wait", "1m", "--", "true"]);
+    until_asked_again(&server, "given-back");
     assert!(waiting.try_wait().unwrap().is_none(), "it waits");
-    server.root().send(&Ask::object("DELETE", "bbb", "k.tflock")).expect(204);
+    server.root().send(&Ask::object("DELETE", "bbb", "given-back.tflock")).expect(204);
     exits(&waiting.wait_with_output().unwrap(), 0);
     // Given up while waiting: nothing is taken, and the lock of another stays.
-    b.put_lock("k", TERRAFORMS_LOCK);
-    let waiting = b.spawn(&["run", "bbb/k", "--wait", "1m", "--", "true"]);
-    std::thread::sleep(Duration::from_millis(700));
+    let waiting = b.spawn(&["run", "bbb/given-up", "--wait", "1m", "--", "true"]);
+    until_asked_again(&server, "given-up");
     signal("TERM", waiting.id());
     exits(&waiting.wait_with_output().unwrap(), 130);
-    assert_eq!(lock_body(&server, "k").as_deref(), Some(TERRAFORMS_LOCK));
+    assert_eq!(lock_body(&server, "given-up").as_deref(), Some(TERRAFORMS_LOCK));
+}
+
+/// Until somebody who was refused the lock of the state at `key` has asked for it once more.
+fn until_asked_again(server: &Server, key: &str) {
+    let refusal = format!("op=\"PutObject\" bucket=\"bbb\" key=\"{key}.tflock\" status=412 ");
+    let refusals = || server.log().lines().filter(|line| line.contains(&refusal)).count();
+    wait_until("the lock is asked for again", PATIENCE, || refusals() >= 2);
 }
 
 fn signal(name: &str, process: u32) {
@@ -236,6 +244,9 @@ fn a_lost_answer_leaves_no_ghost() {
     assert!(told.contains("where 127.0.0.1 honours conditional writes"), "{told}");
     exits(&run(&["release", "foreign/k", "--yes", "--id", id.trim()]), 0);
     exits(&run(&["show", "foreign/k"]), 3);
+    let history = run(&["history", "foreign/k"]);
+    exits(&history, 2);
+    assert!(stderr(&history).contains("only Tidelock keeps"), "{}", stderr(&history));
 }
 
 /// A store of one lock, which drops the connection of the first write after it is done, and knows no
@@ -260,7 +271,7 @@ fn forgetful_store() -> SocketAddr {
     address
 }
 
-fn receive(stream: &TcpStream) -> Option<(String, Vec<u8>)> {
+pub(crate) fn receive(stream: &TcpStream) -> Option<(String, Vec<u8>)> {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -297,7 +308,7 @@ fn answer(kept: &mut Option<Vec<u8>>, head: &str, body: Vec<u8>) -> (&'static st
     }
 }
 
-fn send(mut stream: TcpStream, (status, body): (&str, Vec<u8>)) {
+pub(crate) fn send(mut stream: TcpStream, (status, body): (&str, Vec<u8>)) {
     let head = format!(
         "HTTP/1.1 {status}\r\nETag: \"e\"\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()

@@ -6,6 +6,7 @@
 mod harness;
 
 mod admin;
+mod audit;
 mod guard;
 mod lock;
 mod objects;

@@ -173,6 +173,22 @@ fn rollback_copies_forward() {
     assert_eq!(versions(&server, "k").len(), 5, "no version is lost");
 }
 
+/// `| head`: whoever has read enough of the preview still wants the rollback.
+#[test]
+fn rollback_needs_no_reader_of_its_preview() {
+    let server = Server::start(&[]);
+    server.make_bucket("kept", "Enabled");
+    put(&server, "k", BEFORE);
+    put(&server, "k", AFTER);
+    let mut command = server.command();
+    command.args(["state", "rollback", "kept/k", "--yes", "--to", &versions(&server, "k")[1]]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let done = child.wait_with_output().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+    assert!(get(&server, "k") == spliced(25).as_bytes());
+}
+
 #[test]
 fn rollback_of_what_was_deleted() {
     let server = Server::start(&[]);

@@ -28,7 +28,8 @@ struct Received {
 struct Receiver {
     address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
-    status: Arc<Mutex<u16>>,
+    /// Of the next answers, the last one of all that follow.
+    statuses: Arc<Mutex<Vec<u16>>>,
 }
 
 impl Receiver {
@@ -36,25 +37,27 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let received: Arc<Mutex<Vec<Received>>> = Arc::default();
-        let status = Arc::new(Mutex::new(status));
-        let (kept, answer) = (received.clone(), status.clone());
+        let statuses = Arc::new(Mutex::new(vec![status]));
+        let (kept, answers) = (received.clone(), statuses.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let answer = *answer.lock().unwrap();
+                let mut answers = answers.lock().unwrap();
+                let answer = if answers.len() > 1 { answers.remove(0) } else { answers[0] };
+                drop(answers);
                 if let Some(request) = receive(stream, answer) {
                     kept.lock().unwrap().push(request);
                 }
             }
         });
-        Self { address, received, status }
+        Self { address, received, statuses }
     }
 
     fn url(&self) -> String {
         format!("http://{}/hook", self.address)
     }
 
-    fn answers(&self, status: u16) {
-        *self.status.lock().unwrap() = status;
+    fn answers(&self, statuses: Vec<u16>) {
+        *self.statuses.lock().unwrap() = statuses;
     }
 
     fn received(&self) -> Vec<Received> {
@@ -121,8 +124,6 @@ fn a_receiver_gets_signed_events_in_their_order() {
     for key in ["one", "two", "three"] {
         root.send(&Ask::object("PUT", "other", key).body(key)).expect(200);
         root.send(&Ask::object("PUT", "bbb", key).body(key)).expect(200);
-        // Entries are ordered by their time, which has milliseconds.
-        std::thread::sleep(Duration::from_millis(5));
     }
     wait_until("all events arrive", PATIENCE, || receiver.received().len() >= 4);
     let received = receiver.received();
@@ -174,7 +175,7 @@ fn what_a_receiver_does_not_take_is_a_dead_letter() {
     assert_eq!(deliveries.len(), 2);
     assert_eq!(deliveries[0], deliveries[1], "the same event");
     assert_eq!(server.cli(&["webhook", "redeliver", id]).status.code(), Some(1));
-    receiver.answers(204);
+    receiver.answers(vec![204]);
     assert_eq!(json(&server, &["webhook", "redeliver", id])["delivered"], 1);
     assert!(dead().is_empty());
     // The log was gone on with.
@@ -182,6 +183,34 @@ fn what_a_receiver_does_not_take_is_a_dead_letter() {
     wait_until("the next event arrives", PATIENCE, || {
         receiver.received().iter().any(|it| String::from_utf8_lossy(&it.body).contains("after"))
     });
+}
+
+/// More than one request sends.
+#[test]
+fn all_dead_letters_that_were_sent_again_are_counted() {
+    const LETTERS: usize = 102;
+    const TAKEN_AT_FIRST: usize = 51;
+    let server = Server::start(&[]);
+    server.make_bucket("bbb", "");
+    let receiver = Receiver::start(500);
+    let flags = ["--event", "audit", "--bucket", "bbb", "--attempts", "1"];
+    let webhook = create(&server, &receiver, &flags);
+    let id = webhook["id"].as_str().unwrap();
+    let mut session = server.root().session();
+    for number in 0..LETTERS {
+        session.send(&Ask::object("PUT", "bbb", &number.to_string()).body("x")).expect(200);
+    }
+    let dead = || json(&server, &["webhook", "dead", id]).as_array().unwrap().len();
+    wait_until("all events are dead letters", PATIENCE, || dead() == LETTERS);
+    receiver.answers([vec![204; TAKEN_AT_FIRST], vec![500]].concat());
+    let cut = server.cli(&["webhook", "redeliver", id]);
+    assert_eq!(cut.status.code(), Some(1));
+    let told = "51 delivered, 51 dead letters are left: ";
+    assert!(stderr(&cut).contains(told), "{}", stderr(&cut));
+    receiver.answers(vec![204]);
+    let sent = json(&server, &["webhook", "redeliver", id]);
+    assert_eq!((&sent["delivered"], &sent["left"]), (&51.into(), &0.into()));
+    assert_eq!(dead(), 0);
 }
 
 #[test]

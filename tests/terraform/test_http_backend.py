@@ -157,7 +157,7 @@ def test_a_run_whose_lock_was_broken_writes_nothing(some_site):
     assert refused.code == 1 and "HTTP error: 409" in refused, refused.output
     assert site.object(KEY) == before, "the other run's state is intact"
     kept = json.loads((site.path / "http-holder" / "errored.tfstate").read_bytes())
-    assert kept["resources"], "the refused run keeps what it did"
+    assert kept["outputs"]["v"]["value"] == "holder", "the refused run keeps what it did"
 
 
 def test_state_push(some_site):

@@ -10,9 +10,6 @@ use tidelock_server::backend_block::EndpointKind;
 use crate::exit::Failure;
 use crate::output::{Format, printable};
 
-/// Host names under this are AWS's own.
-const AWS_SUFFIX: &str = ".amazonaws.com";
-
 /// Flags of every command that talks to an endpoint.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Connection and output")]
@@ -101,10 +98,15 @@ impl ChangeArgs {
 
 /// What answers at the endpoint.
 pub(crate) async fn endpoint_kind(client: &Client) -> Result<EndpointKind, Failure> {
-    let host = client.settings().endpoint.host().unwrap_or_default();
-    if host.ends_with(AWS_SUFFIX) {
-        return Ok(EndpointKind::Aws);
-    }
     let tidelock = client.is_tidelock().await?;
-    Ok(if tidelock { EndpointKind::Tidelock } else { EndpointKind::OtherS3 })
+    Ok(match (tidelock, client.is_aws()) {
+        (true, _) => EndpointKind::Tidelock,
+        (false, true) => EndpointKind::Aws,
+        (false, false) => EndpointKind::OtherS3,
+    })
+}
+
+/// Goes on only where Tidelock answers; `reason` says what no other endpoint does.
+pub(crate) async fn require_tidelock(session: &Session, reason: &str) -> Result<(), Failure> {
+    if session.client.is_tidelock().await? { Ok(()) } else { Err(Failure::usage(reason)) }
 }

@@ -19,7 +19,8 @@ Exit status:
   4  access denied
   5  it exists already, is not empty, is in use or is locked
   6  the endpoint cannot be reached or is overloaded
-  130  interrupted by Ctrl-C; of serve, by a second signal";
+  130  interrupted by Ctrl-C, and of commands that take a lock by SIGTERM; of serve, by a second
+       signal";
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -88,6 +89,11 @@ impl Failure {
     /// command, and no failure.
     fn reader_gone() -> Self {
         Self { status: 0, message: String::new() }
+    }
+
+    /// Whether nothing failed but that nobody reads stdout any more.
+    pub(crate) fn is_of_gone_reader(&self) -> bool {
+        self.status == 0
     }
 
     /// Whether there is anything to tell the user.

@@ -32,6 +32,11 @@ pub(crate) trait Row: Serialize {
     fn cells(&self) -> Vec<String>;
 }
 
+/// A cell; empty where nothing is known.
+pub(crate) fn text(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
 /// Collects or streams the rows of a list.
 pub(crate) struct List<R> {
     format: Format,

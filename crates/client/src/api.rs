@@ -12,6 +12,8 @@ use crate::{Client, ClientError, uri};
 const HEALTH: &str = "/_/health/live";
 /// What Tidelock says there.
 const LIVE: &[u8] = b"live\n";
+/// Host names under this are AWS's own.
+const AWS_SUFFIX: &str = ".amazonaws.com";
 const USERS: &str = "/_/api/v1/users";
 const KEYS: &str = "/_/api/v1/keys";
 
@@ -61,11 +63,19 @@ struct Keys {
 }
 
 impl Client {
-    /// Whether Tidelock answers at the endpoint.
+    /// Whether the endpoint is AWS's own, by its name.
+    pub fn is_aws(&self) -> bool {
+        self.settings().endpoint.host().is_some_and(|host| host.ends_with(AWS_SUFFIX))
+    }
+
+    /// Whether Tidelock answers at the endpoint; AWS is not asked.
     ///
     /// # Errors
     /// [`ClientError::Transport`] when nobody does.
     pub async fn is_tidelock(&self) -> Result<bool, ClientError> {
+        if self.is_aws() {
+            return Ok(false);
+        }
         let request = Outgoing::new(Method::GET, HEALTH.to_owned());
         match self.document(request).await {
             Ok(document) => Ok(document.body == LIVE),
@@ -84,7 +94,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`]; only root may ask.
     pub async fn list_users(&self) -> Result<Vec<User>, ClientError> {
-        let users: Users = self.ask(Outgoing::new(Method::GET, USERS.to_owned())).await?;
+        let users: Users = self.ask_for(USERS, &[]).await?;
         Ok(users.users)
     }
 
@@ -94,7 +104,7 @@ impl Client {
     /// See [`ClientError`]; `UserExists` when there is one of that name.
     pub async fn create_user(&self, name: &str) -> Result<User, ClientError> {
         let body = serde_json::json!({ "name": name });
-        self.ask(Outgoing::new(Method::POST, USERS.to_owned()).json(&body)).await
+        self.ask(Outgoing::new(Method::POST, USERS.to_owned()).json(&body)?).await
     }
 
     /// Deletes a user that owns nothing any more.
@@ -112,8 +122,7 @@ impl Client {
     /// See [`ClientError`].
     pub async fn list_keys(&self, user: Option<&str>) -> Result<Vec<AccessKey>, ClientError> {
         let query: Vec<_> = user.map(|user| ("user", user)).into_iter().collect();
-        let keys: Keys =
-            self.ask(Outgoing::new(Method::GET, KEYS.to_owned()).query(&query)).await?;
+        let keys: Keys = self.ask_for(KEYS, &query).await?;
         Ok(keys.keys)
     }
 
@@ -123,7 +132,7 @@ impl Client {
     /// See [`ClientError`].
     pub async fn create_key(&self, user: &str) -> Result<NewAccessKey, ClientError> {
         let body = serde_json::json!({ "user": user });
-        self.ask(Outgoing::new(Method::POST, KEYS.to_owned()).json(&body)).await
+        self.ask(Outgoing::new(Method::POST, KEYS.to_owned()).json(&body)?).await
     }
 
     /// Deletes an access key; requests signed with it are refused from then on.
@@ -151,5 +160,37 @@ impl Client {
         let document = self.document(request).await?;
         serde_json::from_slice(&document.body)
             .map_err(|error| ClientError::Malformed(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+    use crate::settings::Credentials;
+
+    fn client(endpoint: &str) -> Client {
+        let credentials = Credentials {
+            access_key_id: "AKIAEXAMPLE".to_owned(),
+            secret_access_key: "secret".to_owned(),
+            session_token: None,
+        };
+        let (endpoint, region) = (endpoint.parse().unwrap(), "us-east-1".to_owned());
+        let settings = Settings { endpoint, region, credentials, ca_bundle: None };
+        Client::new(settings, || jiff::Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    #[tokio::test]
+    async fn aws_is_known_by_its_name_and_not_asked() {
+        let rows = [
+            ("https://s3.eu-central-1.amazonaws.com", true),
+            ("https://s3.example.com", false),
+            ("https://amazonaws.com.example.com", false),
+        ];
+        for (endpoint, expected) in rows {
+            assert_eq!(client(endpoint).is_aws(), expected, "{endpoint}");
+        }
+        // Nobody listens there: to be asked would be an error.
+        assert!(!client("http://s3.amazonaws.com:9").is_tidelock().await.unwrap());
     }
 }

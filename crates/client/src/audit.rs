@@ -1,13 +1,14 @@
 //! The audit log of a Tidelock server: pages of entries, and whether the log is whole.
 
-use http::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::connection::Outgoing;
 use crate::{Client, ClientError};
 
 const AUDIT: &str = "/_/api/v1/audit";
 const VERIFY: &str = "/_/api/v1/audit/verify";
+
+/// Entries that one request answers at most.
+pub const PAGE_ENTRIES_MAX: usize = 1000;
 
 /// What was asked, by whom, from where, and what became of it; what does not apply is not there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +105,17 @@ pub struct AuditPage {
     pub complete: bool,
 }
 
+/// The entries that a filter leaves, page by page, oldest first.
+#[derive(Debug)]
+pub struct AuditPages<'a> {
+    client: &'a Client,
+    filter: &'a AuditFilter,
+    after: Option<String>,
+    /// Entries that are still wanted.
+    left: usize,
+    done: bool,
+}
+
 /// Whether the log is whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditVerification {
@@ -132,8 +144,13 @@ pub struct AuditVerification {
 }
 
 impl Client {
+    /// The first `limit` entries that `filter` leaves.
+    pub fn audit_pages<'a>(&'a self, filter: &'a AuditFilter, limit: usize) -> AuditPages<'a> {
+        AuditPages { client: self, filter, after: None, left: limit, done: false }
+    }
+
     /// At most `limit` entries from `after` on, where another page ended; from the oldest on if it is
-    /// not given.
+    /// not given. No page has more than [`PAGE_ENTRIES_MAX`].
     ///
     /// # Errors
     /// See [`ClientError`]; only root and the owner of the bucket asked about may ask.
@@ -147,10 +164,11 @@ impl Client {
         let mut query = filter.query();
         query.push(("limit", &limit));
         query.extend(after.map(|after| ("after", after)));
-        self.ask(Outgoing::new(Method::GET, AUDIT.to_owned()).query(&query)).await
+        self.ask_for(AUDIT, &query).await
     }
 
-    /// The last `limit` entries.
+    /// The last `limit` entries, at least one and at most [`PAGE_ENTRIES_MAX`]; not complete where
+    /// older ones were not looked for.
     ///
     /// # Errors
     /// As those of [`Client::audit_page`].
@@ -162,7 +180,7 @@ impl Client {
         let limit = limit.to_string();
         let mut query = filter.query();
         query.extend([("limit", limit.as_str()), ("latest", "true")]);
-        self.ask(Outgoing::new(Method::GET, AUDIT.to_owned()).query(&query)).await
+        self.ask_for(AUDIT, &query).await
     }
 
     /// Looks through the whole log.
@@ -170,7 +188,25 @@ impl Client {
     /// # Errors
     /// See [`ClientError`]; only root may ask.
     pub async fn verify_audit(&self) -> Result<AuditVerification, ClientError> {
-        self.ask(Outgoing::new(Method::GET, VERIFY.to_owned())).await
+        self.ask_for(VERIFY, &[]).await
+    }
+}
+
+impl AuditPages<'_> {
+    /// The next page, which may have no entries; `None` after the last.
+    ///
+    /// # Errors
+    /// As those of [`Client::audit_page`].
+    pub async fn next(&mut self) -> Result<Option<Vec<AuditEntry>>, ClientError> {
+        if self.done || self.left == 0 {
+            return Ok(None);
+        }
+        let limit = self.left.min(PAGE_ENTRIES_MAX);
+        let page = self.client.audit_page(self.filter, self.after.as_deref(), limit).await?;
+        self.left = self.left.saturating_sub(page.entries.len());
+        self.done = page.complete;
+        self.after = Some(page.next);
+        Ok(Some(page.entries))
     }
 }
 

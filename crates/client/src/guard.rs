@@ -2,15 +2,17 @@
 //! server knows, what was refused, and one-shot permissions.
 
 use http::Method;
-use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::io::AsyncWrite;
 
 use crate::connection::Outgoing;
 use crate::{Client, ClientError, uri};
 
 /// The code of a bucket that has no guard.
 const NOT_GUARDED: &str = "NotGuarded";
+
+/// When a lock is quiet, in a bucket that `bootstrap` has made.
+const STALE_AFTER_SECONDS: u64 = 3600;
 
 /// What becomes of a request that breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +47,7 @@ pub struct BucketGuard {
     pub lock_required: bool,
     /// What stays of locks.
     pub lock_history: LockHistory,
-    /// After this long without a request of its holder, a lock is quiet.
+    /// After this long without a write, a lock is quiet.
     pub stale_after_seconds: u64,
     /// Bytes; none for any size.
     pub state_bytes_max: Option<u64>,
@@ -102,7 +104,7 @@ pub struct LockSeen {
     pub last_write: Option<String>,
     /// States written under it.
     pub writes: u32,
-    /// Not heard of for longer than the bucket says.
+    /// Without a write for longer than the bucket says.
     pub quiet: bool,
 }
 
@@ -153,14 +155,14 @@ struct Refused {
 }
 
 impl GuardEdit {
-    /// Every rule at `level`, as `bootstrap` sets them.
+    /// Every rule at `level`, and all else as `bootstrap` and `serve --bootstrap` set it.
     pub fn all(level: GuardLevel) -> Self {
         Self {
             lock_writes: Some(level),
             serial: Some(level),
             lock_required: Some(true),
             lock_history: Some(LockHistory::Purge),
-            stale_after_seconds: Some(3600),
+            stale_after_seconds: Some(STALE_AFTER_SECONDS),
             state_bytes_max: Some(None),
         }
     }
@@ -172,7 +174,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn bucket_guard(&self, bucket: &str) -> Result<Option<BucketGuard>, ClientError> {
-        unless_not_guarded(self.ask(Outgoing::new(Method::GET, guard_path(bucket))).await)
+        unless_not_guarded(self.ask_for(&guard_path(bucket), &[]).await)
     }
 
     /// Changes it; answers what holds from then on.
@@ -184,8 +186,7 @@ impl Client {
         bucket: &str,
         edit: &GuardEdit,
     ) -> Result<BucketGuard, ClientError> {
-        let body = serde_json::json!(edit);
-        self.ask(Outgoing::new(Method::PUT, guard_path(bucket)).json(&body)).await
+        self.ask(Outgoing::new(Method::PUT, guard_path(bucket)).json(edit)?).await
     }
 
     /// Guards the states of `bucket` no more.
@@ -196,7 +197,8 @@ impl Client {
         self.send(Outgoing::new(Method::DELETE, guard_path(bucket))).await.map(drop)
     }
 
-    /// The locks on states whose keys begin with `prefix`; none where the bucket is not guarded.
+    /// The locks on states whose keys begin with `prefix`; none on another endpoint than Tidelock, and
+    /// where the bucket is not guarded.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -205,8 +207,11 @@ impl Client {
         bucket: &str,
         prefix: &str,
     ) -> Result<Option<Vec<HeldLock>>, ClientError> {
-        let request = Outgoing::new(Method::GET, path("locks", bucket, None));
-        let locks: Result<Locks, _> = self.ask(request.query(&[("prefix", prefix)])).await;
+        if !self.is_tidelock().await? {
+            return Ok(None);
+        }
+        let path = path("locks", bucket, None);
+        let locks: Result<Locks, _> = self.ask_for(&path, &[("prefix", prefix)]).await;
         Ok(unless_not_guarded(locks)?.map(|locks| locks.locks))
     }
 
@@ -214,7 +219,7 @@ impl Client {
     /// where the bucket is not guarded.
     ///
     /// # Errors
-    /// See [`ClientError`]; `NotLocked`, `AnotherLock`.
+    /// See [`ClientError`]; `NotLocked`, also of a lock that is older than the guard; `AnotherLock`.
     pub async fn release_held(
         &self,
         bucket: &str,
@@ -223,8 +228,8 @@ impl Client {
         reason: &str,
     ) -> Result<Option<HeldLock>, ClientError> {
         let body = serde_json::json!({ "id": id, "reason": reason });
-        let request = Outgoing::new(Method::DELETE, path("locks", bucket, Some(key))).json(&body);
-        unless_not_guarded(self.ask(request).await)
+        let request = Outgoing::new(Method::DELETE, path("locks", bucket, Some(key)));
+        unless_not_guarded(self.ask(request.json(&body)?).await)
     }
 
     /// Refused states whose keys begin with `prefix`, by key, oldest first.
@@ -236,8 +241,8 @@ impl Client {
         bucket: &str,
         prefix: &str,
     ) -> Result<Vec<RefusedState>, ClientError> {
-        let request = Outgoing::new(Method::GET, path("refused", bucket, None));
-        let refused: Refused = self.ask(request.query(&[("prefix", prefix)])).await?;
+        let path = path("refused", bucket, None);
+        let refused: Refused = self.ask_for(&path, &[("prefix", prefix)]).await?;
         Ok(refused.refused)
     }
 
@@ -252,14 +257,8 @@ impl Client {
         sink: &mut (dyn AsyncWrite + Send + Unpin),
     ) -> Result<(), ClientError> {
         let request = Outgoing::new(Method::GET, path("refused", bucket, Some(id)));
-        let mut body = self.send(request.query(&[("key", key)])).await?.into_body();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| self.broken(&error))?;
-            if let Ok(data) = frame.into_data() {
-                sink.write_all(&data).await?;
-            }
-        }
-        Ok(sink.flush().await?)
+        let body = self.send(request.query(&[("key", key)])).await?.into_body();
+        self.pour(body, sink, &mut |_bytes| {}).await.map(drop)
     }
 
     /// Drops a refused state before its time.
@@ -287,7 +286,7 @@ impl Client {
     ) -> Result<StateAllowance, ClientError> {
         let body = serde_json::json!({ "key": key, "seconds": seconds });
         let request = Outgoing::new(Method::POST, path("allowances", bucket, None));
-        self.ask(request.json(&body)).await
+        self.ask(request.json(&body)?).await
     }
 }
 

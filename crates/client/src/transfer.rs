@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::{TryStreamExt as _, stream};
 use http::Method;
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::connection::Outgoing;
@@ -99,7 +100,16 @@ impl Client {
         let response = self.send(request).await?;
         let length = response.headers().get(http::header::CONTENT_LENGTH);
         started(length.and_then(|length| length.to_str().ok()?.parse().ok()));
-        let mut body = response.into_body();
+        self.pour(response.into_body(), sink, progress).await
+    }
+
+    /// Writes a body to `sink`; answers its length in bytes.
+    pub(crate) async fn pour(
+        &self,
+        mut body: Incoming,
+        sink: &mut (dyn AsyncWrite + Send + Unpin),
+        progress: Progress<'_>,
+    ) -> Result<u64, ClientError> {
         let mut written: u64 = 0;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| self.broken(&error))?;

@@ -103,7 +103,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`]; only root may ask.
     pub async fn list_webhooks(&self) -> Result<Vec<Webhook>, ClientError> {
-        let listed: Webhooks = self.ask(Outgoing::new(Method::GET, WEBHOOKS.to_owned())).await?;
+        let listed: Webhooks = self.ask_for(WEBHOOKS, &[]).await?;
         Ok(listed.webhooks)
     }
 
@@ -112,9 +112,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn create_webhook(&self, new: &NewWebhook) -> Result<Webhook, ClientError> {
-        let body =
-            serde_json::to_value(new).map_err(|error| ClientError::Malformed(error.to_string()))?;
-        self.ask(Outgoing::new(Method::POST, WEBHOOKS.to_owned()).json(&body)).await
+        self.ask(Outgoing::new(Method::POST, WEBHOOKS.to_owned()).json(new)?).await
     }
 
     /// Deletes a webhook and its dead letters.
@@ -138,11 +136,11 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn dead_letters(&self, id: &str) -> Result<Vec<DeadLetter>, ClientError> {
-        let listed: DeadLetters = self.ask(Outgoing::new(Method::GET, path(id, "/dead"))).await?;
+        let listed: DeadLetters = self.ask_for(&path(id, "/dead"), &[]).await?;
         Ok(listed.dead_letters)
     }
 
-    /// Sends dead letters again, until one is not taken.
+    /// Sends dead letters again, until one is not taken; some of them, where they are many.
     ///
     /// # Errors
     /// See [`ClientError`].

@@ -3,15 +3,19 @@
 //! Terraform and OpenTofu write one line of JSON, `{"ID","Operation","Info","Who","Version","Created",
 //! "Path"}` in this order, 193 to 227 bytes in practice; `Path` is bucket and key of the state.
 
+use serde::{Serialize, Serializer};
+
 use crate::json::{Container, Kind, Reader, Token, decode, is_field};
 
 /// Longest body that is looked at. A real lock has some 200 bytes; hostile ones are not parsed.
 pub const LOCK_BYTES_MAX: usize = 32 << 10;
 
-/// What a lock says of its holder.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What a lock says of its holder. Serialises as Terraform writes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct Lock {
     /// Names the lock; `force-unlock` asks for it. Need not be a UUID.
+    #[serde(rename = "ID")]
     pub id: String,
     /// The command that took it.
     pub operation: Operation,
@@ -158,6 +162,12 @@ impl Default for Operation {
     }
 }
 
+impl Serialize for Operation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 impl std::fmt::Display for Operation {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(self.as_str())
@@ -181,6 +191,7 @@ mod tests {
         assert_eq!(lock.version, "1.11.4");
         assert_eq!(lock.created, "2026-11-21T20:35:06.667920919Z");
         assert_eq!(lock.path, "tfstate/app/terraform.tfstate");
+        assert_eq!(serde_json::to_string(&lock).unwrap(), REAL);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri, header};
 use http_body_util::Full;
 use ring::digest::{SHA256, digest};
+use serde::Serialize;
 use tidelock_auth::identity::{AccessKeyId, SecretAccessKey};
 use tidelock_auth::sigv4::{RequestHead, Signer, payload_hash};
 
@@ -45,9 +46,10 @@ impl Outgoing {
         self
     }
 
-    pub(crate) fn json(mut self, body: &serde_json::Value) -> Self {
-        self.headers.push(("content-type", "application/json".to_owned()));
-        self.body(Bytes::from(body.to_string()))
+    pub(crate) fn json(self, body: &impl Serialize) -> Result<Self, ClientError> {
+        let body = serde_json::to_vec(body);
+        let body = body.map_err(|error| ClientError::Malformed(error.to_string()))?;
+        Ok(self.header("content-type", "application/json").body(Bytes::from(body)))
     }
 
     /// With the checksum header that S3 asks for where a lost byte would change a setting.

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use serde::Serialize;
-use tidelock_tfstate::Operation;
+use tidelock_tfstate::{Lock, Operation};
 
 use super::StateLock;
 use super::key::lock_key;
@@ -47,20 +46,6 @@ pub enum AcquireError {
     Client(#[from] ClientError),
 }
 
-/// The body, its fields in Terraform's order.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Body<'a> {
-    #[serde(rename = "ID")]
-    id: &'a str,
-    operation: &'a str,
-    info: &'a str,
-    who: &'a str,
-    version: &'a str,
-    created: String,
-    path: String,
-}
-
 impl NewLock {
     /// A lock whose ID is made of `random`; `who` is `user@host`.
     pub fn new(random: [u8; 16], operation: Operation, info: &str, who: &str) -> Self {
@@ -74,16 +59,16 @@ impl NewLock {
     }
 
     fn body(&self, bucket: &str, key: &str, now: jiff::Timestamp) -> Result<Bytes, ClientError> {
-        let body = Body {
-            id: &self.id,
-            operation: self.operation.as_str(),
-            info: &self.info,
-            who: &self.who,
-            version: concat!("tidelock ", env!("CARGO_PKG_VERSION")),
+        let lock = Lock {
+            id: self.id.clone(),
+            operation: self.operation.clone(),
+            info: self.info.clone(),
+            who: self.who.clone(),
+            version: concat!("tidelock ", env!("CARGO_PKG_VERSION")).to_owned(),
             created: now.to_string(),
             path: format!("{bucket}/{key}"),
         };
-        let body = serde_json::to_vec(&body);
+        let body = serde_json::to_vec(&lock);
         Ok(Bytes::from(body.map_err(|error| ClientError::Malformed(error.to_string()))?))
     }
 }
@@ -188,8 +173,6 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
-    use tidelock_tfstate::Lock;
-
     use super::*;
 
     #[test]

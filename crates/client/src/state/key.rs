@@ -23,9 +23,15 @@ pub(crate) fn lock_key(key: &str) -> String {
     format!("{key}{LOCK_SUFFIX}")
 }
 
-/// The key of the state that the lock at `key` locks; none if no lock can be there.
-pub(crate) fn locked_key(key: &str) -> Option<&str> {
-    key.strip_suffix(LOCK_SUFFIX).filter(|key| !key.is_empty())
+/// Whether a lock can be at `key`.
+pub(crate) fn is_lock(key: &str) -> bool {
+    locked_key(key, "").is_some()
+}
+
+/// The key of the state that the lock at `key` locks; none if no lock can be there, and where that key
+/// does not begin with `prefix`, as that of the lock does.
+pub(crate) fn locked_key<'a>(key: &'a str, prefix: &str) -> Option<&'a str> {
+    key.strip_suffix(LOCK_SUFFIX).filter(|key| !key.is_empty() && key.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -50,8 +56,17 @@ mod tests {
 
     #[test]
     fn locks_stand_beside_their_states() {
-        assert_eq!(locked_key(&lock_key("env:/dev/k")), Some("env:/dev/k"));
-        assert_eq!(locked_key("k.tfstate"), None);
-        assert_eq!(locked_key(".tflock"), None);
+        let key = lock_key("env:/dev/k");
+        let rows = [
+            (key.as_str(), "", Some("env:/dev/k")),
+            (&key, "env:/dev/k", Some("env:/dev/k")),
+            (&key, "env:/dev/k.tf", None),
+            ("k.tfstate", "", None),
+            (".tflock", "", None),
+        ];
+        for (key, prefix, expected) in rows {
+            assert_eq!(locked_key(key, prefix), expected, "{key} {prefix}");
+        }
+        assert!(is_lock(&key) && !is_lock("k.tfstate") && !is_lock(".tflock"));
     }
 }

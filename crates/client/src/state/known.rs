@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 use tidelock_tfstate::{Index, Mode, ResourceQuery};
 
 use super::StateLock;
-use super::key::locked_key;
-use super::list::OBJECTS_LISTED_MAX;
+use super::key::{is_lock, locked_key};
+use super::list::bounded;
 use crate::{Client, ClientError, Object, uri};
 
 const STATES: &str = "/_/api/v1/states";
@@ -139,7 +139,7 @@ impl Client {
     /// endpoint, and of a bucket that is not guarded.
     ///
     /// # Errors
-    /// See [`ClientError`].
+    /// See [`ClientError`]; [`ClientError::Local`] beyond [`super::OBJECTS_LISTED_MAX`].
     pub async fn known_states(
         &self,
         bucket: &str,
@@ -158,21 +158,26 @@ impl Client {
             }
             known.states.extend(page.states);
             known.unknown.extend(page.unknown.into_iter().map(Object::from));
-            bounded(known.states.len() + known.unknown.len())?;
+            bounded(known.states.len() + known.unknown.len(), "of them")?;
             match page.next {
                 None => break,
                 next => after = next,
             }
         }
-        self.find_locks(bucket, &mut known).await?;
+        self.find_locks(bucket, prefix, &mut known).await?;
         Ok(Some(known))
     }
 
     /// Lock objects that were there before the bucket was guarded: no guard tells of them.
-    async fn find_locks(&self, bucket: &str, known: &mut KnownStates) -> Result<(), ClientError> {
-        let is_lock = |object: &mut Object| locked_key(&object.key).is_some();
-        for lock in known.unknown.extract_if(.., is_lock).collect::<Vec<_>>() {
-            let Some(key) = locked_key(&lock.key) else { continue };
+    async fn find_locks(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        known: &mut KnownStates,
+    ) -> Result<(), ClientError> {
+        for lock in known.unknown.extract_if(.., |object| is_lock(&object.key)).collect::<Vec<_>>()
+        {
+            let Some(key) = locked_key(&lock.key, prefix) else { continue };
             let at = known.states.binary_search_by(|state| state.key.as_str().cmp(key));
             if at.is_ok_and(|at| known.states.get(at).is_some_and(|state| state.lock.is_some())) {
                 continue;
@@ -191,7 +196,7 @@ impl Client {
     /// Tidelock.
     ///
     /// # Errors
-    /// See [`ClientError`].
+    /// As those of [`Client::known_states`].
     pub async fn search_states(
         &self,
         bucket: &str,
@@ -214,7 +219,7 @@ impl Client {
             let page: SearchPage = self.page_of(SEARCH, bucket, &asked).await?;
             findings.found.extend(page.found);
             findings.unindexed.extend(page.unindexed.into_iter().map(Object::from));
-            bounded(findings.found.len() + findings.unindexed.len())?;
+            bounded(findings.found.len() + findings.unindexed.len(), "of them")?;
             match page.next {
                 None => return Ok(Some(findings)),
                 next => after = next,
@@ -232,14 +237,6 @@ impl Client {
             asked.iter().filter_map(|(name, value)| value.map(|value| (*name, value))).collect();
         self.ask_for(&format!("{path}/{}", uri::segment(bucket)), &query).await
     }
-}
-
-fn bounded(items: usize) -> Result<(), ClientError> {
-    if items <= OBJECTS_LISTED_MAX {
-        return Ok(());
-    }
-    let reason = format!("more than {OBJECTS_LISTED_MAX} of them; give a prefix");
-    Err(ClientError::Local(std::io::Error::other(reason)))
 }
 
 impl From<Unknown> for Object {

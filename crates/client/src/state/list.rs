@@ -8,7 +8,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use tidelock_tfstate::{AttributeQuery, State, Summary};
 use tokio::sync::Semaphore;
 
-use super::key::locked_key;
+use super::key::{is_lock, locked_key};
 use super::{READS_IN_FLIGHT_MAX, StateError, StateLock, room};
 use crate::{Client, ClientError, ErrorKind, Object};
 
@@ -45,7 +45,7 @@ impl Client {
     /// their states, also with those that were never written ([`StateError::NotWritten`]).
     ///
     /// # Errors
-    /// See [`ClientError`]; [`ClientError::Malformed`] beyond [`OBJECTS_LISTED_MAX`].
+    /// See [`ClientError`]; [`ClientError::Local`] beyond [`OBJECTS_LISTED_MAX`].
     pub async fn list_states<'a>(
         &'a self,
         bucket: &'a str,
@@ -115,19 +115,13 @@ async fn candidates(
     let mut pages = client.list_objects(bucket, prefix);
     while let Some(page) = pages.next().await? {
         for object in page {
-            match locked_key(&object.key) {
-                // One whose state is outside the prefix is of no interest.
-                Some(key) if key.starts_with(prefix) => {
-                    locked.insert(key.to_owned());
-                }
-                Some(_) => {}
-                None => objects.push(object),
+            if is_lock(&object.key) {
+                locked.extend(locked_key(&object.key, prefix).map(str::to_owned));
+            } else {
+                objects.push(object);
             }
         }
-        if objects.len() + locked.len() > OBJECTS_LISTED_MAX {
-            let reason = format!("more than {OBJECTS_LISTED_MAX} objects; give a prefix");
-            return Err(ClientError::Local(std::io::Error::other(reason)));
-        }
+        bounded(objects.len() + locked.len(), "objects")?;
     }
     let mut candidates = Vec::with_capacity(objects.len());
     for object in objects {
@@ -177,16 +171,11 @@ async fn read(
     Ok(Some(listed))
 }
 
-impl Client {
-    /// A lock that may not be read still is one.
-    pub(super) async fn lock_of(
-        &self,
-        bucket: &str,
-        key: &str,
-    ) -> Result<Option<StateLock>, ClientError> {
-        match self.state_lock(bucket, key).await {
-            Err(error) if error.kind() == ErrorKind::Denied => Ok(Some(StateLock::default())),
-            lock => lock,
-        }
+/// An error beyond [`OBJECTS_LISTED_MAX`]; `what` says of what there are too many.
+pub(super) fn bounded(count: usize, what: &str) -> Result<(), ClientError> {
+    if count <= OBJECTS_LISTED_MAX {
+        return Ok(());
     }
+    let reason = format!("more than {OBJECTS_LISTED_MAX} {what}; give a prefix");
+    Err(ClientError::Local(std::io::Error::other(reason)))
 }

@@ -1,15 +1,19 @@
 //! Who holds a state: the body of `KEY.tflock`, as it is read.
 
+use std::collections::HashMap;
+
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::{Method, header};
 use http_body_util::{BodyExt as _, Limited};
 use serde::{Deserialize, Serialize};
 use tidelock_tfstate::{LOCK_BYTES_MAX, Lock};
 
+use super::READS_IN_FLIGHT_MAX;
 use super::body::{last_modified, text_of};
 use super::key::{lock_key, locked_key};
-use super::{OBJECTS_LISTED_MAX, READS_IN_FLIGHT_MAX};
+use super::list::bounded;
 use crate::connection::Outgoing;
+use crate::guard::LockSeen;
 use crate::{Client, ClientError, ErrorKind, uri};
 
 /// A lock as its holder describes it; all empty where the object is no lock body, which still locks.
@@ -49,6 +53,8 @@ pub struct ListedLock {
     pub lock: StateLock,
     /// When it was written, by the endpoint's clock; ISO 8601.
     pub last_modified: String,
+    /// What the server saw of it; none where no guard minds it.
+    pub seen: Option<LockSeen>,
 }
 
 impl Client {
@@ -64,7 +70,19 @@ impl Client {
         Ok(self.find_lock(bucket, key).await?.map(|found| found.lock))
     }
 
-    /// The same, so that exactly this lock can be released.
+    /// The same; a lock that may not be read still is one.
+    pub(super) async fn lock_of(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Option<StateLock>, ClientError> {
+        match self.state_lock(bucket, key).await {
+            Err(error) if error.kind() == ErrorKind::Denied => Ok(Some(StateLock::default())),
+            lock => lock,
+        }
+    }
+
+    /// What [`state_lock`](Self::state_lock) reads, so that exactly this lock can be released.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -94,34 +112,33 @@ impl Client {
     /// The locks on states whose keys begin with `prefix`, in order of their keys.
     ///
     /// # Errors
-    /// See [`ClientError`]; [`ClientError::Local`] beyond [`OBJECTS_LISTED_MAX`]. A lock that this
+    /// See [`ClientError`]; [`ClientError::Local`] beyond [`super::OBJECTS_LISTED_MAX`]. A lock that this
     /// caller may not read is no error of the list.
     pub async fn list_locks(
         &self,
         bucket: &str,
         prefix: &str,
     ) -> Result<Vec<ListedLock>, ClientError> {
+        let held = self.held_locks(bucket, prefix).await?.unwrap_or_default();
+        let mut held: HashMap<_, _> = held.into_iter().map(|it| (it.key.clone(), it)).collect();
         let mut found = Vec::new();
         let mut pages = self.list_objects(bucket, prefix);
         while let Some(page) = pages.next().await? {
             let locks = page.into_iter().filter_map(|object| {
-                let key = locked_key(&object.key).filter(|key| key.starts_with(prefix))?.to_owned();
-                Some((key, object.last_modified))
+                let key = locked_key(&object.key, prefix)?.to_owned();
+                Some((held.remove(&key), key, object.last_modified))
             });
             found.extend(locks);
-            if found.len() > OBJECTS_LISTED_MAX {
-                let reason = format!("more than {OBJECTS_LISTED_MAX} locks; give a prefix");
-                return Err(ClientError::Local(std::io::Error::other(reason)));
-            }
+            bounded(found.len(), "locks")?;
         }
         stream::iter(found)
-            .map(|(key, last_modified)| async move {
-                let lock = match self.state_lock(bucket, &key).await {
-                    Err(error) if error.kind() == ErrorKind::Denied => Some(StateLock::default()),
-                    lock => lock?,
+            .map(|(held, key, last_modified)| async move {
+                let (lock, seen) = match held {
+                    Some(held) => (Some(held.lock), Some(held.seen)),
+                    // One that was released since it was listed is none.
+                    None => (self.lock_of(bucket, &key).await?, None),
                 };
-                // One that was released since it was listed is none.
-                Ok(lock.map(|lock| ListedLock { key, lock, last_modified }))
+                Ok(lock.map(|lock| ListedLock { key, lock, last_modified, seen }))
             })
             .buffered(READS_IN_FLIGHT_MAX)
             .try_filter_map(|listed| async move { Ok(listed) })

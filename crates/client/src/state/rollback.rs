@@ -104,7 +104,11 @@ impl Client {
             VersionHistory::Known(listed) => listed,
             VersionHistory::NotSupported => return Err(RollbackError::NoVersions),
         };
-        let highest = self.highest_serial(bucket, key, listed).await?;
+        // Two of them were read above.
+        let read = [Some(version), current.as_ref().and_then(|it| it.version_id.as_deref())];
+        let is_unread = |it: &ObjectVersion| !read.contains(&Some(it.version_id.as_str()));
+        let others = listed.into_iter().filter(is_unread).collect();
+        let highest = self.highest_serial(bucket, key, others).await?;
         let known =
             [highest, target.state.serial, current.as_ref().map_or(0, |it| it.state.serial)];
         let highest = known.into_iter().max().unwrap_or_default();

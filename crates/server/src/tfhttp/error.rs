@@ -45,21 +45,7 @@ struct Document<'a> {
     code: &'a str,
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    lock: Option<LockDocument<'a>>,
-}
-
-/// A lock as Terraform writes it.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct LockDocument<'a> {
-    #[serde(rename = "ID")]
-    id: &'a str,
-    operation: &'a str,
-    info: &'a str,
-    who: &'a str,
-    version: &'a str,
-    created: &'a str,
-    path: &'a str,
+    lock: Option<&'a Lock>,
 }
 
 impl TfError {
@@ -170,8 +156,8 @@ impl TfError {
     }
 
     pub(super) fn into_response(self) -> Response<ResponseBody> {
-        let lock = self.lock.as_deref().map(lock_document);
-        let document = Document { code: self.code, message: &self.message, lock };
+        let (code, message, lock) = (self.code, self.message.as_str(), self.lock.as_deref());
+        let document = Document { code, message, lock };
         // A struct of strings always serialises; an empty body would show if it ever did not.
         let body = self.bare.unwrap_or_else(|| to_json(&document));
         let mut response = Response::new(ResponseBody::full(body));
@@ -195,19 +181,7 @@ impl TfError {
 
 /// A lock as Terraform writes it, with a remark where it prints one.
 pub(super) fn lock_body(lock: &Lock) -> Bytes {
-    to_json(&lock_document(lock))
-}
-
-fn lock_document(lock: &Lock) -> LockDocument<'_> {
-    LockDocument {
-        id: &lock.id,
-        operation: lock.operation.as_str(),
-        info: &lock.info,
-        who: &lock.who,
-        version: &lock.version,
-        created: &lock.created,
-        path: &lock.path,
-    }
+    to_json(lock)
 }
 
 fn to_json(document: &impl Serialize) -> Bytes {

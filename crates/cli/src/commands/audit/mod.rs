@@ -11,10 +11,7 @@ use tidelock_client::audit::AuditEntry;
 
 use crate::connect::ClientArgs;
 use crate::exit::Failure;
-use crate::output::Row;
-
-/// Entries of one request.
-const PAGE_ENTRIES: usize = 1000;
+use crate::output::{Row, text};
 
 /// Read the audit log: who did what, and whether the log is whole (Tidelock only)
 #[derive(clap::Args, Debug)]
@@ -50,23 +47,55 @@ impl Row for AuditEntry {
         &["time", "principal", "address", "action", "target", "code", "message"];
 
     fn cells(&self) -> Vec<String> {
-        let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        let target = match (&self.bucket, &self.key) {
-            (Some(bucket), Some(key)) => format!("{bucket}/{key}"),
-            (Some(bucket), None) => bucket.clone(),
-            (None, _) => text(&self.subject),
-        };
-        // The account is everybody's.
-        let principal = self.principal.rsplit(':').next().unwrap_or_default().to_owned();
-        let (address, message) = (text(&self.address), text(&self.message));
         vec![
             self.time.clone(),
-            principal,
-            address,
+            principal_name(&self.principal),
+            text(self.address.as_ref()),
             self.action.clone(),
-            target,
+            target(self),
             self.code.clone(),
-            message,
+            text(self.message.as_ref()),
         ]
+    }
+}
+
+/// The end of an ARN: the account is everybody's.
+pub(crate) fn principal_name(arn: &str) -> String {
+    arn.rsplit(':').next().unwrap_or_default().to_owned()
+}
+
+/// What an entry is about.
+pub(crate) fn target(entry: &AuditEntry) -> String {
+    match (&entry.bucket, &entry.key) {
+        (Some(bucket), Some(key)) => format!("{bucket}/{key}"),
+        (Some(bucket), None) => bucket.clone(),
+        (None, _) => text(entry.subject.as_ref()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_entry_is_about_what_it_names() {
+        let rows = [
+            (json!({ "bucket": "b", "key": "env:/dev/k" }), "b/env:/dev/k"),
+            (json!({ "bucket": "b" }), "b"),
+            (json!({ "subject": "ann" }), "ann"),
+            (json!({}), ""),
+        ];
+        for (named, expected) in rows {
+            let mut entry = json!({
+                "position": "1-0", "id": "00", "time": "now", "action": "CreateUser", "code": "OK",
+                "principal": "arn:aws:iam::000000000000:user/ann", "protocol": "api",
+            });
+            entry.as_object_mut().unwrap().extend(named.as_object().unwrap().clone());
+            let entry: AuditEntry = serde_json::from_value(entry).unwrap();
+            assert_eq!(target(&entry), expected);
+            assert_eq!(principal_name(&entry.principal), "user/ann");
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! `tidelock audit query`
 
-use super::PAGE_ENTRIES;
 use super::filter::FilterArgs;
 use crate::connect::Session;
 use crate::exit::Failure;
@@ -19,18 +18,10 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let filter = self.filter.filter()?;
-        let mut left = self.limit.unwrap_or(usize::MAX);
+        let mut pages = session.client.audit_pages(&filter, self.limit.unwrap_or(usize::MAX));
         let mut list = List::new(session.format);
-        let mut after: Option<String> = None;
-        while left > 0 {
-            let limit = left.min(PAGE_ENTRIES);
-            let page = session.client.audit_page(&filter, after.as_deref(), limit).await?;
-            left -= page.entries.len().min(left);
-            list.extend(page.entries)?;
-            if page.complete {
-                break;
-            }
-            after = Some(page.next);
+        while let Some(page) = pages.next().await? {
+            list.extend(page)?;
         }
         list.finish()
     }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use tidelock_client::audit::{AuditEntry, AuditFilter};
+use tidelock_client::audit::{AuditEntry, AuditFilter, PAGE_ENTRIES_MAX};
 
-use super::PAGE_ENTRIES;
 use super::filter::FilterArgs;
 use crate::connect::Session;
 use crate::exit::{Failure, interrupted};
@@ -21,8 +20,8 @@ const OWN_ACTION: &str = "QueryAuditLog";
 pub(crate) struct Args {
     #[command(flatten)]
     filter: FilterArgs,
-    /// How many of the last entries
-    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20)]
+    /// How many of the last entries, 1000 at most
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20, value_parser = lines)]
     lines: usize,
     /// Go on with entries as they come, one JSON object a line
     #[arg(long, short)]
@@ -38,7 +37,16 @@ impl Args {
         let page = session.client.latest_audit_page(&filter, self.lines).await?;
         let format = if self.follow { Format::Jsonl } else { session.format };
         let mut list = List::new(format);
-        list.extend(page.entries)?;
+        // A page has at least one.
+        if self.lines > 0 {
+            list.extend(page.entries)?;
+        }
+        if !page.complete {
+            eprintln!(
+                "tidelock: only the end of the log was looked through; `tidelock audit query` looks \
+                 through all of it"
+            );
+        }
         if !self.follow {
             return list.finish();
         }
@@ -47,6 +55,11 @@ impl Args {
             failed = follow(session, &filter, page.next) => failed,
         }
     }
+}
+
+fn lines(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count <= PAGE_ENTRIES_MAX);
+    count.ok_or_else(|| format!("takes a number up to {PAGE_ENTRIES_MAX}"))
 }
 
 /// Whether an entry is not of the command's own looks for new ones, which are entries too.
@@ -59,7 +72,7 @@ async fn follow(session: &Session, filter: &AuditFilter, from: String) -> Result
     let mut list = List::new(Format::Jsonl);
     let mut after = from;
     loop {
-        let page = session.client.audit_page(filter, Some(&after), PAGE_ENTRIES).await?;
+        let page = session.client.audit_page(filter, Some(&after), PAGE_ENTRIES_MAX).await?;
         list.extend(page.entries.into_iter().filter(|it| is_news(it, session)).collect())?;
         after = page.next;
         if page.complete {

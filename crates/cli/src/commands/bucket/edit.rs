@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use tidelock_client::guard::{GuardEdit, GuardLevel, LockHistory};
-use tidelock_server::backend_block::EndpointKind;
 
 use crate::commands::lock::duration;
-use crate::connect::{ChangeArgs, Session, endpoint_kind};
+use crate::connect::{ChangeArgs, Session, require_tidelock};
 use crate::exit::Failure;
 
 /// The word for no limit.
@@ -35,7 +34,7 @@ pub(crate) struct Args {
     /// What stays of locks in a versioned bucket
     #[arg(long, value_name = "HISTORY")]
     lock_history: Option<History>,
-    /// A lock is quiet after this long without a request of its holder
+    /// A lock is quiet after this long without a write
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     stale_after: Option<Duration>,
     /// Largest state in bytes, or `none`
@@ -85,9 +84,8 @@ impl Args {
         if !drops && !edits && self.versioning.is_none() {
             return Err(Failure::usage("nothing to change: see --help"));
         }
-        let is_tidelock = endpoint_kind(&session.client).await? == EndpointKind::Tidelock;
-        if (drops || edits) && !is_tidelock {
-            return Err(Failure::usage("only Tidelock guards states"));
+        if drops || edits {
+            require_tidelock(session, "only Tidelock guards states").await?;
         }
         if !self.change.is_real(&format!("change bucket {bucket}")) {
             return Ok(());

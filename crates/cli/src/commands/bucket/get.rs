@@ -3,9 +3,8 @@
 use serde::Serialize;
 use tidelock_client::BucketSettings;
 use tidelock_client::guard::{BucketGuard, GuardLevel, LockHistory};
-use tidelock_server::backend_block::EndpointKind;
 
-use crate::connect::{Session, endpoint_kind};
+use crate::connect::Session;
 use crate::exit::Failure;
 use crate::output::{printable, text_or};
 
@@ -28,9 +27,10 @@ struct BucketDocument {
 impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let settings = session.client.bucket_settings(&self.bucket).await?;
-        let guard = match endpoint_kind(&session.client).await? {
-            EndpointKind::Tidelock => session.client.bucket_guard(&self.bucket).await?,
-            EndpointKind::Aws | EndpointKind::OtherS3 => None,
+        let guard = if session.client.is_tidelock().await? {
+            session.client.bucket_guard(&self.bucket).await?
+        } else {
+            None
         };
         let document = BucketDocument { name: self.bucket, settings, guard };
         text_or(session.format, &document.text(), &document)

@@ -6,12 +6,11 @@ use serde::Serialize;
 use tidelock_client::audit::{AuditEntry, AuditFilter};
 
 use crate::address::ObjectAddress;
-use crate::connect::Session;
+use crate::commands::audit::principal_name;
+use crate::connect::{Session, require_tidelock};
 use crate::exit::Failure;
-use crate::output::{List, Row};
+use crate::output::{List, Row, text};
 
-/// Entries of one request.
-const PAGE_ENTRIES: usize = 1000;
 /// Rows that are shown if nothing else is asked.
 const ROWS_DEFAULT: usize = 1000;
 
@@ -44,26 +43,22 @@ struct HistoryRow {
 impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let ObjectAddress { bucket, key } = &self.state;
+        require_tidelock(session, "only Tidelock keeps the history of a lock").await?;
         let filter = AuditFilter {
             bucket: Some(bucket.clone()),
             prefix: Some(key.clone()),
             ..AuditFilter::default()
         };
         let mut rows = VecDeque::new();
-        let mut after: Option<String> = None;
-        loop {
-            let page = session.client.audit_page(&filter, after.as_deref(), PAGE_ENTRIES).await?;
-            let of_state = page.entries.into_iter().filter(|it| it.key.as_ref() == Some(key));
+        let mut pages = session.client.audit_pages(&filter, usize::MAX);
+        while let Some(page) = pages.next().await? {
+            let of_state = page.into_iter().filter(|it| it.key.as_ref() == Some(key));
             for row in of_state.filter_map(HistoryRow::of) {
                 rows.push_back(row);
                 if rows.len() > self.limit {
                     rows.pop_front();
                 }
             }
-            if page.complete {
-                break;
-            }
-            after = Some(page.next);
         }
         let mut list = List::new(session.format);
         list.extend(rows.into())?;
@@ -100,18 +95,15 @@ impl Row for HistoryRow {
         &["time", "event", "id", "operation", "who", "principal", "address", "reason"];
 
     fn cells(&self) -> Vec<String> {
-        let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        // The account is everybody's.
-        let principal = self.principal.rsplit(':').next().unwrap_or_default().to_owned();
         vec![
             self.time.clone(),
             self.event.to_owned(),
-            text(&self.id),
-            text(&self.operation),
-            text(&self.who),
-            principal,
-            text(&self.address),
-            text(&self.reason),
+            text(self.id.as_ref()),
+            text(self.operation.as_ref()),
+            text(self.who.as_ref()),
+            principal_name(&self.principal),
+            text(self.address.as_ref()),
+            text(self.reason.as_ref()),
         ]
     }
 }

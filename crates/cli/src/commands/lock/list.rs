@@ -1,12 +1,11 @@
 //! `tidelock lock list`
 
 use serde::Serialize;
-use tidelock_client::guard::{HeldLock, LockSeen};
+use tidelock_client::guard::LockSeen;
 use tidelock_client::state::{ListedLock, workspace};
-use tidelock_server::backend_block::EndpointKind;
 
 use crate::address::BucketPrefix;
-use crate::connect::{Session, endpoint_kind};
+use crate::connect::Session;
 use crate::exit::Failure;
 use crate::output::{List, Row, printable};
 
@@ -42,36 +41,14 @@ impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let BucketPrefix { bucket, prefix } = &self.place;
         let locks = session.client.list_locks(bucket, prefix).await?;
-        let mut seen = seen(session, bucket, prefix).await?;
         let mut list = List::new(session.format);
-        let row = |listed: ListedLock| {
-            let at = seen
-                .iter()
-                .position(|held| held.key == listed.key && held.lock.id == listed.lock.id);
-            let seen = at.map(|at| seen.swap_remove(at).seen);
-            LockRow::from(listed).with(seen)
-        };
-        list.extend(locks.into_iter().map(row).collect())?;
+        list.extend(locks.into_iter().map(LockRow::from).collect())?;
         list.finish()
     }
 }
 
-/// What the server knows of the locks, where it is Tidelock and the bucket is guarded.
-pub(super) async fn seen(
-    session: &Session,
-    bucket: &str,
-    prefix: &str,
-) -> Result<Vec<HeldLock>, Failure> {
-    match endpoint_kind(&session.client).await? {
-        EndpointKind::Tidelock => {
-            Ok(session.client.held_locks(bucket, prefix).await?.unwrap_or_default())
-        }
-        EndpointKind::Aws | EndpointKind::OtherS3 => Ok(Vec::new()),
-    }
-}
-
 impl From<ListedLock> for LockRow {
-    fn from(ListedLock { key, lock, last_modified }: ListedLock) -> Self {
+    fn from(ListedLock { key, lock, last_modified, seen }: ListedLock) -> Self {
         Self {
             workspace: workspace(&key).to_owned(),
             key,
@@ -82,18 +59,13 @@ impl From<ListedLock> for LockRow {
             id: lock.id,
             version: lock.version,
             last_modified: Some(last_modified).filter(|time| !time.is_empty()),
-            server: None,
+            server: seen,
         }
     }
 }
 
 impl LockRow {
-    /// The same, with what the server saw of it.
-    pub(super) fn with(self, server: Option<LockSeen>) -> Self {
-        Self { server, ..self }
-    }
-
-    /// Whether its holder was heard of lately; empty where nobody knows.
+    /// Whether it was taken or written under lately; empty where nobody knows.
     fn looks(&self) -> &'static str {
         match &self.server {
             Some(seen) if seen.quiet => "quiet",

@@ -2,15 +2,17 @@
 
 use tidelock_client::guard::HeldLock;
 use tidelock_client::state::{ListedLock, Release, StateLock};
-use tidelock_server::backend_block::EndpointKind;
 
 use super::list::LockRow;
 use super::lock_line;
 use super::show::not_locked;
 use crate::address::ObjectAddress;
-use crate::connect::{ChangeArgs, Session, endpoint_kind};
+use crate::connect::{ChangeArgs, Session};
 use crate::exit::Failure;
 use crate::output::{printable, text_or};
+
+/// The code of a state of whose lock the guard does not know.
+const NOT_LOCKED: &str = "NotLocked";
 
 /// Release the lock of a state, whoever holds it; prints what was released
 ///
@@ -46,17 +48,18 @@ impl Args {
             return Ok(());
         }
         let last_modified = found.last_modified.clone();
-        let listed = |lock| ListedLock { key: key.clone(), lock, last_modified };
+        let row =
+            |lock, seen| LockRow::from(ListedLock { key: key.clone(), lock, last_modified, seen });
         if let Some(held) = self.release_by_server(session, &found.lock).await? {
-            let row = LockRow::from(listed(held.lock)).with(Some(held.seen));
+            let row = row(held.lock, Some(held.seen));
             return text_or(session.format, &row.text(), &row);
         }
         if !self.reason.is_empty() {
-            eprintln!("tidelock: there is no audit log here that would keep the reason");
+            eprintln!("tidelock: the reason is not kept: no guard minds this lock");
         }
         match session.client.release_found(bucket, key, found).await? {
             Release::Released(lock) => {
-                let row = LockRow::from(listed(lock));
+                let row = row(lock, None);
                 text_or(session.format, &row.text(), &row)
             }
             Release::Gone => Err(not_locked(&self.state)),
@@ -64,20 +67,23 @@ impl Args {
         }
     }
 
-    /// Where the server minds the locks of the bucket, it is told why; none elsewhere.
+    /// Where the server minds the lock, it is told why; none where it does not: elsewhere, and of a
+    /// lock that is older than the guard.
     async fn release_by_server(
         &self,
         session: &Session,
         lock: &StateLock,
     ) -> Result<Option<HeldLock>, Failure> {
         let ObjectAddress { bucket, key } = &self.state;
-        match endpoint_kind(&session.client).await? {
-            EndpointKind::Tidelock => {}
-            EndpointKind::Aws | EndpointKind::OtherS3 => return Ok(None),
+        if !session.client.is_tidelock().await? {
+            return Ok(None);
         }
         // What is no lock body has no ID to name it by.
         let id = Some(lock.id.as_str()).filter(|id| !id.is_empty());
-        Ok(session.client.release_held(bucket, key, id, &self.reason).await?)
+        match session.client.release_held(bucket, key, id, &self.reason).await {
+            Err(error) if error.code() == Some(NOT_LOCKED) => Ok(None),
+            released => Ok(released?),
+        }
     }
 
     fn another(&self, lock: &StateLock) -> Failure {

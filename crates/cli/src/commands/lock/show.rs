@@ -2,7 +2,7 @@
 
 use tidelock_client::state::ListedLock;
 
-use super::list::{self, LockRow};
+use super::list::LockRow;
 use crate::address::ObjectAddress;
 use crate::connect::Session;
 use crate::exit::Failure;
@@ -21,11 +21,11 @@ impl Args {
         let ObjectAddress { bucket, key } = &self.state;
         let found = session.client.find_lock(bucket, key).await?;
         let found = found.ok_or_else(|| not_locked(&self.state))?;
-        let last_modified = found.last_modified;
-        let listed = ListedLock { key: key.clone(), lock: found.lock, last_modified };
-        let seen = list::seen(session, bucket, key).await?;
-        let seen = seen.into_iter().find(|it| it.key == *key && it.lock.id == listed.lock.id);
-        let row = LockRow::from(listed).with(seen.map(|held| held.seen));
+        let (lock, last_modified) = (found.lock, found.last_modified);
+        let held = session.client.held_locks(bucket, key).await?.unwrap_or_default();
+        let held = held.into_iter().find(|it| it.key == *key && it.lock.id == lock.id);
+        let seen = held.map(|held| held.seen);
+        let row = LockRow::from(ListedLock { key: key.clone(), lock, last_modified, seen });
         text_or(session.format, &row.text(), &row)
     }
 }

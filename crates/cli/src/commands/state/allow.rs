@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::require_tidelock;
+use super::ONLY_TIDELOCK;
 use crate::address::ObjectAddress;
 use crate::commands::lock::duration;
-use crate::connect::{ChangeArgs, Session};
+use crate::connect::{ChangeArgs, Session, require_tidelock};
 use crate::exit::Failure;
 use crate::output::{self, Row};
 
@@ -27,7 +27,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let ObjectAddress { bucket, key } = &self.state;
-        require_tidelock(session).await?;
+        require_tidelock(session, ONLY_TIDELOCK).await?;
         if !self.change.is_real(&format!("let the next write of {bucket}/{key} through")) {
             return Ok(());
         }

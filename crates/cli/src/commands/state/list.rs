@@ -11,7 +11,7 @@ use crate::address::BucketPrefix;
 use crate::commands::lock::lock_line;
 use crate::connect::Session;
 use crate::exit::Failure;
-use crate::output::{List, Row};
+use crate::output::{List, Row, text};
 
 /// List the states of a bucket, with their locks
 ///
@@ -194,9 +194,4 @@ impl Row for ListRow {
             text(self.note.as_ref()),
         ]
     }
-}
-
-/// A cell; empty where nothing is known.
-pub(super) fn text(value: Option<impl ToString>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
 }

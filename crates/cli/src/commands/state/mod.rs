@@ -14,14 +14,16 @@ mod versions;
 
 use clap::Subcommand;
 use tidelock_client::state::{Show, StateError};
-use tidelock_server::backend_block::EndpointKind;
 
 use crate::address::ObjectAddress;
-use crate::connect::{ClientArgs, Session, endpoint_kind};
+use crate::connect::ClientArgs;
 use crate::exit::Failure;
 
 /// The word of a lock under which a state is put in the place of another.
 const PUSH_OPERATION: &str = "state-push";
+
+/// Why `refused` and `allow` are for Tidelock only.
+const ONLY_TIDELOCK: &str = "only Tidelock refuses states, and keeps what it has refused";
 
 /// List, read, compare and put Terraform and OpenTofu states, of any S3 endpoint
 #[derive(clap::Args, Debug)]
@@ -82,16 +84,6 @@ impl RevealArgs {
         }
         eprintln!("tidelock: sensitive values are shown");
         Show::Revealed
-    }
-}
-
-/// What S3 has no words for.
-async fn require_tidelock(session: &Session) -> Result<(), Failure> {
-    match endpoint_kind(&session.client).await? {
-        EndpointKind::Tidelock => Ok(()),
-        EndpointKind::Aws | EndpointKind::OtherS3 => {
-            Err(Failure::usage("only Tidelock refuses states, and keeps what it has refused"))
-        }
     }
 }
 

@@ -4,12 +4,11 @@ use serde::Serialize;
 use tidelock_client::ObjectVersion;
 use tidelock_client::state::{Changes, StateVersion, VersionHistory};
 
-use super::list::text;
 use super::unreadable;
 use crate::address::ObjectAddress;
 use crate::connect::Session;
 use crate::exit::Failure;
-use crate::output::{List, Row};
+use crate::output::{List, Row, text};
 
 /// The version id of what was written without versioning.
 pub(super) const NULL_VERSION: &str = "null";

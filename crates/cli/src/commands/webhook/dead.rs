@@ -2,6 +2,7 @@
 
 use tidelock_client::webhook::DeadLetter;
 
+use crate::commands::audit::target;
 use crate::connect::Session;
 use crate::exit::Failure;
 use crate::output::{List, Row};
@@ -26,13 +27,10 @@ impl Row for DeadLetter {
         &["event", "time", "target", "failed", "attempts", "error"];
 
     fn cells(&self) -> Vec<String> {
-        let entry = &self.entry;
-        let parts = [entry.bucket.as_deref(), entry.key.as_deref()];
-        let target = parts.into_iter().flatten().collect::<Vec<_>>().join("/");
         vec![
             self.event.clone(),
-            entry.time.clone(),
-            target,
+            self.entry.time.clone(),
+            target(&self.entry),
             self.failed.clone(),
             self.attempts.to_string(),
             self.error.clone(),

@@ -1,5 +1,7 @@
 //! `tidelock webhook redeliver`
 
+use tidelock_client::webhook::Redelivery;
+
 use crate::connect::{ChangeArgs, Session};
 use crate::exit::Failure;
 use crate::output;
@@ -19,15 +21,20 @@ impl Args {
         if !self.change.is_real(&format!("send the dead letters of {} again", self.id)) {
             return Ok(());
         }
+        let mut delivered = 0;
         loop {
-            let sent = client.redeliver(&self.id).await?;
-            if let Some(error) = &sent.error {
-                let what = format!("{} dead letters are left: {error}", sent.left);
+            // As many as one request sends.
+            let batch = client.redeliver(&self.id).await?;
+            delivered += batch.delivered;
+            if let Some(error) = &batch.error {
+                let what =
+                    format!("{delivered} delivered, {} dead letters are left: {error}", batch.left);
                 return Err(Failure::other(&what));
             }
-            if sent.left == 0 || sent.delivered == 0 {
-                let text = format!("{} delivered, {} left\n", sent.delivered, sent.left);
-                return output::text_or(session.format, &text, &sent);
+            if batch.left == 0 || batch.delivered == 0 {
+                let text = format!("{delivered} delivered, {} left\n", batch.left);
+                let all = Redelivery { delivered, ..batch };
+                return output::text_or(session.format, &text, &all);
             }
         }
     }

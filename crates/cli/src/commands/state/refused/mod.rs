@@ -6,8 +6,8 @@ mod list;
 
 use clap::Subcommand;
 
-use super::require_tidelock;
-use crate::connect::Session;
+use super::ONLY_TIDELOCK;
+use crate::connect::{Session, require_tidelock};
 use crate::exit::Failure;
 
 /// List, download and drop states that the guard has refused and kept (Tidelock only)
@@ -26,7 +26,7 @@ enum Action {
 
 impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
-        require_tidelock(session).await?;
+        require_tidelock(session, ONLY_TIDELOCK).await?;
         match self.action {
             Action::List(args) => args.run(session).await,
             Action::Get(args) => args.run(session).await,
