@@ -10,7 +10,7 @@ use tidelock_s3::content_md5;
 use tidelock_store::{
     BodySource as _, BytesSource, ConditionFailure, DeleteCondition, DeleteObjectError, ETagMatch,
     Enforcement, GetObject, GetObjectError, LockRelease, ObjectInfo, Origin, Principal, PutObject,
-    PutObjectError, ReleaseError, WriteCondition,
+    PutObjectError, ReleaseError, WriteCondition, etag_text,
 };
 use tidelock_tfstate::{LOCK_BYTES_MAX, Lock, Operation};
 
