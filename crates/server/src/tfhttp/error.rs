@@ -34,9 +34,9 @@ pub(super) struct TfError {
     /// Sent instead of the document: LOCK answers with the holder's lock and nothing else.
     bare: Option<Bytes>,
     /// What went wrong inside, for the log.
-    cause: Option<String>,
+    cause: Option<Box<str>>,
     /// The key whose secret was not the one that was sent, for the audit log.
-    access_key_id: Option<String>,
+    access_key_id: Option<Box<str>>,
 }
 
 /// The body of a refusal.
@@ -83,7 +83,7 @@ impl TfError {
 
     /// The same, of a key that there is.
     pub(super) fn wrong_secret(access_key_id: String) -> Self {
-        Self { access_key_id: Some(access_key_id), ..Self::unauthorized() }
+        Self { access_key_id: Some(access_key_id.into()), ..Self::unauthorized() }
     }
 
     /// The answer to LOCK while somebody holds it: their lock.
@@ -132,7 +132,10 @@ impl TfError {
     }
 
     fn internal(status: StatusCode, code: &'static str, cause: String) -> Self {
-        Self { cause: Some(cause), ..Self::new(status, code, "the store cannot do this now") }
+        Self {
+            cause: Some(cause.into()),
+            ..Self::new(status, code, "the store cannot do this now")
+        }
     }
 
     fn new(status: StatusCode, code: &'static str, message: &str) -> Self {
@@ -310,7 +313,7 @@ impl From<S3Error> for TfError {
             StatusCode::NOT_FOUND => StatusCode::INTERNAL_SERVER_ERROR,
             status => status,
         };
-        let cause = status.is_server_error().then(|| error.message().to_owned());
+        let cause = status.is_server_error().then(|| error.message().into());
         Self { cause, ..Self::new(status, code.as_str(), error.message()) }
     }
 }

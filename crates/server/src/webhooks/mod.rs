@@ -226,9 +226,9 @@ mod tests {
         };
         let root = Principal::root();
         let (webhook, _) = store.create_webhook(&root, new).await.unwrap();
-        ["a", "b", "c"].map(|key| {
+        for key in ["a", "b", "c"] {
             store.note(&root, &AuditEvent::new("LockAcquired").object("bucket", key));
-        });
+        }
         store.flush_audit().await.unwrap();
         store.seal_audit(SealWhen::Now).await.unwrap();
         let clock: Arc<dyn Clock> = Arc::new(Slow(AtomicU32::new(0)));
