@@ -37,7 +37,7 @@ mod webhook;
 use std::sync::Arc;
 
 use commit::Rows;
-use guard::{Contended, LOOKED_INTO_KIB_MAX};
+use guard::{LOOKED_INTO_KIB_MAX, RefusedLocks};
 use tidelock_blob::BlobStore;
 use tidelock_meta::MetaStore;
 pub use tidelock_meta::record::bucket::{
@@ -123,8 +123,7 @@ pub struct Store {
     entropy: Arc<dyn Entropy>,
     config: StoreConfig,
     root: Option<(String, zeroize::Zeroizing<String>)>,
-    /// Locks that somebody was refused a moment ago.
-    contended: Contended,
+    refused_locks: RefusedLocks,
     /// Memory for bodies that are looked into, in KiB.
     looking_into: tokio::sync::Semaphore,
     /// Names this process in intent rows.
@@ -144,7 +143,6 @@ impl Store {
     ) -> Self {
         let owner = entropy::array(&*entropy);
         let rows = Rows::new(meta);
-        let contended = Contended::default();
         let looking_into = tokio::sync::Semaphore::new(LOOKED_INTO_KIB_MAX);
         Self {
             rows,
@@ -154,7 +152,7 @@ impl Store {
             entropy,
             config,
             root: None,
-            contended,
+            refused_locks: RefusedLocks::default(),
             looking_into,
             audit_log: audit::AuditLog::default(),
             owner,

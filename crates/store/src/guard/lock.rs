@@ -90,14 +90,14 @@ impl Store {
         self.note(target.principal, &events::of_locked(target, locked));
         let Some(state) = state_key(target.key) else { return Ok(()) };
         let (key, now) = (contended::key(bucket.row.id, state.as_str()), self.now());
-        if self.contended.was_marked(&key, now - CONTENDED_RENEWAL_MS) {
+        if self.refused_locks.recorded.was_marked(&key, now - CONTENDED_RENEWAL_MS) {
             return Ok(());
         }
         let until_ms = now + TOMBSTONE_WINDOW_MS + CONTENDED_RENEWAL_MS;
         let mut batch = Batch::new(OpId(self.random()));
         batch.put(key.clone(), ContendedRow { until_ms }.encode());
         if self.try_commit(batch).await? {
-            self.contended.mark(key, now);
+            self.refused_locks.recorded.mark(key, now);
         }
         Ok(())
     }

@@ -17,17 +17,19 @@ mod lock;
 mod message;
 mod quarantine;
 mod quiet;
+mod recent;
 mod refusal;
 mod release;
 mod rules;
 mod run;
 mod tombstone;
 mod view;
+mod wait;
 mod write;
 
 use tidelock_meta::record::guard::{self, GuardRow};
 use tidelock_meta::record::head::{self, HeadRow};
-use tidelock_meta::record::version::VersionId;
+use tidelock_meta::record::version::{ObjectVersion, VersionId};
 use tidelock_meta::record::{BucketId, DecodeError};
 use tidelock_meta::{Batch, Key, Versioned};
 
@@ -42,9 +44,9 @@ pub use quiet::LockCounts;
 pub use refusal::{LockedBy, Refusal, RefusalReason};
 pub(crate) use release::LockDelete;
 pub use release::{LockRelease, ReleaseError};
-pub(crate) use tombstone::Contended;
 pub use view::HeldLock;
 pub(crate) use view::guards_with_locks;
+pub(crate) use wait::{RefusedLocks, Wait};
 pub(crate) use write::{GuardedWrite, Verdict, rolled_back_from};
 
 use crate::name::ObjectKey;
@@ -83,7 +85,7 @@ impl OpenGuard {
         let (Some(guard_key), Some(seen)) = (keys.first(), rows.first()) else { return Ok(None) };
         let Some(state) = state_key(key) else { return Ok(None) };
         let lock = match rows.get(1) {
-            Some(lock) => current_in(lock.as_ref())?,
+            Some(lock) => current_lock(lock.as_ref())?.map(|lock| lock.id),
             None => current,
         };
         Ok(Some(Self::of(&state, guard_key.clone(), seen.as_ref())?.with_lock(lock)))
@@ -133,10 +135,10 @@ fn lock_head_key(bucket: BucketId, state: &str) -> Key {
     head::key(bucket, &format!("{state}{LOCK_SUFFIX}"))
 }
 
-/// The version that is current in the row of a head.
-fn current_in(head: Option<&Versioned>) -> Result<Option<VersionId>, DecodeError> {
+/// The object that is current in the row of a lock's head.
+fn current_lock(head: Option<&Versioned>) -> Result<Option<ObjectVersion>, DecodeError> {
     let head = head.map(|row| HeadRow::decode(&row.value)).transpose()?;
-    Ok(head.and_then(|head| head.current).map(|version| version.id))
+    Ok(head.and_then(|head| head.current).filter(|current| current.object().is_some()))
 }
 
 /// The key of the state that `key` is, or is the lock of.

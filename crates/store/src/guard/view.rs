@@ -5,7 +5,7 @@ use tidelock_meta::record::guard::{self, GuardRow};
 use tidelock_meta::successor_of_key;
 
 use super::message::LockFacts;
-use super::{current_in, drop_ended_hold, lock_head_key};
+use super::{current_lock, drop_ended_hold, lock_head_key};
 use crate::Store;
 use crate::bucket::OpenBucket;
 use crate::commit::Reading;
@@ -97,7 +97,7 @@ pub(crate) async fn guards_with_locks(
         if let [guard, lock] = rows {
             let guard = guard.as_ref().map(|row| GuardRow::decode(&row.value)).transpose()?;
             let mut guard = guard.unwrap_or_default();
-            drop_ended_hold(&mut guard, current_in(lock.as_ref())?);
+            drop_ended_hold(&mut guard, current_lock(lock.as_ref())?.map(|lock| lock.id));
             guards.push(guard);
         }
     }

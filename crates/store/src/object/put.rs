@@ -19,7 +19,7 @@ use crate::condition::{ConditionFailure, UploadWindow, WriteCondition};
 use crate::error::{PutObjectError, StorageError};
 use crate::guard::{
     Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, PlannedRefusal, REFUSED_KEPT_MAX,
-    Refusal, Verdict, guard_keys, purges_locks, rolled_back_from,
+    Refusal, Verdict, Wait, guard_keys, purges_locks, rolled_back_from,
 };
 use crate::identity::Principal;
 use crate::lock::Comparison;
@@ -122,6 +122,7 @@ impl Store {
         candidate: &mut Option<Candidate>,
     ) -> Result<StoredObject, PutObjectError> {
         let target = new.target;
+        let mut wait: Option<Wait<'_>> = None;
         for _ in 0..LOOKS_MAX {
             let bucket = self.find_bucket(target.principal, target.bucket).await?;
             let current = match (&bucket.row.guard, target.key.is_lock()) {
@@ -143,6 +144,11 @@ impl Store {
                     return Err(PutObjectError::Refused(Box::new(refusal)));
                 }
                 Settled::Locked(locked) => {
+                    let wait = wait
+                        .get_or_insert_with(|| self.begin_wait(target, &bucket, new.written.md5));
+                    if self.is_given_back(wait).await? {
+                        continue;
+                    }
                     self.mark_contended(target, &bucket, &locked).await?;
                     return Err(PutObjectError::Locked(Box::new(locked)));
                 }

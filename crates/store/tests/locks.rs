@@ -1,0 +1,294 @@
+//! Locks in a guarded bucket: taken, waited for, given back, taken away, shown.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod fixture;
+
+use std::time::Duration;
+
+use fixture::run::{LOCK, Run, STATE, guarded, reason, set_guard, state, told};
+use tidelock_store::*;
+use tokio::time::{Instant, sleep};
+
+#[tokio::test]
+async fn locks_leave_no_litter() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let run = Run::new("ci", 1);
+    for _ in 0..10 {
+        run.take(&fixture).await.unwrap();
+        assert_eq!(fixture.versions(100).await.len(), 1, "the lock itself");
+        run.give_back(&fixture).await;
+        assert!(fixture.versions(100).await.is_empty());
+    }
+    // Where their history is wanted, they are objects like any other.
+    set_guard(
+        &fixture,
+        Some(GuardConfig { lock_history: LockHistory::Keep, ..GuardConfig::enforced() }),
+    )
+    .await;
+    run.take(&fixture).await.unwrap();
+    run.give_back(&fixture).await;
+    assert_eq!(fixture.versions(100).await.len(), 2, "a version and a delete marker");
+    run.take(&fixture).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_lock_says_who_holds_it_and_stays_readable_for_a_moment() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let (holder, waiter, other) = (Run::new("ci", 1), Run::new("me", 2), Run::new("me", 3));
+    holder.take(&fixture).await.unwrap();
+    fixture.clock.advance(Duration::from_secs(60));
+    let refused = waiter.take(&fixture).await.unwrap_err();
+    let PutObjectError::Locked(locked) = refused else { panic!("{refused}") };
+    assert_eq!(
+        (locked.lock.holder.as_str(), locked.lock.lock.who.as_str()),
+        (&*holder.principal.arn, "me@host")
+    );
+    assert!(
+        locked.message.contains("tidelock lock release bucket/app/terraform.tfstate --id ci-1"),
+        "{}",
+        locked.message
+    );
+    holder.give_back(&fixture).await;
+    assert_eq!(waiter.read_lock(&fixture).await.unwrap(), holder.lock.as_bytes());
+    let (listed, _) = fixture.list("", None, 10).await;
+    assert!(listed.is_empty(), "it is listed nowhere");
+    fixture.clock.advance(Duration::from_millis(3_001));
+    assert!(waiter.read_lock(&fixture).await.is_err(), "a moment only");
+    fixture.clock.advance(Duration::from_secs(1));
+    waiter.take(&fixture).await.unwrap();
+    waiter.give_back(&fixture).await;
+    assert!(other.read_lock(&fixture).await.is_err(), "nobody was refused this one");
+    waiter.take(&fixture).await.unwrap();
+    assert!(other.take(&fixture).await.is_err());
+    waiter.give_back(&fixture).await;
+    assert!(other.read_lock(&fixture).await.is_ok());
+    other.take(&fixture).await.unwrap();
+    assert_eq!(waiter.read_lock(&fixture).await.unwrap(), other.lock.as_bytes(), "the new one");
+}
+
+#[tokio::test]
+async fn a_lock_that_changed_hands_since_the_refusal_ends_no_wait() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let (first, second, waiter) = (Run::new("ci", 1), Run::new("ci", 2), Run::new("me", 3));
+    first.take(&fixture).await.unwrap();
+    waiter.take(&fixture).await.unwrap_err();
+    first.give_back(&fixture).await;
+    second.take(&fixture).await.unwrap();
+    second.give_back(&fixture).await;
+    assert_eq!(waiter.read_lock(&fixture).await.unwrap(), second.lock.as_bytes());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_again_for_a_lock_gets_it_when_it_is_given_back() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let (holder, waiter) = (Run::new("ci", 1), Run::new("me", 2));
+    holder.take(&fixture).await.unwrap();
+    let begun = Instant::now();
+    waiter.take(&fixture).await.unwrap_err();
+    assert_eq!(begun.elapsed(), Duration::ZERO, "who asks once is told at once");
+    waiter.take(&fixture).await.unwrap_err();
+    assert_eq!(begun.elapsed(), Duration::from_secs(5), "nobody waits for ever");
+    let other = Run::new("me", 3);
+    other.take(&fixture).await.unwrap_err();
+    let gives_back = async {
+        sleep(Duration::from_secs(2)).await;
+        holder.give_back(&fixture).await;
+    };
+    let both = async { tokio::join!(waiter.take(&fixture), other.take(&fixture)) };
+    let (taken, ()) = tokio::join!(both, gives_back);
+    assert!(taken.0.is_ok() != taken.1.is_ok(), "one of those who wait: {taken:?}");
+    // Long after, it is another request.
+    fixture.clock.advance(Duration::from_secs(60));
+    let begun = Instant::now();
+    let last = if taken.0.is_ok() { other } else { waiter };
+    last.take(&fixture).await.unwrap_err();
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_is_taken_twice_by_its_holder_only() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let run = Run::new("ci", 1);
+    let first = run.take(&fixture).await.unwrap();
+    let again = Run::new("ci", 2);
+    let again = Run { lock: run.lock.clone(), ..again };
+    assert_eq!(again.take(&fixture).await.unwrap().version, first.version, "a lost reply");
+    let stranger = Run { lock: run.lock.clone(), ..Run::new("me", 3) };
+    assert!(stranger.take(&fixture).await.is_err());
+    let plain = WriteCondition::default();
+    let over = fixture.put_as(&stranger.principal, LOCK, stranger.lock.clone(), &plain).await;
+    assert!(matches!(over, Err(PutObjectError::Locked(_))), "not without a condition either");
+}
+
+#[tokio::test]
+async fn an_unlock_never_takes_a_newer_lock() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let (a, b, breaker) = (Run::new("ci", 1), Run::new("ci", 2), Run::new("ci", 3));
+    a.take(&fixture).await.unwrap();
+    a.read_lock(&fixture).await.unwrap();
+    breaker.list(&fixture).await;
+    breaker.give_back(&fixture).await;
+    b.take(&fixture).await.unwrap();
+    a.delete(&fixture, LOCK).await.unwrap();
+    assert_eq!(b.read_lock(&fixture).await.unwrap(), b.lock.as_bytes(), "it was the older lock");
+    // A DELETE whose reply was lost, on another connection.
+    let retry = Run::new("ci", 9).with(|origin| origin.attempt = 2);
+    retry.delete(&fixture, LOCK).await.unwrap();
+    assert_eq!(b.read_lock(&fixture).await.unwrap(), b.lock.as_bytes());
+    b.give_back(&fixture).await;
+    assert!(b.read_lock(&fixture).await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_names_its_lock_is_told_from_all_others() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let run = Run::new("ci", 1);
+    run.take(&fixture).await.unwrap();
+    let named = |id: &str| Run::new("ci", 2).with(|origin| origin.lock_id = Some(id.to_owned()));
+    assert_eq!(
+        reason(named("another").write(&fixture, state(1, "a")).await),
+        Some(RefusalReason::StateLockLost)
+    );
+    Run::new("ci", 3)
+        .with(|origin| origin.lock_id = Some("ci-1".to_owned()))
+        .write(&fixture, state(1, "a"))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn locks_are_shown_and_taken_away() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let run = Run::new("ci", 1);
+    run.take(&fixture).await.unwrap();
+    run.write(&fixture, state(1, "a")).await.unwrap();
+    fixture.clock.advance(Duration::from_secs(3_600));
+    let locks = fixture.store.list_locks(&fixture.root, &fixture.bucket, "app/").await.unwrap();
+    let [held] = locks.as_slice() else { panic!("{locks:?}") };
+    assert_eq!((held.key.as_str(), held.lock.writes, held.lock.is_quiet), (STATE, 1, true));
+    let key = STATE.parse().unwrap();
+    let release = |id: Option<&'static str>| {
+        let (root, bucket) = (&fixture.root, &fixture.bucket);
+        fixture.store.release_lock(root, bucket, &key, LockRelease { id, reason: "gone" })
+    };
+    let wrong = release(Some("another")).await;
+    assert!(matches!(wrong, Err(ReleaseError::AnotherLock(_))), "{wrong:?}");
+    assert_eq!(release(Some("ci-1")).await.unwrap().key, STATE);
+    assert_eq!(release(None).await, Err(ReleaseError::NotLocked));
+    assert_eq!(
+        reason(run.write(&fixture, state(2, "a")).await),
+        Some(RefusalReason::StateLockLost)
+    );
+}
+
+#[tokio::test]
+async fn a_quiet_lock_is_told_of_once() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let run = Run::new("ci", 1);
+    run.take(&fixture).await.unwrap();
+    let counts = async || fixture.store.look_for_quiet_locks().await.unwrap();
+    assert_eq!(counts().await, LockCounts { held: 1, quiet: 0 });
+    let told = async || {
+        let records = told(&fixture, "LockQuiet").await;
+        assert!(records.iter().all(|record| record.entry.principal == "server"));
+        records.into_iter().map(|record| record.entry.lock_id).collect::<Vec<_>>()
+    };
+    fixture.clock.advance(Duration::from_secs(3_600));
+    for _ in 0..2 {
+        assert_eq!(counts().await, LockCounts { held: 1, quiet: 1 });
+        assert_eq!(told().await, ["ci-1"]);
+    }
+    run.write(&fixture, state(1, "a")).await.unwrap();
+    assert_eq!(counts().await, LockCounts { held: 1, quiet: 0 });
+    fixture.clock.advance(Duration::from_secs(3_600));
+    counts().await;
+    assert_eq!(told().await, ["ci-1", "ci-1"], "quiet again");
+    run.give_back(&fixture).await;
+    assert_eq!(counts().await, LockCounts::default());
+}
+
+#[tokio::test]
+async fn versions_of_locks_can_be_removed_one_by_one() {
+    let keep = GuardConfig { lock_history: LockHistory::Keep, ..GuardConfig::enforced() };
+    let fixture = guarded(keep).await;
+    let run = Run::new("ci", 1);
+    for _ in 0..2 {
+        run.take(&fixture).await.unwrap();
+        run.give_back(&fixture).await;
+    }
+    // Then the bucket purges: what is there stays visible, behind a marker.
+    set_guard(&fixture, Some(GuardConfig::enforced())).await;
+    run.take(&fixture).await.unwrap();
+    run.give_back(&fixture).await;
+    let versions = fixture.versions(100).await;
+    assert!(versions.len() >= 3 && versions[0].key == LOCK, "{versions:?}");
+    run.take(&fixture).await.unwrap();
+    for version in fixture.versions(100).await {
+        let id = version.version.to_string().parse().unwrap();
+        fixture.delete(LOCK, Some(id)).await;
+    }
+    assert!(fixture.versions(100).await.is_empty());
+    assert_eq!(
+        reason(run.write(&fixture, state(1, "a")).await),
+        Some(RefusalReason::StateLockLost),
+        "its lock is gone"
+    );
+    fixture.store.delete_bucket(&fixture.root, &fixture.bucket).await.unwrap();
+}
+
+#[tokio::test]
+async fn locks_that_came_and_went_without_the_guard_do_not_count() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let (first, second) = (Run::new("ci", 1), Run::new("me", 2));
+    first.take(&fixture).await.unwrap();
+    set_guard(&fixture, None).await;
+    first.give_back(&fixture).await;
+    set_guard(&fixture, Some(GuardConfig::enforced())).await;
+    assert_eq!(fixture.store.list_locks(&fixture.root, &fixture.bucket, "").await.unwrap(), []);
+    assert_eq!(fixture.store.look_for_quiet_locks().await.unwrap(), LockCounts::default());
+    let (key, release) = (STATE.parse().unwrap(), LockRelease { id: None, reason: "" });
+    let released = fixture.store.release_lock(&fixture.root, &fixture.bucket, &key, release).await;
+    assert_eq!(released, Err(ReleaseError::NotLocked));
+    assert_eq!(
+        reason(first.write(&fixture, state(1, "a")).await),
+        Some(RefusalReason::StateLockRequired)
+    );
+    // Taken by another one while the bucket is not guarded: nobody is told of the first one.
+    set_guard(&fixture, None).await;
+    second.take(&fixture).await.unwrap();
+    set_guard(&fixture, Some(GuardConfig::enforced())).await;
+    let refused = first.take(&fixture).await.unwrap_err();
+    let nobody = PutObjectError::Condition(ConditionFailure::IfNoneMatch);
+    assert_eq!(refused.to_string(), nobody.to_string());
+    second.give_back(&fixture).await;
+    second.take(&fixture).await.unwrap();
+    second.write(&fixture, state(1, "a")).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_older_version_of_a_lock_that_was_read_spares_no_newer_lock() {
+    let keep = GuardConfig { lock_history: LockHistory::Keep, ..GuardConfig::enforced() };
+    let fixture = guarded(keep).await;
+    let run = Run::new("ci", 1);
+    let older = run.take(&fixture).await.unwrap().version.to_string().parse().unwrap();
+    run.give_back(&fixture).await;
+    run.take(&fixture).await.unwrap();
+    let (key, all) = (LOCK.parse().unwrap(), |_: &ObjectInfo| Ok::<_, ()>(None));
+    let (principal, bucket) = (&run.principal, &fixture.bucket);
+    fixture.store.get_object(principal, bucket, &key, Some(older), all).await.unwrap().unwrap();
+    run.delete(&fixture, LOCK).await.unwrap();
+    assert!(run.read_lock(&fixture).await.is_err(), "the DELETE is of the lock that is held");
+}
+
+#[tokio::test]
+async fn a_repeated_unlock_of_a_run_that_still_holds_is_an_unlock() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let (yesterday, today) = (Run::new("ci", 1), Run::new("ci", 2));
+    yesterday.take(&fixture).await.unwrap();
+    yesterday.give_back(&fixture).await;
+    fixture.clock.advance(Duration::from_secs(600));
+    today.take(&fixture).await.unwrap();
+    let retry = Run::new("ci", 3).with(|origin| origin.attempt = 2);
+    retry.delete(&fixture, LOCK).await.unwrap();
+    assert!(retry.read_lock(&fixture).await.is_err(), "the lock is gone");
+}
