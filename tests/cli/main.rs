@@ -11,6 +11,7 @@ mod guard;
 mod lock;
 mod objects;
 mod output;
+mod policy;
 mod serve;
 mod state;
 mod state_changes;

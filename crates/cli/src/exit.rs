@@ -16,7 +16,7 @@ Exit status:
   1  the operation failed; of state diff, the states differ
   2  the command line or the settings are wrong
   3  the bucket, object, user or key does not exist
-  4  access denied
+  4  access denied; of policy test, the policies deny the request
   5  it exists already, is not empty, is in use or is locked
   6  the endpoint cannot be reached or is overloaded
   130  interrupted by Ctrl-C, and of commands that take a lock by SIGTERM; of serve, by a second
@@ -53,6 +53,11 @@ impl Failure {
     /// Two things were compared and are not the same, as diff(1) says it: no words.
     pub(crate) fn differs() -> Self {
         Self { status: 1, message: String::new() }
+    }
+
+    /// Policies were asked, and say no: no words.
+    pub(crate) fn denied() -> Self {
+        Self { status: 4, message: String::new() }
     }
 
     /// A failure of a comparison, whose status 1 has a meaning of its own.

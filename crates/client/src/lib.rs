@@ -11,6 +11,7 @@ mod connection;
 mod error;
 pub mod guard;
 mod object;
+pub mod policy;
 pub mod settings;
 pub mod state;
 mod transfer;

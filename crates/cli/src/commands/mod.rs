@@ -7,6 +7,7 @@ mod bucket;
 mod key;
 mod lock;
 mod object;
+mod policy;
 mod serve;
 mod state;
 mod user;
@@ -34,6 +35,7 @@ enum Command {
     Lock(lock::Args),
     User(user::Args),
     Key(key::Args),
+    Policy(policy::Args),
     Audit(audit::Args),
     Webhook(webhook::Args),
     Admin(admin::Args),
@@ -51,6 +53,7 @@ impl Cli {
             Command::Lock(args) => args.run().await,
             Command::User(args) => args.run().await,
             Command::Key(args) => args.run().await,
+            Command::Policy(args) => args.run(),
             Command::Audit(args) => args.run().await,
             Command::Webhook(args) => args.run().await,
             Command::Admin(args) => args.run().await,

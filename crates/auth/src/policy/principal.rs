@@ -1,0 +1,115 @@
+//! Whom a statement is about.
+
+use super::document::InvalidPolicy;
+
+/// Who sends a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requester<'a> {
+    /// Nobody has proven anything.
+    Anonymous,
+    /// Somebody is known.
+    Known {
+        /// The account they belong to: 12 digits.
+        account: &'a str,
+        /// Their own ARN.
+        arn: &'a str,
+        /// The role they have taken on, if they have.
+        role: Option<&'a str>,
+        /// Their canonical user id.
+        canonical_id: &'a str,
+    },
+}
+
+/// `Principal` or `NotPrincipal`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Principals {
+    pub(super) negated: bool,
+    pub(super) named: Vec<Named>,
+}
+
+/// One of those who are named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    Everyone,
+    /// All of an account.
+    Account(String),
+    Arn(String),
+    CanonicalUser(String),
+    /// An identity provider: of trust policies.
+    Federated(String),
+    /// A service: none of ours sends requests.
+    Service(String),
+}
+
+impl Named {
+    /// What stands under `kind` in `Principal`.
+    pub(super) fn parse(kind: &str, text: &str) -> Result<Self, InvalidPolicy> {
+        let named = match (kind, text) {
+            ("AWS", "*") => Self::Everyone,
+            ("AWS", text) => return Self::parse_aws(text),
+            ("CanonicalUser", text) => Self::CanonicalUser(text.to_owned()),
+            ("Federated", text) => Self::Federated(text.to_owned()),
+            ("Service", text) => Self::Service(text.to_owned()),
+            _ => return Err(InvalidPolicy::Principal),
+        };
+        Ok(named)
+    }
+
+    fn parse_aws(text: &str) -> Result<Self, InvalidPolicy> {
+        if is_account(text) {
+            return Ok(Self::Account(text.to_owned()));
+        }
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        let ["arn", "aws", "iam" | "sts", "", account, name] = parts[..] else {
+            return Err(InvalidPolicy::Principal);
+        };
+        let has_wildcard = name.contains(['*', '?']);
+        if !is_account(account) || name.is_empty() || has_wildcard {
+            return Err(InvalidPolicy::Principal);
+        }
+        Ok(match name {
+            "root" => Self::Account(account.to_owned()),
+            _ => Self::Arn(text.to_owned()),
+        })
+    }
+
+    fn is(&self, requester: Requester<'_>) -> bool {
+        let Requester::Known { account, arn, role, canonical_id } = requester else {
+            return *self == Self::Everyone;
+        };
+        match self {
+            Self::Everyone => true,
+            Self::Account(named) => named == account,
+            Self::Arn(named) => named == arn || Some(named.as_str()) == role,
+            Self::CanonicalUser(named) => named == canonical_id,
+            Self::Federated(_) | Self::Service(_) => false,
+        }
+    }
+}
+
+impl Principals {
+    /// Whether the statement is about `requester`.
+    pub(super) fn include(&self, requester: Requester<'_>) -> bool {
+        self.named.iter().any(|named| named.is(requester)) != self.negated
+    }
+
+    /// Whether it is so by account only: the account's own policies then say who of it.
+    pub(super) fn delegate_to(&self, requester: Requester<'_>) -> bool {
+        let is_root = |account: &str| match requester {
+            Requester::Known { arn, .. } => arn == format!("arn:aws:iam::{account}:root"),
+            Requester::Anonymous => false,
+        };
+        let mut those = self.named.iter().filter(|named| named.is(requester));
+        !self.negated
+            && those.all(|named| matches!(named, Named::Account(account) if !is_root(account)))
+    }
+
+    /// Whether it names everybody, or everybody but some.
+    pub(super) fn is_public(&self) -> bool {
+        self.negated || self.named.contains(&Named::Everyone)
+    }
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
