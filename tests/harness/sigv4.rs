@@ -47,6 +47,11 @@ impl Signer {
         hex::encode(hmac::sign(&self.key, text.as_bytes()))
     }
 
+    /// The signature of a text as it is: the policy of a form.
+    pub fn text(&self, text: &str) -> String {
+        hex::encode(hmac::sign(&self.key, text.as_bytes()))
+    }
+
     /// The signature of a request whose headers are given in lower case and sorted.
     pub fn request(
         &self,

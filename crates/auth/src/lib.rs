@@ -7,4 +7,5 @@
 
 pub mod identity;
 pub mod policy;
+pub mod post;
 pub mod sigv4;

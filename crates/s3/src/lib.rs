@@ -16,6 +16,7 @@ mod document;
 mod encryption;
 mod error;
 mod etag;
+mod form;
 mod ops;
 mod owner;
 mod payload;

@@ -28,6 +28,7 @@ mod never_configured;
 mod object_lock;
 mod object_tagging;
 mod ownership_controls;
+pub(crate) mod post_object;
 mod public_access_block;
 mod put_object;
 mod upload_part;

@@ -192,6 +192,11 @@ impl S3Service {
                 *requester = Some(unproven(&parts));
                 return query_api::handle(self, parts, body, (&peer, id), requester).await;
             }
+            Operation::PostObject => {
+                *requester = Some(unproven(&parts));
+                let place = (&peer, id, routed.address);
+                return ops::post_object::handle(self, parts, body, place, requester).await;
+            }
             Operation::PreflightBucket | Operation::PreflightObject => {
                 *requester = Some(unproven(&parts));
                 return Err(S3Error::new(ErrorCode::AccessForbidden)

@@ -37,6 +37,10 @@ pub use request::RequestHead;
 pub use sign::{InvalidExpiry, Signed, Signer};
 pub use verify::{SignedRequest, Verified};
 
+pub(crate) use credential::Credential;
+pub(crate) use key::Signature;
+pub(crate) use timestamp::AmzDate;
+
 /// The one algorithm spoken here.
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 

@@ -41,7 +41,7 @@ struct Decision {
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key) = (call.bucket()?, call.key()?);
     let condition = conditions::write(&call.headers, call.condition_forms())?;
-    check_headers(call)?;
+    check_headers(&call.headers)?;
     let source = Source::of(call)?;
     let decision = Decision {
         condition: ReadCondition::of_copy_source(&call.headers),

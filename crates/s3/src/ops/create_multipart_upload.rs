@@ -16,7 +16,7 @@ const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type")
 
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key) = (call.bucket()?, call.key()?);
-    check_headers(call)?;
+    check_headers(&call.headers)?;
     let settings = settings::of_headers(&call.headers)?;
     let request = CreateUpload {
         principal: &call.principal,

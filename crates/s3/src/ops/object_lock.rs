@@ -5,6 +5,7 @@
 //! `x-amz-bypass-governance-retention` on a delete is ignored, since there is nothing to bypass; AWS
 //! refuses it, but tools send it with every delete.
 
+use http::HeaderMap;
 use tidelock_store::Versioning;
 
 use crate::call::Call;
@@ -37,8 +38,8 @@ pub(super) async fn put_configuration(call: &mut Call<'_>) -> S3Result<Response>
 }
 
 /// Refuses a write that would lock its object.
-pub(super) fn check_write(call: &Call<'_>) -> S3Result<()> {
-    if HEADERS.iter().any(|name| call.headers.contains_key(*name)) {
+pub(super) fn check_write(headers: &HeaderMap) -> S3Result<()> {
+    if HEADERS.iter().any(|name| headers.contains_key(*name)) {
         return Err(missing_configuration());
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! PutObject: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>.
 
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use tidelock_store::{Checksum, DisplayVersion, PutObject, PutObjectError, StoredObject};
 
 use super::object_lock;
@@ -17,7 +17,7 @@ const WRITE_OFFSET: &str = "x-amz-write-offset-bytes";
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key) = (call.bucket()?, call.key()?);
     let condition = conditions::write(&call.headers, call.condition_forms())?;
-    check_headers(call)?;
+    check_headers(&call.headers)?;
     if call.headers.contains_key(WRITE_OFFSET) {
         return Err(S3Error::header_not_implemented(WRITE_OFFSET));
     }
@@ -43,10 +43,10 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
 }
 
 /// What every write of an object is checked for: ACL, encryption, lock.
-pub(super) fn check_headers(call: &Call<'_>) -> S3Result<()> {
-    acl::check_object(&call.headers)?;
-    encryption::check_write(&call.headers)?;
-    object_lock::check_write(call)
+pub(super) fn check_headers(headers: &HeaderMap) -> S3Result<()> {
+    acl::check_object(headers)?;
+    encryption::check_write(headers)?;
+    object_lock::check_write(headers)
 }
 
 /// Refuses a body that has no announced length, or one over the limit.

@@ -34,6 +34,22 @@ pub(crate) enum PayloadError {
     /// A document over its limit.
     #[error("the document is too large")]
     DocumentTooLarge,
+    /// A form's file over what its policy allows.
+    #[error("the file is too large")]
+    FileTooLarge {
+        /// So many bytes came until now.
+        size_bytes: u64,
+        /// So many may come.
+        bytes_max: u64,
+    },
+    /// A form's file under what its policy asks for.
+    #[error("the file is too small")]
+    FileTooSmall {
+        /// So many bytes came.
+        size_bytes: u64,
+        /// So many have to come.
+        bytes_min: u64,
+    },
 }
 
 impl From<PayloadError> for S3Error {
@@ -57,6 +73,16 @@ impl From<PayloadError> for S3Error {
                     .field("S3ComputedContentSHA256", computed)
             }
             PayloadError::DocumentTooLarge => Self::new(ErrorCode::MaxMessageLengthExceeded),
+            PayloadError::FileTooLarge { size_bytes, bytes_max } => {
+                Self::new(ErrorCode::EntityTooLarge)
+                    .field("ProposedSize", size_bytes.to_string())
+                    .field("MaxSizeAllowed", bytes_max.to_string())
+            }
+            PayloadError::FileTooSmall { size_bytes, bytes_min } => {
+                Self::new(ErrorCode::EntityTooSmall)
+                    .field("ProposedSize", size_bytes.to_string())
+                    .field("MinSizeAllowed", bytes_min.to_string())
+            }
         }
     }
 }

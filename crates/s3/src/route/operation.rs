@@ -151,7 +151,7 @@ operations! {
     CreateBucketMetadataConfiguration Bucket POST ["metadataConfiguration"] Any NotBuilt
     CreateBucketMetadataTableConfiguration Bucket POST ["metadataTable"] Any NotBuilt
     DeleteObjects Bucket POST ["delete"] Any Built
-    PostObject Bucket POST [] Any NotBuilt
+    PostObject Bucket POST [] Any Built
     DeleteBucketAnalyticsConfiguration Bucket DELETE ["analytics"] Any NotBuilt
     DeleteBucketCors Bucket DELETE ["cors"] Any Fixed
     DeleteBucketEncryption Bucket DELETE ["encryption"] Any Built

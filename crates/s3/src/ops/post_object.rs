@@ -1,0 +1,292 @@
+//! PostObject, the upload of a browser's form:
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html>.
+//!
+//! What is signed is the form's policy. Nothing of the file is read before the signature is verified and
+//! the fields are what the policy says.
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request};
+use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tidelock_auth::identity::SecretAccessKey;
+use tidelock_auth::post::{ContentLengthRange, PostClaim, PostPolicy, PostSignature, claim};
+use tidelock_auth::sigv4::PayloadMode;
+use tidelock_store::{
+    ObjectSettings, Principal, Protocol, PutObject, PutObjectError, StoredObject, WriteCondition,
+};
+
+use super::put_object;
+use crate::authn::{Authenticated, host_in};
+use crate::call::{parse_bucket, parse_key};
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::form::{Fields, FileBody, Form};
+use crate::payload::{Framing, Payload, WireBody};
+use crate::request_id::RequestId;
+use crate::response::{self, Response};
+use crate::route::Address;
+use crate::service::{Peer, S3Service};
+use crate::tags::{self, Tagged};
+use crate::xml::XmlWriter;
+use crate::xml::documents::parse_tagging;
+use crate::{checksum, etag, settings};
+
+/// RFC 3986, 2.3.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What stands for the name that the file has at the client.
+const FILE_NAME: &str = "${filename}";
+/// Fields that are headers of the object.
+const HEADER_FIELDS: [&str; 6] = [
+    "content-type",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "expires",
+];
+/// Fields of the signature, which say nothing of the object.
+const SIGNATURE_FIELDS: [&str; 5] = [
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-signature",
+];
+
+/// A form's upload, once it is known who sends it and that they may send this.
+struct Upload {
+    principal: Principal,
+    bucket: String,
+    key: String,
+    headers: HeaderMap,
+    fields: Fields,
+    size: ContentLengthRange,
+    /// Where the object is to be seen.
+    location: String,
+}
+
+/// Answers a form at a bucket.
+pub(crate) async fn handle(
+    service: &S3Service,
+    parts: request::Parts,
+    body: WireBody,
+    (peer, id, address): (&Peer, &RequestId, Address),
+    requester: &mut Option<Principal>,
+) -> S3Result<Response> {
+    let framing = Framing::Plain { sha256: None };
+    let payload = Payload::new(body, framing, None, service.config.body_idle_timeout);
+    let mut form = Form::new(payload, &parts.headers)?;
+    let opened = open(service, &parts, &mut form, (peer, id, &address), requester).await;
+    let answer = match opened {
+        Ok(upload) => upload.store(service, &mut form).await,
+        Err(error) => Err(error),
+    };
+    form.drain(&parts.headers).await;
+    answer.map_err(|error| match error.code() {
+        ErrorCode::NoSuchBucket => {
+            error.field("BucketName", address.bucket.as_deref().unwrap_or_default())
+        }
+        _ => error,
+    })
+}
+
+/// Reads the fields, and verifies who sends them.
+async fn open(
+    service: &S3Service,
+    parts: &request::Parts,
+    form: &mut Form,
+    (peer, id, address): (&Peer, &RequestId, &Address),
+    requester: &mut Option<Principal>,
+) -> S3Result<Upload> {
+    let fields = form.fields().await?;
+    let signature = signature_of(&fields)?;
+    let caller = authenticate(service, &signature).await?;
+    let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
+    let principal = caller.principal.with_origin(origin);
+    *requester = Some(principal.clone());
+    let bucket = address.bucket.clone().unwrap_or_default();
+    let size = check_policy(service, &signature, &fields, &bucket)?;
+    let key = key_of(&fields)?;
+    let headers = headers_of(&fields)?;
+    let scheme = if peer.secure { "https" } else { "http" };
+    let object = Address { bucket: Some(bucket.clone()), key: Some(encoded(&key, "/")) };
+    let location = format!("{scheme}://{}{}", host_in(&parts.headers), object.resource());
+    Ok(Upload { principal, bucket, key, headers, fields, size, location })
+}
+
+impl Upload {
+    async fn store(self, service: &S3Service, form: &mut Form) -> S3Result<Response> {
+        put_object::check_headers(&self.headers)?;
+        let settings = self.settings()?;
+        let request = PutObject {
+            principal: &self.principal,
+            bucket: &parse_bucket(&self.bucket)?,
+            key: &parse_key(&self.key)?,
+            condition: &WriteCondition::default(),
+            settings: &settings,
+            content_md5: checksum::content_md5(&self.headers)?,
+            checksum: checksum::request_of(&self.headers)?,
+        };
+        let ContentLengthRange { bytes_min, bytes_max } = self.size;
+        let mut file = FileBody { form, bytes_min, bytes_max, read_bytes: 0 };
+        let stored = service.store.put_object(&request, &mut file).await;
+        let stored = stored.map_err(|error| match error {
+            PutObjectError::BadChecksum => checksum::mismatch_of(&self.headers),
+            error => error.into(),
+        })?;
+        Ok(self.answer(&stored))
+    }
+
+    fn settings(&self) -> S3Result<ObjectSettings> {
+        let settings = settings::of_headers(&self.headers)?;
+        match self.fields.value("tagging") {
+            None => Ok(settings),
+            Some(document) => {
+                let tags = parse_tagging(document.as_bytes())?;
+                Ok(ObjectSettings { tags: tags::validate(tags, Tagged::Object)?, ..settings })
+            }
+        }
+    }
+
+    /// What the form asks for: a page to go to, a status, or nothing.
+    fn answer(&self, stored: &StoredObject) -> Response {
+        let redirect = self.fields.value("success_action_redirect");
+        let redirect = redirect.or_else(|| self.fields.value("redirect"));
+        let page = redirect.and_then(|page| self.page(page, stored));
+        let mut response = match (&page, self.fields.value("success_action_status")) {
+            (Some(_), _) => response::empty(StatusCode::SEE_OTHER),
+            (None, Some("200")) => response::empty(StatusCode::OK),
+            (None, Some("201")) => response::xml(StatusCode::CREATED, self.document(stored)),
+            (None, _) => response::empty(StatusCode::NO_CONTENT),
+        };
+        put_object::write_stored(&mut response, stored);
+        response::set(&mut response, header::LOCATION, page.as_ref().unwrap_or(&self.location));
+        response
+    }
+
+    /// The page to go to, told what was stored; none if it is no address on the web.
+    fn page(&self, page: &str, stored: &StoredObject) -> Option<String> {
+        let is_on_the_web = page.starts_with("http://") || page.starts_with("https://");
+        let is_plain = page.bytes().all(|byte| byte.is_ascii_graphic());
+        let separator = if page.contains('?') { '&' } else { '?' };
+        let (bucket, key) = (encoded(&self.bucket, ""), encoded(&self.key, ""));
+        let etag = encoded(&etag::quoted(&stored.etag), "");
+        let query = format!("bucket={bucket}&key={key}&etag={etag}");
+        (is_on_the_web && is_plain).then(|| format!("{page}{separator}{query}"))
+    }
+
+    fn document(&self, stored: &StoredObject) -> String {
+        let mut xml = XmlWriter::document();
+        xml.element("PostResponse", |xml| {
+            xml.text("Location", &self.location);
+            xml.text("Bucket", &self.bucket);
+            xml.text("Key", &self.key);
+            xml.text("ETag", &etag::quoted(&stored.etag));
+        });
+        xml.finish()
+    }
+}
+
+fn signature_of(fields: &Fields) -> S3Result<PostSignature<'_>> {
+    let missing = |name: &str| {
+        let message = format!(
+            "Bucket POST must contain a field named '{name}'.  If it is specified, please check the \
+             order of the fields."
+        );
+        S3Error::invalid_argument(message, name, "")
+    };
+    match claim(|name| fields.value(name)) {
+        PostClaim::Signed(signature) => {
+            if fields.value("x-amz-security-token").is_some() {
+                return Err(S3Error::new(ErrorCode::InvalidToken));
+            }
+            Ok(signature)
+        }
+        // Nobody may write who is not known.
+        PostClaim::Anonymous => Err(S3Error::new(ErrorCode::AccessDenied)),
+        PostClaim::Missing(name) => Err(missing(name)),
+        PostClaim::Malformed(name) => Err(S3Error::invalid_argument(
+            format!("The form field {name} is malformed."),
+            name,
+            fields.value(name).unwrap_or_default(),
+        )),
+    }
+}
+
+async fn authenticate(
+    service: &S3Service,
+    signature: &PostSignature<'_>,
+) -> S3Result<Authenticated> {
+    let access_key_id = signature.access_key_id().to_owned();
+    let credentials = service.store.credentials(&access_key_id).await?.ok_or_else(|| {
+        S3Error::new(ErrorCode::InvalidAccessKeyId).field("AWSAccessKeyId", &access_key_id)
+    })?;
+    if !signature.is_of(&SecretAccessKey::new(credentials.secret_access_key.as_str())) {
+        return Err(S3Error::new(ErrorCode::SignatureDoesNotMatch)
+            .field("AWSAccessKeyId", access_key_id)
+            .field("StringToSign", signature.policy()));
+    }
+    Ok(Authenticated {
+        principal: credentials.principal,
+        access_key_id,
+        service: "s3".to_owned(),
+        payload_mode: PayloadMode::Unsigned,
+        chunk_signer: None,
+    })
+}
+
+/// How large the file may be, if the fields are what their policy says.
+fn check_policy(
+    service: &S3Service,
+    signature: &PostSignature<'_>,
+    fields: &Fields,
+    bucket: &str,
+) -> S3Result<ContentLengthRange> {
+    let invalid =
+        |message: String| S3Error::with_message(ErrorCode::InvalidPolicyDocument, message);
+    let document = signature.document();
+    let document =
+        document.ok_or_else(|| invalid("Invalid Policy: Invalid Base64 encoding.".to_owned()))?;
+    let policy = PostPolicy::parse(&document).map_err(|error| invalid(error.to_string()))?;
+    let now = Timestamp::from_millisecond(service.clock.now()).unwrap_or(Timestamp::MAX);
+    policy.check(&fields.fields, bucket, now).map_err(|violation| {
+        S3Error::with_message(ErrorCode::AccessDenied, violation.to_string())
+    })?;
+    let any = ContentLengthRange { bytes_min: 0, bytes_max: u64::MAX };
+    Ok(policy.content_length().unwrap_or(any))
+}
+
+fn key_of(fields: &Fields) -> S3Result<String> {
+    let missing = "Bucket POST must contain a field named 'key'.  If it is specified, please check the \
+                   order of the fields.";
+    let key = fields.value("key").filter(|key| !key.is_empty());
+    let key = key.ok_or_else(|| S3Error::invalid_argument(missing, "key", ""))?;
+    // Some browsers send the whole path.
+    let name = fields.file_name.rsplit(['/', '\\']).next().unwrap_or_default();
+    Ok(key.replace(FILE_NAME, name))
+}
+
+/// The fields that are headers of a PutObject, as such.
+fn headers_of(fields: &Fields) -> S3Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for (field, value) in &fields.fields {
+        let name = match field.as_str() {
+            "acl" => "x-amz-acl",
+            name if HEADER_FIELDS.contains(&name) => name,
+            name if name.starts_with("x-amz-") && !SIGNATURE_FIELDS.contains(&name) => name,
+            _ => continue,
+        };
+        let malformed = || S3Error::invalid_argument("The form field is malformed.", name, value);
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| malformed())?;
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| malformed())?;
+        headers.insert(header, value);
+    }
+    Ok(headers)
+}
+
+/// With everything escaped that is not a letter, a digit or one of `kept`.
+fn encoded(text: &str, kept: &'static str) -> String {
+    let escape = |part: &str| utf8_percent_encode(part, UNRESERVED).to_string();
+    match kept {
+        "" => escape(text),
+        kept => text.split(kept).map(escape).collect::<Vec<_>>().join(kept),
+    }
+}
