@@ -297,11 +297,14 @@ fn open_store(
 ) -> Store {
     let (clock, entropy) = (around.clock.clone(), around.entropy.clone());
     let secret = zeroize::Zeroizing::new(root.credentials.secret_key.expose().to_owned());
+    let defaults = StoreConfig::default();
     let settings = StoreConfig {
+        // Whoever waits for a lock leaves room for whoever gives it back.
+        lock_waits_max: defaults.lock_waits_max.min(config.limits.requests_max / 4),
         audit_retention: config.audit.retention,
         audit_bytes_max: config.audit.bytes_max,
         failpoint: failpoint::from_environment(),
-        ..StoreConfig::default()
+        ..defaults
     };
     Store::new(meta, blobs, keyring, clock, entropy, settings)
         .with_root(&root.credentials.access_key, secret)

@@ -25,6 +25,8 @@ pub struct StoreConfig {
     pub reclaim_grace: Duration,
     /// A repeated CompleteMultipartUpload gets its first answer for this long.
     pub completed_upload_kept: Duration,
+    /// Requests that wait for a lock at once; further ones are refused without waiting.
+    pub lock_waits_max: usize,
     /// Entries of the audit log are kept for this long.
     pub audit_retention: Duration,
     /// Bytes of the audit log that are kept.
@@ -44,6 +46,7 @@ impl Default for StoreConfig {
             intent_expiry: Duration::from_secs(24 * 3600),
             reclaim_grace: Duration::from_secs(600),
             completed_upload_kept: Duration::from_secs(3600),
+            lock_waits_max: 64,
             audit_retention: Duration::from_secs(400 * 24 * 3600),
             audit_bytes_max: 1 << 30,
             failpoint: None,

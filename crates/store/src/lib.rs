@@ -143,6 +143,7 @@ impl Store {
     ) -> Self {
         let owner = entropy::array(&*entropy);
         let rows = Rows::new(meta);
+        let refused_locks = RefusedLocks::new(config.lock_waits_max);
         let looking_into = tokio::sync::Semaphore::new(LOOKED_INTO_KIB_MAX);
         Self {
             rows,
@@ -152,7 +153,7 @@ impl Store {
             entropy,
             config,
             root: None,
-            refused_locks: RefusedLocks::default(),
+            refused_locks,
             looking_into,
             audit_log: audit::AuditLog::default(),
             owner,

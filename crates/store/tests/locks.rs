@@ -5,7 +5,7 @@ mod fixture;
 
 use std::time::Duration;
 
-use fixture::run::{LOCK, Run, STATE, guarded, reason, set_guard, state, told};
+use fixture::run::{LOCK, Run, STATE, guarded, lock_body, reason, set_guard, state, told};
 use tidelock_store::*;
 use tokio::time::{Instant, sleep};
 
@@ -96,11 +96,17 @@ async fn who_asks_again_for_a_lock_gets_it_when_it_is_given_back() {
     };
     let both = async { tokio::join!(waiter.take(&fixture), other.take(&fixture)) };
     let (taken, ()) = tokio::join!(both, gives_back);
-    assert!(taken.0.is_ok() != taken.1.is_ok(), "one of those who wait: {taken:?}");
+    let (refused, winner) = match taken {
+        (Ok(_), Err(refused)) => (refused, &waiter),
+        (Err(refused), Ok(_)) => (refused, &other),
+        both => panic!("one of those who wait: {both:?}"),
+    };
+    let PutObjectError::Locked(locked) = refused else { panic!("{refused}") };
+    assert!(winner.lock.contains(&locked.lock.lock.id), "it is told of whoever has it now");
     // Long after, it is another request.
     fixture.clock.advance(Duration::from_secs(60));
     let begun = Instant::now();
-    let last = if taken.0.is_ok() { other } else { waiter };
+    let last = if winner.lock == waiter.lock { &other } else { &waiter };
     last.take(&fixture).await.unwrap_err();
     assert_eq!(begun.elapsed(), Duration::ZERO);
 }
@@ -263,6 +269,42 @@ async fn locks_that_came_and_went_without_the_guard_do_not_count() {
     second.give_back(&fixture).await;
     second.take(&fixture).await.unwrap();
     second.write(&fixture, state(1, "a")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lock_that_is_written_over_is_lost() {
+    let observed = GuardConfig { lock_writes: Enforcement::Observe, ..GuardConfig::enforced() };
+    let fixture = guarded(observed).await;
+    let (first, second) = (Run::new("ci", 1), Run::new("ci", 2));
+    first.take(&fixture).await.unwrap();
+    let plain = WriteCondition::default();
+    fixture.put_as(&second.principal, LOCK, second.lock.clone(), &plain).await.unwrap();
+    let lost = told(&fixture, "LockBroken").await;
+    let [lost] = lost.as_slice() else { panic!("{lost:?}") };
+    assert_eq!((lost.entry.lock_id.as_str(), lost.entry.reason.as_str()), ("ci-1", "written over"));
+    set_guard(&fixture, Some(GuardConfig::enforced())).await;
+    assert_eq!(
+        reason(first.write(&fixture, state(1, "a")).await),
+        Some(RefusalReason::StateLockLost)
+    );
+    second.write(&fixture, state(1, "a")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lock_from_before_the_guard_is_not_written_over() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let (holder, plain) = (Run::new("ci", 1), WriteCondition::default());
+    set_guard(&fixture, None).await;
+    holder.take(&fixture).await.unwrap();
+    set_guard(&fixture, Some(GuardConfig::enforced())).await;
+    let put = fixture.put_if(LOCK, lock_body("2", "x"), &plain).await;
+    assert!(matches!(put, Err(PutObjectError::Condition(_))), "{put:?}");
+    let upload = fixture.begin_upload(LOCK).await;
+    let parts = [fixture.put_part(LOCK, upload, 1, lock_body("2", "x")).await];
+    let completed = fixture.complete(LOCK, upload, &parts, &plain).await;
+    let expected = CompleteError::Condition(ConditionFailure::IfNoneMatch);
+    assert_eq!(completed, Err(expected));
+    assert_eq!(holder.read_lock(&fixture).await.unwrap(), holder.lock.as_bytes());
 }
 
 #[tokio::test]

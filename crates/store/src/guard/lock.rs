@@ -11,6 +11,7 @@ use super::refusal::LockedBy;
 use super::run::Asker;
 use super::{OpenGuard, events, state_key};
 use crate::Store;
+use crate::audit::AuditEvent;
 use crate::bucket::OpenBucket;
 use crate::error::StorageError;
 use crate::object::Target;
@@ -35,6 +36,14 @@ impl Store {
         let asker = Asker::of(target.principal);
         let mut row: GuardRow = guard.row.clone();
         self.forget_released(batch, &mut row);
+        if row.hold.is_some() {
+            // Written over, where that is only observed. Without its body, the entry says less.
+            let lost = self.held_lock(bucket, guard).ok().flatten();
+            let event = events::of_lock("LockBroken", target, lost.as_ref());
+            let event = AuditEvent { reason: "written over".to_owned(), ..event };
+            self.audit(batch, target.principal, &event);
+            row.end_hold(self.now(), true);
+        }
         asker.begin_anew(&mut row);
         let body = body.filter(|body| body.len() <= LOCK_BYTES_MAX);
         let seal = |body| self.seal_lock(bucket.row.id, &guard.state, version.id, body);

@@ -121,7 +121,7 @@ impl Store {
     }
 
     /// The lock that is held, if its body is one.
-    fn held_lock(
+    pub(super) fn held_lock(
         &self,
         bucket: &OpenBucket,
         guard: &OpenGuard,

@@ -22,8 +22,6 @@ use crate::object::Target;
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How often it is looked whether the lock is free.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Requests that wait for a lock at once; further ones are refused without waiting.
-const WAITING_MAX: usize = 64;
 /// Who was refused a lock and asks for it again within this time is waiting for it: longer than the
 /// longest pause of Terraform.
 const ASKS_AGAIN_WITHIN_MS: i64 = 30_000;
@@ -33,17 +31,18 @@ const ASKS_AGAIN_WITHIN_MS: i64 = 30_000;
 pub(crate) struct RefusedLocks {
     /// The guards where that is recorded.
     pub(super) recorded: Recent<Key>,
-    /// What was asked for: the lock, and the MD5 of the body, which names its taker.
-    asked: Recent<(Key, [u8; 16])>,
+    /// What was asked for: the lock, by whom, and the MD5 of the body, which names the run.
+    asked: Recent<(Key, String, [u8; 16])>,
     room_to_wait: Semaphore,
 }
 
-impl Default for RefusedLocks {
-    fn default() -> Self {
+impl RefusedLocks {
+    /// None yet, with room for so many requests that wait at once.
+    pub(crate) fn new(waits_max: usize) -> Self {
         Self {
             recorded: Recent::new(TOMBSTONE_WINDOW_MS),
             asked: Recent::new(ASKS_AGAIN_WITHIN_MS),
-            room_to_wait: Semaphore::new(WAITING_MAX),
+            room_to_wait: Semaphore::new(waits_max),
         }
     }
 }
@@ -65,7 +64,8 @@ impl Store {
         body_md5: [u8; 16],
     ) -> Wait<'_> {
         let lock = head::key(bucket.row.id, target.key.as_str());
-        let (asked, now) = ((lock.clone(), body_md5), self.now());
+        let asked = (lock.clone(), target.principal.arn.clone(), body_md5);
+        let now = self.now();
         let asks_again = self.refused_locks.asked.was_marked(&asked, now - ASKS_AGAIN_WITHIN_MS);
         self.refused_locks.asked.mark(asked, now);
         let room = self.refused_locks.room_to_wait.try_acquire().ok().filter(|_| asks_again);
@@ -73,17 +73,21 @@ impl Store {
         Wait { lock, until: Instant::now() + patience, _room: room }
     }
 
-    /// Whether the lock became free before the wait ended; another one may have taken it again.
-    pub(crate) async fn is_given_back(&self, wait: &Wait<'_>) -> Result<bool, StorageError> {
+    /// Waits until the lock is free, or the wait is over. Whether it is worth to try for the lock again:
+    /// not once the wait was over before. What is answered then was seen after it.
+    pub(crate) async fn is_worth_a_try(&self, wait: &Wait<'_>) -> Result<bool, StorageError> {
+        if Instant::now() >= wait.until {
+            return Ok(false);
+        }
         while Instant::now() < wait.until {
             sleep(LOOK_EVERY).await;
             let head = wait.lock.clone();
             // The commit that follows checks what this has seen.
             let seen = self.rows.look(|reading| async move { reading.row(head).await }).await?;
             if current_lock(seen.as_ref())?.is_none() {
-                return Ok(true);
+                break;
             }
         }
-        Ok(false)
+        Ok(true)
     }
 }

@@ -24,7 +24,7 @@ use crate::audit::AuditEvent;
 use crate::body::seal::DataKey;
 use crate::bucket::OpenBucket;
 use crate::commit::{Plan, Reading, View};
-use crate::condition::{UploadWindow, WriteCondition};
+use crate::condition::{ConditionFailure, UploadWindow, WriteCondition};
 use crate::error::{CompleteError, StorageError, UploadError};
 use crate::guard::{
     Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, PlannedRefusal, REFUSED_KEPT_MAX,
@@ -63,6 +63,8 @@ pub struct CompleteUpload<'a> {
 
 enum Attempt {
     Done(Box<StoredObject>),
+    /// The very same state was there already.
+    Known(Box<StoredObject>),
     /// The guard refused it; the upload is over.
     Refused(Box<Refusal>),
     /// Somebody holds the lock.
@@ -136,6 +138,10 @@ impl Store {
             let looked = candidate.as_ref().map(|(_, candidate)| candidate).zip(current.as_ref());
             match self.commit_completed(&place, &sealed, looked).await? {
                 Attempt::Done(stored) => return Ok(*stored),
+                Attempt::Known(stored) => {
+                    self.abandon_candidate(candidate.take().map(|(_, it)| it)).await;
+                    return Ok(*stored);
+                }
                 Attempt::Refused(refusal) => return Err(CompleteError::Refused(refusal)),
                 Attempt::Locked(locked) => {
                     self.mark_contended(target, &place.bucket, &locked).await?;
@@ -314,9 +320,12 @@ impl Store {
         guard: &OpenGuard,
     ) -> Result<Plan<Attempt>, CompleteError> {
         let (target, bucket) = (ending.place.target, ending.bucket);
-        let held = self.locked_by(target, bucket, config, guard)?;
-        if let Some(locked) = held.filter(|_| config.lock_writes == Enforcement::Enforce) {
-            return Ok(Plan::Answer(Attempt::Locked(Box::new(locked))));
+        let is_held = ending.head.row.current.as_ref().is_some_and(|it| it.object().is_some());
+        if is_held && config.lock_writes == Enforcement::Enforce {
+            return match self.locked_by(target, bucket, config, guard)? {
+                Some(locked) => Ok(Plan::Answer(Attempt::Locked(Box::new(locked)))),
+                None => Err(ConditionFailure::IfNoneMatch.into()),
+            };
         }
         let taken = new.clone();
         self.plan_completed(ending, new, |batch| {
@@ -351,7 +360,7 @@ impl Store {
                 self.end_upload(ending, &mut batch, Some(&done));
                 let event = completed_event(write.target, DisplayVersion::of(current));
                 self.audit(&mut batch, write.target.principal, &event);
-                Ok(Plan::Commit(batch, Attempt::Done(Box::new(same))))
+                Ok(Plan::Commit(batch, Attempt::Known(Box::new(same))))
             }
             Verdict::Pass(passed) => {
                 self.note_facts(write, &passed, &mut new);

@@ -102,25 +102,28 @@ impl Store {
         let new = NewObject { target, condition, settings, written: &written, action };
         let mut candidate = None;
         let result = self.commit_as_guarded(&new, &mut candidate).await;
-        if result.as_ref().err().is_some_and(|error| !error.is_outcome_unknown()) {
+        let (keeps_body, keeps_index) = match &result {
+            Ok(Landed::New(_)) => (true, true),
+            Ok(Landed::Known(_)) => (false, false),
+            Err(PutObjectError::Refused(refusal)) => (refusal.refused.is_some(), false),
+            Err(error) => (error.is_outcome_unknown(), error.is_outcome_unknown()),
+        };
+        if !keeps_index {
             self.abandon_candidate(candidate).await;
         }
-        let is_kept = match &result {
-            Ok(_) => true,
-            Err(PutObjectError::Refused(refusal)) => refusal.refused.is_some(),
-            Err(error) => error.is_outcome_unknown(),
-        };
-        if !is_kept {
+        if !keeps_body {
             self.abandon(written).await;
         }
-        result
+        result.map(|landed| match landed {
+            Landed::New(stored) | Landed::Known(stored) => stored,
+        })
     }
 
     async fn commit_as_guarded(
         self: &Arc<Self>,
         new: &NewObject<'_>,
         candidate: &mut Option<Candidate>,
-    ) -> Result<StoredObject, PutObjectError> {
+    ) -> Result<Landed, PutObjectError> {
         let target = new.target;
         let mut wait: Option<Wait<'_>> = None;
         for _ in 0..LOOKS_MAX {
@@ -136,9 +139,10 @@ impl Store {
             };
             let looked = candidate.as_ref().zip(current.as_ref());
             match self.try_commit_object(new, &bucket, looked).await? {
-                Settled::Stored(stored) => {
-                    self.lock_was_taken(target, &bucket, &stored);
-                    return Ok(stored);
+                Settled::Landed(landed) => {
+                    let (Landed::New(stored) | Landed::Known(stored)) = &landed;
+                    self.lock_was_taken(target, &bucket, stored);
+                    return Ok(landed);
                 }
                 Settled::Refused(refusal) => {
                     return Err(PutObjectError::Refused(Box::new(refusal)));
@@ -146,7 +150,7 @@ impl Store {
                 Settled::Locked(locked) => {
                     let wait = wait
                         .get_or_insert_with(|| self.begin_wait(target, &bucket, new.written.md5));
-                    if self.is_given_back(wait).await? {
+                    if self.is_worth_a_try(wait).await? {
                         continue;
                     }
                     self.mark_contended(target, &bucket, &locked).await?;
@@ -284,7 +288,8 @@ impl Store {
             }
             Verdict::Same => {
                 let current = current.ok_or(StorageError::Corrupt("no version".to_owned()))?;
-                Ok(Plan::Answer(Settled::Stored(stored(current, place.bucket, new.written))))
+                let known = stored(current, place.bucket, new.written);
+                Ok(Plan::Answer(Settled::Landed(Landed::Known(known))))
             }
             Verdict::Pass(passed) => {
                 self.note_facts(write, &passed, &mut version);
@@ -327,7 +332,7 @@ impl Store {
         }
         new.written.keep(&mut batch);
         also(&mut batch);
-        Ok(Plan::Commit(batch, Settled::Stored(stored)))
+        Ok(Plan::Commit(batch, Settled::Landed(Landed::New(stored))))
     }
 
     fn new_version(&self, new: &NewObject<'_>, place: &Place<'_>, is_null: bool) -> ObjectVersion {
@@ -371,8 +376,8 @@ impl Store {
         match self.compare_lock(new.target, bucket, current, new.written, view)? {
             Comparison::Needs(keys) => Ok(Plan::Read(keys)),
             Comparison::Same => {
-                let stored = stored(current, bucket, new.written);
-                Ok(Plan::Answer(Settled::Stored(stored)))
+                let known = stored(current, bucket, new.written);
+                Ok(Plan::Answer(Settled::Landed(Landed::Known(known))))
             }
             Comparison::Other => Err(failure.into()),
         }
@@ -414,9 +419,17 @@ struct Place<'a> {
     random: [u8; 8],
 }
 
+/// A version that is current, as it was asked for.
+enum Landed {
+    /// It was written now.
+    New(StoredObject),
+    /// It was there already: what was sent is needed no more.
+    Known(StoredObject),
+}
+
 /// How a commit ended.
 enum Settled {
-    Stored(StoredObject),
+    Landed(Landed),
     /// The guard refused it.
     Refused(Refusal),
     /// Somebody holds the lock.
