@@ -90,7 +90,8 @@ fn passwords_are_not_printed() {
     }
 }
 
-/// A database may come up after its servers; a signal ends the wait.
+/// A database may come up after its servers; a signal ends the wait, but not one to read the certificate
+/// again, which a service manager may send at any time.
 #[test]
 fn a_start_waits_for_its_database() {
     let data = TempDir::new().unwrap();
@@ -102,6 +103,8 @@ fn a_start_waits_for_its_database() {
         read(&err).contains("waiting up to")
     });
     assert!(child.try_wait().unwrap().is_none());
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
     stop(child);
     let log = read(&err);
     assert!(log.contains(&silent.to_string()) && !log.contains("hidden"), "{log}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tidelock_store::{
     ANNOUNCEMENT_INTERVAL, AuditTurn, SealWhen, ServesAlone, StorageError, Store, SweepReport,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
@@ -37,9 +37,9 @@ const SWEEP_LEASE: &str = "sweep";
 pub(crate) async fn watch_certificate(
     certificate: Arc<Certificate>,
     metrics: Arc<Metrics>,
+    mut hangup: Signal,
     mut draining: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
     let mut poll = tokio::time::interval(CERTIFICATE_POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -63,8 +63,10 @@ pub(crate) async fn watch_certificate(
 }
 
 /// Ignores SIGHUP where there is no certificate to read again: its default is to end the process.
-pub(crate) async fn ignore_hangup(mut draining: watch::Receiver<bool>) -> std::io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
+pub(crate) async fn ignore_hangup(
+    mut hangup: Signal,
+    mut draining: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     loop {
         tokio::select! {
             _ = draining.wait_for(|draining| *draining) => return Ok(()),

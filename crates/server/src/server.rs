@@ -14,6 +14,7 @@ use tidelock_store::{
     AuditTurn, BucketName, Entropy, Keyring, ServesAlone, Store, StoreConfig, SystemEntropy,
 };
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -45,6 +46,7 @@ pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
     certificate: Option<Arc<Certificate>>,
+    hangup: Signal,
     dispatch: Arc<Dispatch>,
     store: Arc<Store>,
     sender: Arc<Sender>,
@@ -59,10 +61,13 @@ struct Ground {
     socket: TcpSocket,
     address: SocketAddr,
     certificate: Option<Arc<Certificate>>,
+    /// SIGHUP, which would otherwise end a process that is still starting.
+    hangup: Signal,
 }
 
 impl Ground {
     fn take(config: &Config) -> Result<Self, ServeError> {
+        let hangup = signal(SignalKind::hangup())?;
         let certificate = config.tls.clone().map(Certificate::load).transpose()?;
         let address = config.listen;
         let taken = || {
@@ -74,7 +79,7 @@ impl Ground {
             Ok(socket)
         };
         let socket = taken().map_err(|source| ServeError::Listen { address, source })?;
-        Ok(Self { socket, address, certificate })
+        Ok(Self { socket, address, certificate, hangup })
     }
 }
 
@@ -159,6 +164,7 @@ impl Server {
             listener,
             local_addr,
             certificate: ground.certificate,
+            hangup: ground.hangup,
             dispatch,
             store,
             sender,
@@ -235,11 +241,17 @@ impl Server {
         let tls = match &self.certificate {
             Some(certificate) => {
                 let watched = certificate.clone();
-                tasks.spawn(background::watch_certificate(watched, metrics, draining.clone()));
+                let hangup = self.hangup;
+                tasks.spawn(background::watch_certificate(
+                    watched,
+                    metrics,
+                    hangup,
+                    draining.clone(),
+                ));
                 Some(TlsAcceptor::from(certificate.server_config()?))
             }
             None => {
-                tasks.spawn(background::ignore_hangup(draining.clone()));
+                tasks.spawn(background::ignore_hangup(self.hangup, draining.clone()));
                 None
             }
         };
