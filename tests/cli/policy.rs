@@ -62,6 +62,31 @@ fn a_decision_names_the_statement_that_it_rests_on() {
 }
 
 #[test]
+fn the_account_and_the_role_are_those_of_the_arn() {
+    let directory = TempDir::new().unwrap();
+    let deny = |principal: &str| {
+        format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Deny", "Principal": {{"AWS": "{principal}"}},
+            "Action": "s3:GetObject", "Resource": "arn:aws:s3:::states/*"}}}}"#
+        )
+    };
+    let request = ["--action", "s3:GetObject", "--resource", "states/app", "--owner"];
+    let session = "arn:aws:sts::123456789012:assumed-role/ci/run-7";
+    let rows = [
+        ("arn:aws:iam::123456789012:root", "arn:aws:iam::123456789012:user/bob", 4),
+        ("arn:aws:iam::123456789012:root", "bob", 0),
+        ("arn:aws:iam::123456789012:role/ci", session, 4),
+        ("arn:aws:iam::123456789012:role/other", session, 0),
+    ];
+    for (denied, principal, status) in rows {
+        fs::write(directory.path().join("bucket.json"), deny(denied)).unwrap();
+        let who = ["--principal", principal, "--bucket-policy", "bucket.json"];
+        let (code, out, err) = test(directory.path(), &[&request[..], &who[..]].concat());
+        assert_eq!(code, status, "{denied} {principal}: {out} {err}");
+    }
+}
+
+#[test]
 fn what_is_no_policy_is_named() {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("planner.json"), PLANNER).unwrap();

@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html>
 
 use super::keys::ConditionKeys;
-use super::pattern::{Case, Pattern, Syntax};
+use super::pattern::{Case, Pattern};
 
 /// What an action is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,7 @@ pub(super) fn is_known(action: &str) -> bool {
 
 /// What the actions that `action` names are about.
 pub(super) fn levels(action: &str) -> Vec<Level> {
-    let pattern = Pattern::parse(action, Syntax { wildcards: true, variables: false });
+    let pattern = Pattern::without_variables(action);
     let names = |known: &[&str]| {
         let keys = ConditionKeys::new();
         known.iter().any(|name| pattern.matches(name, &keys, Case::Insensitive))

@@ -160,6 +160,10 @@ impl Statement {
             (PolicyKind::Bucket { .. }, None) => return Err(InvalidPolicy::Missing("Principal")),
             (PolicyKind::Identity, Some(_)) => return Err(InvalidPolicy::Principal),
             (PolicyKind::Identity, None) => None,
+            // AWS does not support to allow something to everybody but some.
+            (PolicyKind::Bucket { .. }, Some((_, true))) if effect == Effect::Allow => {
+                return Err(InvalidPolicy::Principal);
+            }
             (PolicyKind::Bucket { .. }, Some((raw, negated))) => {
                 Some(Principals { negated, named: named(raw, room)? })
             }
@@ -187,21 +191,18 @@ impl Statement {
         }
         let wild = Syntax { wildcards: true, variables: false };
         let full = Syntax { wildcards: true, variables: has_variables };
-        Ok(Self {
-            sid: raw.sid,
-            effect,
-            principals,
-            actions: Patterns::new(not_actions, &actions, wild),
-            resources: Patterns::new(not_resources, &resources, full),
-            conditions,
-        })
+        let actions = Patterns::new(not_actions, &actions, wild).ok_or(InvalidPolicy::Action)?;
+        let resources = Patterns::new(not_resources, &resources, full);
+        let resources = resources.ok_or(InvalidPolicy::Resource)?;
+        Ok(Self { sid: raw.sid, effect, principals, actions, resources, conditions })
     }
 }
 
 impl Patterns {
-    fn new(negated: bool, texts: &[String], syntax: Syntax) -> Self {
-        let patterns = texts.iter().map(|text| Pattern::parse(text, syntax)).collect();
-        Self { negated, patterns }
+    /// None if one of them is none.
+    fn new(negated: bool, texts: &[String], syntax: Syntax) -> Option<Self> {
+        let patterns = texts.iter().map(|text| Pattern::parse(text, syntax)).collect::<Option<_>>();
+        Some(Self { negated, patterns: patterns? })
     }
 
     pub(super) fn include(&self, text: &str, keys: &ConditionKeys, case: Case) -> bool {
@@ -267,7 +268,7 @@ fn check_resources(resources: &[String], bucket: &str) -> Result<(), InvalidPoli
     let is_of_bucket = |resource: &String| {
         resource.strip_prefix(BUCKET_ARN).is_some_and(|path| {
             let named = path.split_once('/').map_or(path, |(name, _)| name);
-            let pattern = Pattern::parse(named, Syntax { wildcards: true, variables: false });
+            let pattern = Pattern::without_variables(named);
             pattern.matches(bucket, &ConditionKeys::new(), Case::Sensitive)
         })
     };
@@ -280,7 +281,7 @@ fn check_levels(actions: &[String], resources: &[String]) -> Result<(), InvalidP
     let of_objects = |resource: &String| resource.contains('/');
     let of_bucket = |resource: &String| !of_objects(resource) || resource.contains("*/");
     let may_be = |level| match level {
-        Level::Bucket => resources.iter().any(|it| of_bucket(it) || it.ends_with('*')),
+        Level::Bucket => resources.iter().any(of_bucket),
         Level::Object => resources.iter().any(|it| of_objects(it) || it.ends_with('*')),
     };
     let applies = |action: &String| action::levels(action).into_iter().any(may_be);

@@ -3,7 +3,7 @@
 use super::document::{Effect, Policy, Statement};
 use super::keys::ConditionKeys;
 use super::pattern::Case;
-use super::principal::Requester;
+use super::principal::{Principals, Requester};
 
 /// A request, as policies see it.
 #[derive(Clone, Copy, Debug)]
@@ -134,9 +134,9 @@ fn find(
 
 impl Statement {
     fn matches(&self, request: &Request<'_>) -> bool {
-        let is_about = |principals: &super::principal::Principals| {
-            principals.include(request.requester)
-                && !(self.effect == Effect::Allow && principals.delegate_to(request.requester))
+        let is_about = |principals: &Principals| match self.effect {
+            Effect::Allow => principals.name_in_person(request.requester),
+            Effect::Deny => principals.include(request.requester),
         };
         self.principals.as_ref().is_none_or(is_about)
             && self.actions.include(request.action, request.keys, Case::Insensitive)

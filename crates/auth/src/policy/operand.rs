@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::document::InvalidPolicy;
@@ -51,12 +51,13 @@ impl Comparison {
         Ok(match self {
             Self::Text { wildcards, case } => {
                 let syntax = Syntax { wildcards, variables: has_variables };
-                Operand::Text(Pattern::parse(text, syntax), case)
+                Operand::Text(Pattern::parse(text, syntax).ok_or_else(invalid)?, case)
             }
             Self::Arn => {
                 let syntax = Syntax { wildcards: true, variables: has_variables };
                 let parts = arn_parts(text).into_iter();
-                Operand::Arn(parts.map(|part| Pattern::parse(part, syntax)).collect())
+                let parts = parts.map(|part| Pattern::parse(part, syntax)).collect::<Option<_>>();
+                Operand::Arn(parts.ok_or_else(invalid)?)
             }
             Self::Number(order) => Operand::Number(number(text).ok_or_else(invalid)?, order),
             Self::Date(order) => Operand::Date(date(text).ok_or_else(invalid)?, order),
@@ -155,14 +156,14 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// A date of ISO 8601, with or without a time, or seconds since 1970.
+/// A date of ISO 8601, or seconds since 1970. Without a zone it is of UTC, without a time at midnight.
 fn date(text: &str) -> Option<Timestamp> {
     if let Ok(seconds) = text.parse::<i64>() {
         return Timestamp::from_second(seconds).ok();
     }
     text.parse().ok().or_else(|| {
-        let date: Date = text.parse().ok()?;
-        Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
+        let civil: DateTime = text.parse().ok()?;
+        TimeZone::UTC.to_timestamp(civil).ok()
     })
 }
 

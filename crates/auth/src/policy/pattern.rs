@@ -38,13 +38,23 @@ enum Unit {
 }
 
 impl Pattern {
-    pub(super) fn parse(text: &str, syntax: Syntax) -> Self {
+    /// A text in which `*` and `?` are wildcards and nothing is a variable.
+    pub(super) fn without_variables(text: &str) -> Self {
+        let unit = |character| match character {
+            '*' => Unit::Run,
+            '?' => Unit::One,
+            other => Unit::Char(other),
+        };
+        Self(text.chars().map(unit).collect())
+    }
+
+    /// None if something begins like a variable and is none.
+    pub(super) fn parse(text: &str, syntax: Syntax) -> Option<Self> {
         let mut units = Vec::new();
         let mut rest = text;
         while let Some(next) = rest.chars().next() {
-            if syntax.variables
-                && let Some((unit, after)) = variable(rest)
-            {
+            if syntax.variables && rest.starts_with("${") {
+                let (unit, after) = variable(rest)?;
                 units.push(unit);
                 rest = after;
                 continue;
@@ -56,7 +66,7 @@ impl Pattern {
             });
             rest = &rest[next.len_utf8()..];
         }
-        Self(units)
+        Some(Self(units))
     }
 
     /// Whether it matches whatever it is compared with.
@@ -71,20 +81,27 @@ impl Pattern {
 
     /// Whether `text` is what it describes. A variable without a value is like nothing.
     pub(super) fn matches(&self, text: &str, keys: &ConditionKeys, case: Case) -> bool {
-        let Some(units) = self.resolve(keys) else { return false };
         let text: Vec<char> = text.chars().collect();
+        let Some(units) = self.resolve(keys, text.len()) else { return false };
         is_match(&units, &text, case)
     }
 
-    fn resolve(&self, keys: &ConditionKeys) -> Option<Cow<'_, [Unit]>> {
+    /// With the values of its variables; none if one has no value, or if they are longer than a text of
+    /// so many characters, which then cannot match.
+    fn resolve(&self, keys: &ConditionKeys, chars_max: usize) -> Option<Cow<'_, [Unit]>> {
         if !self.0.iter().any(|unit| matches!(unit, Unit::Variable { .. })) {
             return Some(Cow::Borrowed(&self.0));
         }
         let mut resolved = Vec::with_capacity(self.0.len());
+        let mut from_variables = 0;
         for unit in &self.0 {
             match unit {
                 Unit::Variable { key, default } => {
                     let value = keys.single(key).or(default.as_deref())?;
+                    from_variables += value.chars().count();
+                    if from_variables > chars_max {
+                        return None;
+                    }
                     resolved.extend(value.chars().map(Unit::Char));
                 }
                 other => resolved.push(other.clone()),
@@ -94,7 +111,7 @@ impl Pattern {
     }
 }
 
-/// What `${…}` at the beginning of `text` is, and what follows it.
+/// What `${…}` at the beginning of `text` is, and what follows it; none if it is no variable.
 fn variable(text: &str) -> Option<(Unit, &str)> {
     let (inside, after) = text.strip_prefix("${")?.split_once('}')?;
     let unit = match inside {
@@ -109,7 +126,12 @@ fn variable(text: &str) -> Option<(Unit, &str)> {
                     (key, Some(quoted.to_owned()))
                 }
             };
-            Unit::Variable { key: key.trim().to_owned(), default }
+            let key = key.trim();
+            let is_name = |byte: u8| byte.is_ascii_graphic() && !b"${}*?'".contains(&byte);
+            if key.is_empty() || !key.bytes().all(is_name) {
+                return None;
+            }
+            Unit::Variable { key: key.to_owned(), default }
         }
     };
     Some((unit, after))
@@ -189,21 +211,27 @@ mod tests {
             ("${many}", "x", ALL, false),
             ("${*}${?}${$}", "*?$", ALL, true),
             ("${*}", "x", ALL, false),
-            ("${open", "${open", ALL, true),
-            ("${none, d}", "${none, d}", ALL, true),
         ];
         for (pattern, text, syntax, expected) in rows {
-            let matches = Pattern::parse(pattern, syntax).matches(text, &keys, Case::Sensitive);
-            assert_eq!(matches, expected, "{pattern} {text}");
+            let parsed = Pattern::parse(pattern, syntax).unwrap();
+            assert_eq!(parsed.matches(text, &keys, Case::Sensitive), expected, "{pattern} {text}");
         }
-        let insensitive = Pattern::parse("S3:get*", WILD);
+        for malformed in ["${open", "${none, d}", "${}", "a${ }", "${a${b}}", "${none,'d}"] {
+            assert_eq!(Pattern::parse(malformed, ALL), None, "{malformed}");
+            assert!(Pattern::parse(malformed, WILD).is_some(), "{malformed}");
+        }
+        let insensitive = Pattern::parse("S3:get*", WILD).unwrap();
         assert!(insensitive.matches("s3:GetObject", &keys, Case::Insensitive));
     }
 
     #[test]
     fn hostile_patterns_are_compared_in_bounded_time() {
-        let pattern = Pattern::parse(&"*a".repeat(1_000), WILD);
+        let pattern = Pattern::without_variables(&"*a".repeat(1_000));
         let text = "a".repeat(1_000) + "b";
         assert!(!pattern.matches(&text, &ConditionKeys::new(), Case::Sensitive));
+        let keys: ConditionKeys = [("long", "a".repeat(1_000))].into_iter().collect();
+        let many = Pattern::parse(&"${long}".repeat(1_000), ALL).unwrap();
+        assert_eq!(many.resolve(&keys, 5_000), None, "what cannot match is not written out");
+        assert!(!many.matches(&text, &keys, Case::Sensitive));
     }
 }

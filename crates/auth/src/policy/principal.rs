@@ -44,6 +44,9 @@ pub(super) enum Named {
 impl Named {
     /// What stands under `kind` in `Principal`.
     pub(super) fn parse(kind: &str, text: &str) -> Result<Self, InvalidPolicy> {
+        if text.is_empty() {
+            return Err(InvalidPolicy::Principal);
+        }
         let named = match (kind, text) {
             ("AWS", "*") => Self::Everyone,
             ("AWS", text) => return Self::parse_aws(text),
@@ -88,25 +91,35 @@ impl Named {
 }
 
 impl Principals {
-    /// Whether the statement is about `requester`.
+    /// Whether the statement is about `requester`. Where those are named whom it is not about, an account
+    /// stands for its root alone: it has to be named beside each of its users.
     pub(super) fn include(&self, requester: Requester<'_>) -> bool {
-        self.named.iter().any(|named| named.is(requester)) != self.negated
+        if self.negated {
+            !self.name_in_person(requester)
+        } else {
+            self.named.iter().any(|named| named.is(requester))
+        }
     }
 
-    /// Whether it is so by account only: the account's own policies then say who of it.
-    pub(super) fn delegate_to(&self, requester: Requester<'_>) -> bool {
+    /// Whether it names `requester`, and not just all of an account, whose own policies then say who of it.
+    pub(super) fn name_in_person(&self, requester: Requester<'_>) -> bool {
         let is_root = |account: &str| match requester {
             Requester::Known { arn, .. } => arn == format!("arn:aws:iam::{account}:root"),
             Requester::Anonymous => false,
         };
-        let mut those = self.named.iter().filter(|named| named.is(requester));
-        !self.negated
-            && those.all(|named| matches!(named, Named::Account(account) if !is_root(account)))
+        self.named.iter().filter(|named| named.is(requester)).any(|named| match named {
+            Named::Account(account) => is_root(account),
+            Named::Everyone
+            | Named::Arn(_)
+            | Named::CanonicalUser(_)
+            | Named::Federated(_)
+            | Named::Service(_) => true,
+        })
     }
 
-    /// Whether it names everybody, or everybody but some.
-    pub(super) fn is_public(&self) -> bool {
-        self.negated || self.named.contains(&Named::Everyone)
+    /// Whether it names everybody.
+    pub(super) fn are_everybody(&self) -> bool {
+        !self.negated && self.named.contains(&Named::Everyone)
     }
 }
 

@@ -37,7 +37,7 @@ impl Policy {
 impl Statement {
     fn is_public(&self) -> bool {
         self.effect == Effect::Allow
-            && self.principals.as_ref().is_some_and(|principals| principals.is_public())
+            && self.principals.as_ref().is_some_and(|principals| principals.are_everybody())
             && !self.conditions.iter().any(keeps_public_out)
     }
 }

@@ -99,7 +99,9 @@ fn statement(names_principals: bool) -> impl Strategy<Value = Value> {
             let mut statement = Map::new();
             statement.insert("Effect".to_owned(), json!(effect));
             if names_principals {
-                statement.insert(principal.0, principal.1);
+                // Only what denies may name those whom it is not about.
+                let name = if effect == "Deny" { principal.0 } else { "Principal".to_owned() };
+                statement.insert(name, principal.1);
             }
             statement.insert(action.0, json!(action.1));
             statement.insert(resource.0, json!(resource.1));

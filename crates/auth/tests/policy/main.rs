@@ -76,6 +76,8 @@ fn malformed_policies_are_refused_in_words() {
         (with(json!({"Principal": "ci"})), "Invalid principal in policy"),
         (with(json!({"Principal": {"AWS": "ci"}})), "Invalid principal in policy"),
         (with(json!({"Principal": {"AWS": []}})), "Invalid principal in policy"),
+        (with(json!({"Principal": {"CanonicalUser": ""}})), "Invalid principal in policy"),
+        (with(json!({"Principal": null, "NotPrincipal": "*"})), "Invalid principal in policy"),
         (
             with(json!({"Principal": {"AWS": "arn:aws:iam::000000000000:user/*"}})),
             "Invalid principal in policy",
@@ -93,6 +95,12 @@ fn malformed_policies_are_refused_in_words() {
             with(json!({"Action": "s3:ListBucket", "Resource": "arn:aws:s3:::bucket/k"})),
             "Action does not apply to any resource(s) in statement",
         ),
+        (
+            with(json!({"Action": "s3:ListBucket", "Resource": "arn:aws:s3:::bucket/*"})),
+            "Action does not apply to any resource(s) in statement",
+        ),
+        (with(json!({"Resource": "arn:aws:s3:::bucket/${aws:username"})), "invalid resource"),
+        (with(json!({"Condition": {"StringEquals": {"a": "${b, c}"}}})), "Invalid value"),
         (
             with(json!({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket"})),
             "Action does not apply to any resource(s) in statement",
@@ -137,7 +145,6 @@ fn principals_are_who_they_are() {
         ),
         (json!({"Principal": {"AWS": "arn:aws:iam::000000000000:user/c"}}), ci(), false),
         (json!({"Principal": {"CanonicalUser": "cafe"}}), ci(), true),
-        (json!({"Principal": {"CanonicalUser": ""}}), Requester::Anonymous, false),
         (json!({"Principal": {"Service": "s3.amazonaws.com"}}), ci(), false),
         // An account alone lets the account's own policies say who.
         (json!({"Principal": {"AWS": "000000000000"}}), ci(), false),
@@ -155,20 +162,24 @@ fn principals_are_who_they_are() {
             session,
             false,
         ),
-        (
-            json!({"Principal": null, "NotPrincipal": {"AWS": "arn:aws:iam::000000000000:user/ci"}}),
-            ci(),
-            false,
-        ),
-        (
-            json!({"Principal": null, "NotPrincipal": {"AWS": "arn:aws:iam::000000000000:user/ci"}}),
-            session,
-            true,
-        ),
     ];
     for (over, requester, expected) in rows {
         let decision = asked(&bucket_policy(&over), requester, "s3:GetObject", OBJECT, &[]);
         assert_eq!(decision.is_allowed(), expected, "{over} {requester:?}");
+    }
+    // Whoever is not named is denied; the account that AWS wants beside a user stands for its root.
+    let but_ci = json!(["arn:aws:iam::000000000000:user/ci", root]);
+    let but = json!({"Effect": "Deny", "Principal": null, "NotPrincipal": {"AWS": but_ci}});
+    let other = user("arn:aws:iam::000000000000:user/other");
+    for (requester, is_denied) in [
+        (ci(), false),
+        (user(root), false),
+        (other, true),
+        (session, true),
+        (Requester::Anonymous, true),
+    ] {
+        let decision = asked(&bucket_policy(&but), requester, "s3:GetObject", OBJECT, &[]);
+        assert_eq!(decision.access == Access::ExplicitlyDenied, is_denied, "{requester:?}");
     }
     // A denial of an account is one of all who belong to it.
     let deny = bucket_policy(&json!({"Effect": "Deny", "Principal": {"AWS": root}}));
@@ -239,6 +250,16 @@ fn conditions_hold() {
             json!({"DateLessThan": {"aws:CurrentTime": "2026-01-01"}}),
             &[("aws:CurrentTime", "2026-11-29T05:00:00Z")],
             false,
+        ),
+        (
+            json!({"DateGreaterThan": {"aws:CurrentTime": "2026-11-29T06:00:00"}}),
+            &[("aws:CurrentTime", "2026-11-29T05:00:00Z")],
+            false,
+        ),
+        (
+            json!({"DateGreaterThan": {"aws:CurrentTime": "2026-11-29T04:00:00"}}),
+            &[("aws:CurrentTime", "2026-11-29T05:00:00Z")],
+            true,
         ),
         (
             json!({"DateEquals": {"aws:EpochTime": "1767225600"}}),
@@ -357,7 +378,6 @@ fn a_policy_is_public_unless_something_fixed_keeps_the_public_out() {
         (json!({"Effect": "Deny"}), false),
         (json!({"Principal": {"AWS": "*"}}), true),
         (json!({"Principal": {"AWS": "arn:aws:iam::000000000000:user/ci"}}), false),
-        (json!({"Principal": null, "NotPrincipal": {"AWS": "000000000000"}}), true),
         (ip("10.0.0.0/8"), false),
         (ip("0.0.0.0/1"), true),
         (ip("2001:db8::/32"), false),

@@ -121,13 +121,14 @@ impl Args {
         let session = read_all(&self.session_policy)?;
         let (identity, session) = (references(&identity), references(&session));
         let arn = self.principal.as_deref().map(arn_of);
+        let role = arn.as_deref().and_then(role_of);
         let requester = arn.as_deref().map_or(Requester::Anonymous, |arn| Requester::Known {
-            account: ACCOUNT,
+            account: arn.split(':').nth(4).unwrap_or_default(),
             arn,
-            role: None,
+            role: role.as_deref(),
             canonical_id: "",
         });
-        let keys = self.condition_keys(arn.as_deref());
+        let keys = self.condition_keys(role.as_deref().or(arn.as_deref()));
         let policies = Policies {
             is_owner: self.owner,
             identity: &identity,
@@ -205,6 +206,14 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<Policy>, Failure> {
 
 fn references(policies: &[Policy]) -> Vec<&Policy> {
     policies.iter().collect()
+}
+
+/// The role that a session has taken on.
+fn role_of(arn: &str) -> Option<String> {
+    let (before, session) = arn.split_once(":assumed-role/")?;
+    let account = before.strip_prefix("arn:aws:sts::")?;
+    let (role, _) = session.split_once('/')?;
+    Some(format!("arn:aws:iam::{account}:role/{role}"))
 }
 
 fn arn_of(principal: &str) -> String {
