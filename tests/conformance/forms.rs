@@ -6,7 +6,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 
 use crate::harness::clock::{amz_date, now_seconds};
-use crate::harness::digest::{crc32_base64, etag};
+use crate::harness::digest::{crc32_base64, etag, md5_base64};
 use crate::harness::sigv4::Signer;
 use crate::harness::{Ask, Client, Response, Server};
 
@@ -148,9 +148,14 @@ fn a_signed_form_stores_its_file() {
         );
         root.send(&Ask::object("DELETE", BUCKET, KEY)).expect(204);
     }
-    let named = Form::new().free("key", "uploads/${filename}").signed(&root, Signature::V4);
-    named.send(&root).expect(204);
-    root.send(&Ask::object("GET", BUCKET, "uploads/my.txt")).expect(200);
+    let named = Form::new()
+        .free("key", "uploads/${filename}")
+        .condition(json!(["eq", "$key", "uploads/my.txt"]))
+        .condition(json!({"x-amz-meta-name": "my.txt"}))
+        .free("x-amz-meta-name", "${filename}");
+    named.signed(&root, Signature::V4).send(&root).expect(204);
+    let got = root.send(&Ask::object("GET", BUCKET, "uploads/my.txt")).expect(200);
+    assert_eq!(got.header("x-amz-meta-name"), Some("my.txt"));
     let large = Form { file: crate::harness::chance::body(3, 3 << 20), ..Form::new() };
     let large = large.signed(&root, Signature::V4);
     large.send(&root).expect(204);
@@ -238,7 +243,7 @@ fn what_its_policy_does_not_say_is_refused() {
         (
             "no key",
             plain(Form {
-                conditions: vec![json!({"acl": "private"})],
+                conditions: vec![json!({"acl": "private"}), json!({"bucket": BUCKET})],
                 ..Form::new().without("key")
             }),
             400,
@@ -257,6 +262,21 @@ fn what_its_policy_does_not_say_is_refused() {
             plain(Form::new().field("x-amz-checksum-crc32", &crc32_base64(b"other"))),
             400,
             "BadDigest",
+        ),
+        (
+            "a wrong MD5",
+            plain(Form::new().field("Content-MD5", &md5_base64(b"other"))),
+            400,
+            "BadDigest",
+        ),
+        (
+            "a bucket that no condition names",
+            plain(Form {
+                conditions: vec![json!(["starts-with", "$key", ""]), json!({"acl": "private"})],
+                ..Form::new()
+            }),
+            403,
+            "AccessDenied",
         ),
         ("wrong tags", plain(Form::new().field("tagging", "<Tagging>")), 400, "MalformedXML"),
     ];

@@ -18,11 +18,15 @@ const BOUNDARY_BYTES_MAX: usize = 70;
 /// The field with the file; nothing after it counts.
 const FILE: &str = "file";
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+/// What stands for the name that the file has at the client.
+const FILE_NAME: &str = "${filename}";
 
 /// A form on its way in.
 pub(crate) struct Form {
     payload: Payload,
     buffer: BytesMut,
+    /// So many bytes of the buffer were looked through already.
+    seen_bytes: usize,
     /// What stands between two parts.
     delimiter: Vec<u8>,
     room_bytes: usize,
@@ -46,6 +50,15 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
+    /// Puts the name of the file into all fields that ask for it.
+    pub(crate) fn expand(&mut self) {
+        // Some browsers send the whole path.
+        let name = self.file_name.rsplit(['/', '\\']).next().unwrap_or_default();
+        for (_, value) in &mut self.fields {
+            *value = value.replace(FILE_NAME, name);
+        }
+    }
+
     /// A field by its lower-case name.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         let field = self.fields.iter().find(|(field, _)| field == name);
@@ -73,7 +86,8 @@ impl Form {
         let delimiter = [b"\r\n--", boundary.as_bytes()].concat();
         // The first delimiter needs no line before it.
         let buffer = BytesMut::from(&b"\r\n"[..]);
-        Ok(Self { payload, buffer, delimiter, room_bytes: FIELDS_BYTES_MAX, state: State::Fields })
+        let (seen_bytes, room_bytes) = (0, FIELDS_BYTES_MAX);
+        Ok(Self { payload, buffer, seen_bytes, delimiter, room_bytes, state: State::Fields })
     }
 
     /// Reads up to the file.
@@ -126,33 +140,41 @@ impl Form {
         if self.buffer.starts_with(b"--") {
             return Ok(None);
         }
-        let end = loop {
-            match position(&self.buffer, END_OF_HEAD) {
-                Some(end) => break end,
-                None => self.more().await?,
-            }
-        };
-        let head = self.take(end, END_OF_HEAD.len())?;
+        let head = self.up_to(END_OF_HEAD).await?;
         let head = std::str::from_utf8(&head).map_err(|_| malformed())?;
         Ok(Some(Head::parse(head).ok_or_else(malformed)?))
     }
 
     async fn up_to_delimiter(&mut self) -> S3Result<Bytes> {
+        let delimiter = self.delimiter.clone();
+        self.up_to(&delimiter).await
+    }
+
+    /// What stands before `end`, which is passed over.
+    async fn up_to(&mut self, end: &[u8]) -> S3Result<Bytes> {
         loop {
-            match position(&self.buffer, &self.delimiter) {
-                Some(end) => return self.take(end, self.delimiter.len()),
-                None => self.more().await?,
+            if let Some(bytes) = self.find(end) {
+                let room = self.room_bytes.checked_sub(bytes + end.len()).ok_or_else(too_long)?;
+                self.room_bytes = room;
+                let before = self.buffer.split_to(bytes).freeze();
+                self.buffer.advance(end.len());
+                self.seen_bytes = 0;
+                return Ok(before);
             }
+            self.more().await?;
         }
     }
 
-    /// The first bytes of the buffer, without the `behind` ones that follow.
-    fn take(&mut self, bytes: usize, behind: usize) -> S3Result<Bytes> {
-        let room = self.room_bytes.checked_sub(bytes + behind).ok_or_else(too_long)?;
-        self.room_bytes = room;
-        let taken = self.buffer.split_to(bytes).freeze();
-        self.buffer.advance(behind);
-        Ok(taken)
+    /// Where `wanted` begins in the buffer. What was looked through is not looked through again.
+    fn find(&mut self, wanted: &[u8]) -> Option<usize> {
+        let found = position(&self.buffer[self.seen_bytes..], wanted);
+        match found {
+            Some(at) => Some(self.seen_bytes + at),
+            None => {
+                self.seen_bytes = self.buffer.len().saturating_sub(wanted.len() - 1);
+                None
+            }
+        }
     }
 
     /// More of the fields.

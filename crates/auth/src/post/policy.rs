@@ -10,8 +10,11 @@ use thiserror::Error;
 pub const POST_POLICY_BYTES_MAX: usize = 20 << 10;
 
 /// Fields that no condition has to name: they carry the policy, or the file.
-const FREE_FIELDS: &[&str] =
-    &["awsaccesskeyid", "signature", "policy", "file", "x-amz-signature", "bucket"];
+const FREE_FIELDS: &[&str] = &["awsaccesskeyid", "signature", "policy", "file", "x-amz-signature"];
+/// What a form is sent to: a field of every form.
+const BUCKET: &str = "bucket";
+/// The field whose value may be a list: clients believe any of it.
+const CONTENT_TYPE: &str = "content-type";
 const IGNORED_PREFIX: &str = "x-ignore-";
 
 /// What a form may hold.
@@ -157,7 +160,7 @@ impl PostPolicy {
     }
 
     /// Whether a form is what the policy says. `fields` are all before the file, by lower-case name, and
-    /// `bucket` is the one it was sent to.
+    /// `bucket` is the one it was sent to, which a condition has to name like any other field.
     ///
     /// # Errors
     ///
@@ -172,7 +175,7 @@ impl PostPolicy {
             return Err(PolicyViolation::Expired);
         }
         let value_of = |name: &str| match name {
-            "bucket" => bucket,
+            BUCKET => bucket,
             name => {
                 let field = fields.iter().find(|(field, _)| field == name);
                 field.map(|(_, value)| value.as_str()).unwrap_or_default()
@@ -180,18 +183,23 @@ impl PostPolicy {
         };
         for Condition { field, test, text } in &self.conditions {
             let value = value_of(field);
-            let holds = match test {
+            let holds = |value: &str| match test {
                 Test::Equals(expected) => value == expected,
                 Test::StartsWith(prefix) => value.starts_with(prefix.as_str()),
             };
-            if !holds {
+            let all_hold = match field.as_str() {
+                CONTENT_TYPE => holds(value) && value.split(',').map(str::trim).all(holds),
+                _ => holds(value),
+            };
+            if !all_hold {
                 return Err(PolicyViolation::Condition(text.clone()));
             }
         }
         let is_named = |name: &str| self.conditions.iter().any(|it| it.field == name);
         let is_free = |name: &str| FREE_FIELDS.contains(&name) || name.starts_with(IGNORED_PREFIX);
-        match fields.iter().find(|(name, _)| !is_free(name) && !is_named(name)) {
-            Some((name, _)) => Err(PolicyViolation::ExtraField(name.clone())),
+        let mut names = fields.iter().map(|(name, _)| name.as_str()).chain([BUCKET]);
+        match names.find(|name| !is_free(name) && !is_named(name)) {
+            Some(name) => Err(PolicyViolation::ExtraField(name.to_owned())),
             None => Ok(()),
         }
     }
@@ -242,13 +250,18 @@ mod tests {
     fn forms_are_what_the_policy_says_or_refused() {
         let text = format!(
             r#"{{{GOOD},"conditions":[{{"BUCKET":"b"}},["Starts-With","$Key","user/"],
-            {{"acl":"private"}},["eq","$x-amz-meta-a","1"],["starts-with","$x-amz-meta-b",""],
+            {{"acl":"private"}},["starts-with","$Content-Type","image/"],["eq","$x-amz-meta-a","1"],["starts-with","$x-amz-meta-b",""],
             ["content-length-range","1",9],["content-length-range",0,7]]}}"#
         );
         let policy = PostPolicy::parse(text.as_bytes()).unwrap();
         let range = ContentLengthRange { bytes_min: 1, bytes_max: 7 };
         assert_eq!(policy.content_length(), Some(range));
-        let good = [("key", "user/k"), ("acl", "private"), ("x-amz-meta-a", "1")];
+        let good = [
+            ("key", "user/k"),
+            ("acl", "private"),
+            ("content-type", "image/png"),
+            ("x-amz-meta-a", "1"),
+        ];
         let failed = |text: &str| Some(PolicyViolation::Condition(text.to_owned()));
         let extra = |name: &str| Some(PolicyViolation::ExtraField(name.to_owned()));
         let rows: &[FormRow<'_>] = &[
@@ -256,6 +269,11 @@ mod tests {
             (&[("x-amz-meta-b", "any")], None),
             (&[("x-ignore-this", "any"), ("policy", "p"), ("signature", "s")], None),
             (&[("x-amz-meta-c", "any")], extra("x-amz-meta-c")),
+            (&[("content-type", "image/png, image/gif")], None),
+            (
+                &[("content-type", "image/png,text/html")],
+                failed(r#"["starts-with","$Content-Type","image/"]"#),
+            ),
             (&[("key", "other/k")], failed(r#"["Starts-With","$Key","user/"]"#)),
             (&[("acl", "")], failed(r#"{"acl":"private"}"#)),
             (&[("x-amz-meta-a", "2")], failed(r#"["eq","$x-amz-meta-a","1"]"#)),
@@ -272,5 +290,13 @@ mod tests {
             let late = "2026-01-01T00:00:00Z".parse().unwrap();
             assert_eq!(policy.check(&fields, "b", late), Err(PolicyViolation::Expired));
         }
+        let unnamed = format!("{{{GOOD},\"conditions\":[]}}");
+        let unnamed = PostPolicy::parse(unnamed.as_bytes()).unwrap();
+        let now = "2025-12-31T23:59:59Z".parse().unwrap();
+        assert_eq!(
+            unnamed.check(&[], "b", now).err(),
+            extra("bucket"),
+            "no policy is for any bucket"
+        );
     }
 }

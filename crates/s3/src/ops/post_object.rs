@@ -4,6 +4,8 @@
 //! What is signed is the form's policy. Nothing of the file is read before the signature is verified and
 //! the fields are what the policy says.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -11,11 +13,12 @@ use tidelock_auth::identity::SecretAccessKey;
 use tidelock_auth::post::{ContentLengthRange, PostClaim, PostPolicy, PostSignature, claim};
 use tidelock_auth::sigv4::PayloadMode;
 use tidelock_store::{
-    ObjectSettings, Principal, Protocol, PutObject, PutObjectError, StoredObject, WriteCondition,
+    ObjectSettings, Origin, Principal, Protocol, PutObject, PutObjectError, StoredObject,
+    WriteCondition,
 };
 
 use super::put_object;
-use crate::authn::{Authenticated, host_in};
+use crate::authn::{Authenticated, host_of};
 use crate::call::{parse_bucket, parse_key};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::form::{Fields, FileBody, Form};
@@ -29,12 +32,13 @@ use crate::xml::XmlWriter;
 use crate::xml::documents::parse_tagging;
 use crate::{checksum, etag, settings};
 
+/// How long the fields may take to arrive: nobody is known before.
+const FIELDS_TIMEOUT: Duration = Duration::from_secs(60);
 /// RFC 3986, 2.3.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// What stands for the name that the file has at the client.
-const FILE_NAME: &str = "${filename}";
 /// Fields that are headers of the object.
-const HEADER_FIELDS: [&str; 6] = [
+const HEADER_FIELDS: [&str; 7] = [
+    "content-md5",
     "content-type",
     "cache-control",
     "content-disposition",
@@ -96,8 +100,11 @@ async fn open(
     (peer, id, address): (&Peer, &RequestId, &Address),
     requester: &mut Option<Principal>,
 ) -> S3Result<Upload> {
-    let fields = form.fields().await?;
+    let fields = tokio::time::timeout(FIELDS_TIMEOUT, form.fields()).await;
+    let mut fields = fields.map_err(|_| S3Error::new(ErrorCode::RequestTimeout))??;
+    fields.expand();
     let signature = signature_of(&fields)?;
+    *requester = requester.take().map(|sender| claiming(sender, signature.access_key_id()));
     let caller = authenticate(service, &signature).await?;
     let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
     let principal = caller.principal.with_origin(origin);
@@ -107,8 +114,9 @@ async fn open(
     let key = key_of(&fields)?;
     let headers = headers_of(&fields)?;
     let scheme = if peer.secure { "https" } else { "http" };
-    let object = Address { bucket: Some(bucket.clone()), key: Some(encoded(&key, "/")) };
-    let location = format!("{scheme}://{}{}", host_in(&parts.headers), object.resource());
+    let host = host_of(&parts.headers, &parts.uri);
+    let path = parts.uri.path().trim_end_matches('/');
+    let location = format!("{scheme}://{host}{path}/{}", encoded(&key, "/"));
     Ok(Upload { principal, bucket, key, headers, fields, size, location })
 }
 
@@ -258,10 +266,13 @@ fn key_of(fields: &Fields) -> S3Result<String> {
     let missing = "Bucket POST must contain a field named 'key'.  If it is specified, please check the \
                    order of the fields.";
     let key = fields.value("key").filter(|key| !key.is_empty());
-    let key = key.ok_or_else(|| S3Error::invalid_argument(missing, "key", ""))?;
-    // Some browsers send the whole path.
-    let name = fields.file_name.rsplit(['/', '\\']).next().unwrap_or_default();
-    Ok(key.replace(FILE_NAME, name))
+    key.map(str::to_owned).ok_or_else(|| S3Error::invalid_argument(missing, "key", ""))
+}
+
+/// The same sender, who claims to have this key.
+fn claiming(sender: Principal, access_key_id: &str) -> Principal {
+    let origin = (*sender.origin).clone();
+    sender.with_origin(Origin { access_key_id: access_key_id.to_owned(), ..origin })
 }
 
 /// The fields that are headers of a PutObject, as such.
