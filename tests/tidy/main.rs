@@ -33,7 +33,7 @@ const IO_PACKAGES: &[&str] = &["tokio", "hyper", "hyper-util", "redb", "tokio-ru
 /// Places no committed file may name: they exist on one machine only.
 const MACHINE_PATHS: &[&str] = &["/root/", "/home/", "/work/", "/tmp/", "/Users/"];
 
-/// Directories that are not ours to look at.
+/// Directories that are not ours to look at; in a worktree, `.git` is a file.
 const NOT_OURS: &[&str] = &["target", ".git", ".cache", ".venv", "node_modules", "corpus"];
 
 #[test]
@@ -216,10 +216,11 @@ fn files(extensions: &[&str]) -> Vec<PathBuf> {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if NOT_OURS.contains(&name.as_str()) || name.starts_with("__") {
+                continue;
+            }
             if path.is_dir() {
-                if !NOT_OURS.contains(&name.as_str()) && !name.starts_with("__") {
-                    pending.push(path);
-                }
+                pending.push(path);
                 continue;
             }
             let extension = path.extension().map(|it| it.to_string_lossy().into_owned());
