@@ -6,6 +6,8 @@ Every bucket here is made by `tidelock bootstrap`, which guards it.
 import hashlib
 import json
 import os
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -21,6 +23,8 @@ from test_locks import KEY, LOCK, lock_id
 PLANS = int(os.environ.get("TIDELOCK_GUARD_PLANS", "10"))
 RACE_LOOPS = 3
 RACERS = 12
+# How long the keys of a refreshed session are good for.
+KEYS_LIVE_SECONDS = 2
 # A state holds an input and the output that is equal to it: more than 5 MiB together.
 LARGE_BYTES = 3 << 20
 
@@ -187,6 +191,42 @@ def test_split_brain(some_site, other):
     assert "No changes" in b.run("plan", "-no-color", "-var", "v=b")
     taken_anew = directory(site, "a-again", STEPS)
     taken_anew.run("apply", "-auto-approve", "-no-color", "-var", "v=a")
+
+
+def test_a_holder_whose_keys_change_goes_on(guarded_site):
+    """As when a session is refreshed: other keys of the same user, in the middle of an apply."""
+    site = guarded_site
+    work = site.directory("work")
+    process = work.path / "credentials.py"
+    now, process_keys = "datetime.datetime.now(datetime.timezone.utc)", work.path / "keys.json"
+    work.write("credentials.py", f"""
+import datetime, json
+keys = json.load(open({str(process_keys)!r}))
+expires = {now} + datetime.timedelta(seconds={KEYS_LIVE_SECONDS})
+print(json.dumps(keys | {{"Version": 1, "Expiration": expires.strftime("%Y-%m-%dT%H:%M:%SZ")}}))
+""")
+    command = f"credential_process = {sys.executable} {process}"
+    work.write("aws.config", f"[profile refreshed]\n{command}\n")
+
+    def give(keys: Keys) -> None:
+        pair = {"AccessKeyId": keys.access, "SecretAccessKey": keys.secret}
+        work.write("keys.json", json.dumps(pair))
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        del work.environment[name]
+    work.environment["AWS_CONFIG_FILE"] = str(work.path / "aws.config")
+    work.environment["AWS_PROFILE"] = "refreshed"
+    give(site.keys)
+    work.write("backend.tf", site.backend(KEY))
+    work.write("main.tf", LOCAL)
+    work.run("init", "-no-color")
+    run = waiting(work)
+    give(another_key(site))
+    site.server.cli("key", "delete", site.keys.access, "--yes")
+    time.sleep(KEYS_LIVE_SECONDS + 1)
+    assert run.say("yes").code == 0
+    listed = site.server.cli("object", "list", site.bucket, "-o", "json")
+    assert [entry["key"] for entry in json.loads(listed)] == [KEY], "written, and unlocked"
 
 
 def test_a_broken_lock_that_was_taken_by_nobody(guarded_site):
