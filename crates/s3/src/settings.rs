@@ -25,7 +25,7 @@ const CONTENT_TYPE_DEFAULT: &str = "binary/octet-stream";
 const AWS_CHUNKED: &str = "aws-chunked";
 
 /// The headers that are kept with an object.
-const SYSTEM_HEADERS: [HeaderName; 6] = [
+pub(crate) const SYSTEM_HEADERS: [HeaderName; 6] = [
     header::CONTENT_TYPE,
     header::CACHE_CONTROL,
     header::CONTENT_DISPOSITION,

@@ -150,6 +150,13 @@ impl Principal {
         Self { origin: Arc::new(origin), ..self }
     }
 
+    /// The same, who claims to have the secret of this access key: for the audit log.
+    #[must_use]
+    pub fn claiming(self, access_key_id: &str) -> Self {
+        let origin = Origin::clone(&self.origin);
+        self.with_origin(Origin { access_key_id: access_key_id.to_owned(), ..origin })
+    }
+
     fn user(name: &str, row: &UserRow) -> Self {
         Self {
             arn: user_arn(name),

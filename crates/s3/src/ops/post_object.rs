@@ -8,13 +8,11 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request};
 use jiff::Timestamp;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tidelock_auth::identity::SecretAccessKey;
 use tidelock_auth::post::{ContentLengthRange, PostClaim, PostPolicy, PostSignature, claim};
-use tidelock_auth::sigv4::PayloadMode;
+use tidelock_auth::sigv4::{PayloadMode, encode_path, encode_query};
 use tidelock_store::{
-    ObjectSettings, Origin, Principal, Protocol, PutObject, PutObjectError, StoredObject,
-    WriteCondition,
+    ObjectSettings, Principal, Protocol, PutObject, PutObjectError, StoredObject, WriteCondition,
 };
 
 use super::put_object;
@@ -34,18 +32,6 @@ use crate::{checksum, etag, settings};
 
 /// How long the fields may take to arrive: nobody is known before.
 const FIELDS_TIMEOUT: Duration = Duration::from_secs(60);
-/// RFC 3986, 2.3.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// Fields that are headers of the object.
-const HEADER_FIELDS: [&str; 7] = [
-    "content-md5",
-    "content-type",
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "expires",
-];
 /// Fields of the signature, which say nothing of the object.
 const SIGNATURE_FIELDS: [&str; 5] = [
     "x-amz-algorithm",
@@ -104,7 +90,7 @@ async fn open(
     let mut fields = fields.map_err(|_| S3Error::new(ErrorCode::RequestTimeout))??;
     fields.expand();
     let signature = signature_of(&fields)?;
-    *requester = requester.take().map(|sender| claiming(sender, signature.access_key_id()));
+    *requester = requester.take().map(|sender| sender.claiming(signature.access_key_id()));
     let caller = authenticate(service, &signature).await?;
     let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
     let principal = caller.principal.with_origin(origin);
@@ -116,7 +102,7 @@ async fn open(
     let scheme = if peer.secure { "https" } else { "http" };
     let host = host_of(&parts.headers, &parts.uri);
     let path = parts.uri.path().trim_end_matches('/');
-    let location = format!("{scheme}://{host}{path}/{}", encoded(&key, "/"));
+    let location = format!("{scheme}://{host}{path}/{}", encode_path(&key));
     Ok(Upload { principal, bucket, key, headers, fields, size, location })
 }
 
@@ -175,8 +161,8 @@ impl Upload {
         let is_on_the_web = page.starts_with("http://") || page.starts_with("https://");
         let is_plain = page.bytes().all(|byte| byte.is_ascii_graphic());
         let separator = if page.contains('?') { '&' } else { '?' };
-        let (bucket, key) = (encoded(&self.bucket, ""), encoded(&self.key, ""));
-        let etag = encoded(&etag::quoted(&stored.etag), "");
+        let (bucket, key) = (encode_query(&self.bucket), encode_query(&self.key));
+        let etag = encode_query(&etag::quoted(&stored.etag));
         let query = format!("bucket={bucket}&key={key}&etag={etag}");
         (is_on_the_web && is_plain).then(|| format!("{page}{separator}{query}"))
     }
@@ -269,19 +255,14 @@ fn key_of(fields: &Fields) -> S3Result<String> {
     key.map(str::to_owned).ok_or_else(|| S3Error::invalid_argument(missing, "key", ""))
 }
 
-/// The same sender, who claims to have this key.
-fn claiming(sender: Principal, access_key_id: &str) -> Principal {
-    let origin = (*sender.origin).clone();
-    sender.with_origin(Origin { access_key_id: access_key_id.to_owned(), ..origin })
-}
-
 /// The fields that are headers of a PutObject, as such.
 fn headers_of(fields: &Fields) -> S3Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     for (field, value) in &fields.fields {
         let name = match field.as_str() {
             "acl" => "x-amz-acl",
-            name if HEADER_FIELDS.contains(&name) => name,
+            "content-md5" => "content-md5",
+            name if settings::SYSTEM_HEADERS.iter().any(|header| header == name) => name,
             name if name.starts_with("x-amz-") && !SIGNATURE_FIELDS.contains(&name) => name,
             _ => continue,
         };
@@ -291,13 +272,4 @@ fn headers_of(fields: &Fields) -> S3Result<HeaderMap> {
         headers.insert(header, value);
     }
     Ok(headers)
-}
-
-/// With everything escaped that is not a letter, a digit or one of `kept`.
-fn encoded(text: &str, kept: &'static str) -> String {
-    let escape = |part: &str| utf8_percent_encode(part, UNRESERVED).to_string();
-    match kept {
-        "" => escape(text),
-        kept => text.split(kept).map(escape).collect::<Vec<_>>().join(kept),
-    }
 }

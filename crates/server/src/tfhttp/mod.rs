@@ -102,7 +102,12 @@ impl TfHttp {
                     }
                     Err(error) => {
                         drain(&mut body, &parts.headers).await;
-                        (claiming(unproven(&parts), error.access_key_id()), Err(error))
+                        let sender = unproven(&parts);
+                        let sender = match error.access_key_id() {
+                            Some(claimed) => sender.claiming(claimed),
+                            None => sender,
+                        };
+                        (sender, Err(error))
                     }
                 }
             }
@@ -195,13 +200,6 @@ impl Call {
     fn lock_id(&self) -> Option<&str> {
         self.principal.origin.lock_id.as_deref()
     }
-}
-
-/// The sender, with the key that it claimed to have the secret of.
-fn claiming(sender: Principal, access_key_id: Option<&str>) -> Principal {
-    let Some(claimed) = access_key_id else { return sender };
-    let origin = Origin::clone(&sender.origin);
-    sender.with_origin(Origin { access_key_id: claimed.to_owned(), ..origin })
 }
 
 /// 200 and nothing else: most of what Terraform asks for takes no other success.
