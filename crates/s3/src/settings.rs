@@ -5,7 +5,7 @@
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use tidelock_store::ObjectSettings;
+use tidelock_store::{Controls, ObjectSettings};
 
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::tags::{self, Tags};
@@ -61,6 +61,7 @@ pub(crate) fn of_headers(headers: &HeaderMap) -> S3Result<ObjectSettings> {
         headers: system_headers(headers)?,
         metadata: metadata(headers)?,
         tags: tags_of(headers)?.unwrap_or_default(),
+        controls: Controls::default(),
     })
 }
 

@@ -140,6 +140,7 @@ impl DeleteCondition {
 
 #[cfg(test)]
 mod tests {
+    use tidelock_meta::record::controls::Controls;
     use tidelock_meta::record::version::{Body, VersionId, VersionKind};
 
     use super::ConditionFailure::*;
@@ -161,6 +162,7 @@ mod tests {
             body: Body::Empty,
             wrapped_key: Vec::new(),
             state: None,
+            controls: Controls::default(),
         })))
     }
 

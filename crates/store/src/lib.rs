@@ -41,7 +41,12 @@ use guard::{LOOKED_INTO_KIB_MAX, RefusedLocks};
 use tidelock_blob::BlobStore;
 use tidelock_meta::MetaStore;
 pub use tidelock_meta::record::bucket::{
-    DefaultEncryption, Enforcement, GuardConfig, LockHistory, PublicAccessBlock, Versioning,
+    BucketRow, DefaultEncryption, DefaultRetention, Enforcement, GuardConfig, LockHistory,
+    ObjectLock, ObjectOwnership, PublicAccessBlock, RetentionPeriod, Versioning,
+};
+pub use tidelock_meta::record::bucket_document::DocumentId;
+pub use tidelock_meta::record::controls::{
+    Acl, Controls, Grant, Grantee, Permission, Retention, RetentionMode, ServerSideEncryption,
 };
 pub use tidelock_meta::record::version::{
     Checksum, ChecksumAlgorithm, ChecksumType, ETag, VersionId,
@@ -54,7 +59,7 @@ pub use audit::{
     QUERY_ENTRIES_MAX, SealWhen,
 };
 pub use body::source::{BodyError, BodySource, BytesSource};
-pub use bucket::{Bucket, BucketChange, BucketPage, GuardEdit};
+pub use bucket::{Bucket, BucketChange, BucketPage, DocumentKind, GuardEdit};
 pub use checksum::{ChecksumExpectation, ChecksumRequest, Digester};
 pub use condition::{ConditionFailure, DeleteCondition, ETagMatch, WriteCondition, etag_text};
 pub use config::StoreConfig;

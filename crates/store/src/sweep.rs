@@ -10,7 +10,7 @@ use tidelock_meta::record::part::{self, PartRow};
 use tidelock_meta::record::reclaim::{self, ReclaimRow, Reclaimed};
 use tidelock_meta::record::upload::{self, UploadId, UploadRow, UploadState};
 use tidelock_meta::record::version::Body;
-use tidelock_meta::record::{BucketId, body, head};
+use tidelock_meta::record::{BucketId, body, bucket_document, head};
 use tidelock_meta::{Batch, Key, KeyRange, OpId, Versioned, Write, successor_of_key};
 
 use crate::Store;
@@ -219,6 +219,8 @@ impl Store {
         for some in heads.chunks(SWEEP_DELETES_MAX) {
             self.commit_deletes(some.to_vec()).await?;
         }
+        let documents = self.rows.latest().all(bucket_document::range(id)).await?;
+        self.commit_deletes(documents.into_iter().map(|(key, _)| key).collect()).await?;
         self.remove_guards(id).await
     }
 

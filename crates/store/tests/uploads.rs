@@ -154,6 +154,7 @@ async fn the_largest_legal_upload_fits_its_rows() {
         headers: vec![long("cache-control", 4096), long("content-disposition", 4096)],
         metadata: vec![long("m", 2047)],
         tags: (0..10).map(tag).collect(),
+        ..ObjectSettings::default()
     };
     let (principal, bucket, condition) =
         (&fixture.root, &fixture.bucket, &WriteCondition::default());

@@ -2,23 +2,30 @@
 //!
 //! ```text
 //! key    01 | name
-//! value  02 | id:16 | owner:text | created_ms:i64 | region:text | versioning:u8 | deleting:flag
-//!           | public_access_block:option u8 | encryption:option u8 | tags:option pairs | guard:option
+//! value  03 | id:16 | owner:text | created_ms:i64 | region:text | versioning:u8 | deleting:flag
+//!           | public_access_block:option u8 | encryption:option | tags:option pairs | guard:option
+//!           | object_ownership:option u8 | acl:option | object_lock:option | policy:option 16
+//!           | cors:option 16 | lifecycle:option 16
+//! encryption   0 | bucket_key:flag      1 | key:option text | bucket_key:flag
+//! object_lock  option of mode:u8 | 0 (days) or 1 (years) | number:u32
 //! guard  lock_writes:u8 | serial:u8 | lock_required:flag | keeps_lock_history:flag | stale_after_ms:u64
 //!        | state_bytes_max:option u64
 //! ```
-//! Layout 01 is the same without a guard.
+//! In layout 02 encryption is an option of bucket_key:flag, and the row ends with the guard; in layout 01
+//! before it.
 //! Every object write checks this row at its version: that is what fences writers when the bucket is
 //! about to be deleted or its versioning changes.
 
 use bytes::Bytes;
 
+use super::bucket_document::DocumentId;
 use super::codec::{Reader, Writer};
+use super::controls::{Acl, RetentionMode};
 use super::{BucketId, DecodeError, Tag};
 use crate::{Key, KeyRange};
 
 const RECORD: &str = "bucket";
-const LAYOUT: u8 = 2;
+const LAYOUT: u8 = 3;
 const LAYOUT_WITHOUT_GUARD: u8 = 1;
 
 /// Whether writes keep what they replace.
@@ -33,13 +40,56 @@ pub enum Versioning {
 }
 
 /// Default encryption of a bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DefaultEncryption {
     /// SSE-S3 (`AES256`).
     Aes256 {
         /// Whether the configuration asks for a bucket key.
         bucket_key: bool,
     },
+    /// SSE-KMS (`aws:kms`).
+    Kms {
+        /// The key, as it was named; none for the default one.
+        key: Option<String>,
+        /// Whether the configuration asks for a bucket key.
+        bucket_key: bool,
+    },
+}
+
+/// Who owns what others write into a bucket, and whether access control lists mean anything there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectOwnership {
+    /// The owner of the bucket; lists are off.
+    BucketOwnerEnforced,
+    /// The owner of the bucket, of what is written with `bucket-owner-full-control`.
+    BucketOwnerPreferred,
+    /// Whoever writes it.
+    ObjectWriter,
+}
+
+/// How long versions are kept that say nothing of it themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DefaultRetention {
+    /// Who may shorten it.
+    pub mode: RetentionMode,
+    /// How long.
+    pub period: RetentionPeriod,
+}
+
+/// A period, as object lock counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetentionPeriod {
+    /// Of this many days.
+    Days(u32),
+    /// Of this many years of 365 days.
+    Years(u32),
+}
+
+/// That versions in a bucket can be locked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ObjectLock {
+    /// How long, if they do not say.
+    pub default_retention: Option<DefaultRetention>,
 }
 
 /// The four switches of a public access block.
@@ -117,6 +167,18 @@ pub struct BucketRow {
     pub tags: Option<Vec<(String, String)>>,
     /// How its states are guarded, if they are.
     pub guard: Option<GuardConfig>,
+    /// Who owns what others write, unless `DeleteBucketOwnershipControls` was called.
+    pub object_ownership: Option<ObjectOwnership>,
+    /// Who may use it besides its owner.
+    pub acl: Option<Acl>,
+    /// Whether versions can be locked.
+    pub object_lock: Option<ObjectLock>,
+    /// Its policy.
+    pub policy: Option<DocumentId>,
+    /// Its CORS rules.
+    pub cors: Option<DocumentId>,
+    /// Its lifecycle rules.
+    pub lifecycle: Option<DocumentId>,
 }
 
 /// The key of the bucket with this name.
@@ -153,22 +215,24 @@ impl BucketRow {
         });
         writer.flag(self.deleting);
         writer.option(self.public_access_block.as_ref(), |writer, block| writer.u8(block.bits()));
-        writer.option(
-            self.encryption.as_ref(),
-            |writer, DefaultEncryption::Aes256 { bucket_key }| {
-                writer.flag(*bucket_key);
-            },
-        );
+        writer.option(self.encryption.as_ref(), |writer, encryption| encryption.write(writer));
         writer.option(self.tags.as_ref(), |writer, tags| writer.pairs(tags));
         writer.option(self.guard.as_ref(), |writer, guard| guard.write(writer));
+        writer.option(self.object_ownership.as_ref(), |writer, owns| owns.write(writer));
+        writer.option(self.acl.as_ref(), |writer, acl| acl.write(writer));
+        writer.option(self.object_lock.as_ref(), |writer, lock| lock.write(writer));
+        for document in [&self.policy, &self.cors, &self.lifecycle] {
+            writer.option(document.as_ref(), |writer, document| writer.raw(&document.0));
+        }
         writer.finish()
     }
 
     /// The row from its stored bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let layout = bytes.first().copied().filter(|layout| *layout == LAYOUT_WITHOUT_GUARD);
-        let mut reader = Reader::value(RECORD, layout.unwrap_or(LAYOUT), bytes)?;
-        let row = Self {
+        let known = |layout: &u8| (LAYOUT_WITHOUT_GUARD..=LAYOUT).contains(layout);
+        let layout = bytes.first().copied().filter(known).unwrap_or(LAYOUT);
+        let mut reader = Reader::value(RECORD, layout, bytes)?;
+        let mut row = Self {
             id: BucketId(reader.array()?),
             owner: reader.text()?,
             created_ms: reader.i64()?,
@@ -183,15 +247,100 @@ impl BucketRow {
             public_access_block: reader
                 .option(|reader| reader.u8().map(PublicAccessBlock::from_bits))?,
             encryption: reader
-                .option(|reader| Ok(DefaultEncryption::Aes256 { bucket_key: reader.flag()? }))?,
+                .option(|reader| DefaultEncryption::read(reader, layout == LAYOUT))?,
             tags: reader.option(Reader::pairs)?,
             guard: match layout {
-                Some(_) => None,
-                None => reader.option(GuardConfig::read)?,
+                LAYOUT_WITHOUT_GUARD => None,
+                _ => reader.option(GuardConfig::read)?,
             },
+            object_ownership: Some(ObjectOwnership::BucketOwnerEnforced),
+            acl: None,
+            object_lock: None,
+            policy: None,
+            cors: None,
+            lifecycle: None,
         };
+        if layout == LAYOUT {
+            row.object_ownership = reader.option(ObjectOwnership::read)?;
+            row.acl = reader.option(Acl::read)?;
+            row.object_lock = reader.option(ObjectLock::read)?;
+            for document in [&mut row.policy, &mut row.cors, &mut row.lifecycle] {
+                *document = reader.option(|reader| Ok(DocumentId(reader.array()?)))?;
+            }
+        }
         reader.end()?;
         Ok(row)
+    }
+}
+
+impl DefaultEncryption {
+    fn write(&self, writer: &mut Writer) {
+        match self {
+            Self::Aes256 { bucket_key } => {
+                writer.u8(0);
+                writer.flag(*bucket_key);
+            }
+            Self::Kms { key, bucket_key } => {
+                writer.u8(1);
+                writer.option(key.as_ref(), |writer, key| writer.text(key));
+                writer.flag(*bucket_key);
+            }
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>, names_kind: bool) -> Result<Self, DecodeError> {
+        let kind = if names_kind { reader.u8()? } else { 0 };
+        Ok(match kind {
+            0 => Self::Aes256 { bucket_key: reader.flag()? },
+            1 => Self::Kms { key: reader.option(Reader::text)?, bucket_key: reader.flag()? },
+            _ => return Err(reader.error("unknown default encryption")),
+        })
+    }
+}
+
+impl ObjectOwnership {
+    fn write(self, writer: &mut Writer) {
+        writer.u8(match self {
+            Self::BucketOwnerEnforced => 0,
+            Self::BucketOwnerPreferred => 1,
+            Self::ObjectWriter => 2,
+        });
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match reader.u8()? {
+            0 => Self::BucketOwnerEnforced,
+            1 => Self::BucketOwnerPreferred,
+            2 => Self::ObjectWriter,
+            _ => return Err(reader.error("unknown object ownership")),
+        })
+    }
+}
+
+impl ObjectLock {
+    fn write(&self, writer: &mut Writer) {
+        writer.option(self.default_retention.as_ref(), |writer, retention| {
+            retention.mode.write(writer);
+            let (unit, number) = match retention.period {
+                RetentionPeriod::Days(days) => (0, days),
+                RetentionPeriod::Years(years) => (1, years),
+            };
+            writer.u8(unit);
+            writer.u32(number);
+        });
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let default_retention = reader.option(|reader| {
+            let mode = RetentionMode::read(reader)?;
+            let period = match (reader.u8()?, reader.u32()?) {
+                (0, days) => RetentionPeriod::Days(days),
+                (1, years) => RetentionPeriod::Years(years),
+                _ => return Err(reader.error("unknown retention period")),
+            };
+            Ok(DefaultRetention { mode, period })
+        })?;
+        Ok(Self { default_retention })
     }
 }
 
@@ -270,7 +419,27 @@ impl PublicAccessBlock {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::controls::arbitrary;
     use super::*;
+
+    fn object_lock() -> impl Strategy<Value = ObjectLock> {
+        let period = prop_oneof![
+            any::<u32>().prop_map(RetentionPeriod::Days),
+            any::<u32>().prop_map(RetentionPeriod::Years),
+        ];
+        let retention = (arbitrary::mode(), period)
+            .prop_map(|(mode, period)| DefaultRetention { mode, period });
+        proptest::option::of(retention)
+            .prop_map(|default_retention| ObjectLock { default_retention })
+    }
+
+    fn encryption() -> impl Strategy<Value = DefaultEncryption> {
+        prop_oneof![
+            any::<bool>().prop_map(|bucket_key| DefaultEncryption::Aes256 { bucket_key }),
+            any::<(Option<String>, bool)>()
+                .prop_map(|(key, bucket_key)| DefaultEncryption::Kms { key, bucket_key }),
+        ]
+    }
 
     fn guard() -> impl Strategy<Value = GuardConfig> {
         let enforcements = [Enforcement::Off, Enforcement::Observe, Enforcement::Enforce];
@@ -293,8 +462,8 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_the_first_layout_has_no_guard() {
-        let row = BucketRow {
+    fn rows_of_older_layouts_are_read() {
+        let mut row = BucketRow {
             id: BucketId([1; 16]),
             owner: "o".to_owned(),
             created_ms: 1,
@@ -305,10 +474,25 @@ mod tests {
             encryption: None,
             tags: None,
             guard: None,
+            object_ownership: Some(ObjectOwnership::BucketOwnerEnforced),
+            acl: None,
+            object_lock: None,
+            policy: None,
+            cors: None,
+            lifecycle: None,
         };
         let mut old = row.encode().to_vec();
+        assert_eq!(old.split_off(old.len() - 7), [1, 0, 0, 0, 0, 0, 0], "what is not there yet");
+        old[0] = 2;
+        assert_eq!(BucketRow::decode(&old).unwrap(), row);
         assert_eq!(old.pop(), Some(0), "the guard that is not there");
         old[0] = LAYOUT_WITHOUT_GUARD;
+        assert_eq!(BucketRow::decode(&old).unwrap(), row);
+        let tags = old.pop();
+        assert_eq!(old.pop(), Some(0), "the encryption that is not there");
+        old.extend([1, 1]);
+        old.extend(tags);
+        row.encryption = Some(DefaultEncryption::Aes256 { bucket_key: true });
         assert_eq!(BucketRow::decode(&old).unwrap(), row);
     }
 
@@ -316,18 +500,28 @@ mod tests {
         #[test]
         fn rows_come_back(
             id: [u8; 16], owner: String, created_ms: i64, region: String, versioning in 0..3_u8, deleting: bool,
-            block in proptest::option::of(0..16_u8), bucket_key: Option<bool>,
+            block in proptest::option::of(0..16_u8), encryption in proptest::option::of(encryption()),
             tags: Option<Vec<(String, String)>>,
-            guard in proptest::option::of(guard()),
+            guard in proptest::option::of(guard()), owns in proptest::option::of(0..3_usize),
+            acl in proptest::option::of(arbitrary::acl()), object_lock in proptest::option::of(object_lock()),
+            documents: [Option<[u8; 16]>; 3],
         ) {
+            let [policy, cors, lifecycle] = documents.map(|id| id.map(DocumentId));
+            let ownerships = [
+                ObjectOwnership::BucketOwnerEnforced,
+                ObjectOwnership::BucketOwnerPreferred,
+                ObjectOwnership::ObjectWriter,
+            ];
             let row = BucketRow {
                 id: BucketId(id), owner, created_ms, region,
                 versioning: [Versioning::Unversioned, Versioning::Enabled, Versioning::Suspended][versioning as usize],
                 deleting,
                 public_access_block: block.map(PublicAccessBlock::from_bits),
-                encryption: bucket_key.map(|bucket_key| DefaultEncryption::Aes256 { bucket_key }),
+                encryption,
                 tags,
                 guard,
+                object_ownership: owns.map(|owns| ownerships[owns]),
+                acl, object_lock, policy, cors, lifecycle,
             };
             prop_assert_eq!(BucketRow::decode(&row.encode()).unwrap(), row);
         }

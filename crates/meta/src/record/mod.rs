@@ -28,6 +28,7 @@
 //! | 14 | [`audit_chain`] | nothing: there is one |
 //! | 15 | [`webhook`] | id |
 //! | 16 | [`dead_letter`] | webhook id, place in the log |
+//! | 17 | [`bucket_document`] | bucket id, document id |
 
 pub mod access_key;
 pub mod audit_chain;
@@ -37,8 +38,10 @@ pub mod blob;
 pub mod blob_chunk;
 pub mod body;
 pub mod bucket;
+pub mod bucket_document;
 pub mod codec;
 pub mod contended;
+pub mod controls;
 pub mod dead_letter;
 pub mod guard;
 pub mod head;
@@ -87,4 +90,5 @@ pub(crate) enum Tag {
     AuditChain = 0x14,
     Webhook = 0x15,
     DeadLetter = 0x16,
+    BucketDocument = 0x17,
 }

@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! key    05 | bucket:16 | escaped object key | upload id:16
-//! value  01 | initiated_ms:i64 | initiator:text | author:text | mutations:u64 | headers:pairs | metadata:pairs
+//! value  02 | initiated_ms:i64 | initiator:text | author:text | mutations:u64 | headers:pairs | metadata:pairs
 //!           | tags:pairs | checksum:option (algorithm:u8 type:u8) | wrapped key:bytes | state
+//!           | [`super::controls`]
 //! state     0 | (open)      1 | (sealed)
 //!           2 | completed_ms:i64 | request:32 | version:16 | null:flag | etag | checksum:option | ranges
 //! ```
+//! Layout 01 is the same without controls.
+//!
 //! `sealed` keeps parts from changing while CompleteMultipartUpload looks at them: UploadPart checks
 //! this row at its version. A completed row stays for an hour so that a repeated Complete, whose
 //! first reply was lost, gets its first answer.
@@ -14,6 +17,7 @@
 use bytes::Bytes;
 
 use super::codec::{Reader, Writer};
+use super::controls::Controls;
 use super::version::{
     Checksum, ChecksumAlgorithm, ChecksumType, ETag, VersionId, read_ranges, write_ranges,
 };
@@ -21,7 +25,8 @@ use super::{BucketId, DecodeError, Tag};
 use crate::{Key, KeyRange};
 
 const RECORD: &str = "upload";
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
+const LAYOUT_WITHOUT_CONTROLS: u8 = 1;
 
 /// Names an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -101,6 +106,8 @@ pub struct UploadRow {
     pub wrapped_key: Vec<u8>,
     /// Where it stands.
     pub state: UploadState,
+    /// What the object to be has besides.
+    pub controls: Controls,
 }
 
 /// The key of an upload.
@@ -163,12 +170,15 @@ impl UploadRow {
                 completed.write(&mut writer);
             }
         }
+        self.controls.write(&mut writer);
         writer.finish()
     }
 
     /// The row from its stored bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::value(RECORD, LAYOUT, bytes)?;
+        let known = |layout: &u8| *layout == LAYOUT_WITHOUT_CONTROLS;
+        let layout = bytes.first().copied().filter(known).unwrap_or(LAYOUT);
+        let mut reader = Reader::value(RECORD, layout, bytes)?;
         let row = Self {
             initiated_ms: reader.i64()?,
             initiator: reader.text()?,
@@ -186,6 +196,10 @@ impl UploadRow {
                 1 => UploadState::Sealed,
                 2 => UploadState::Completed(Box::new(Completed::read(&mut reader)?)),
                 _ => return Err(reader.error("unknown state")),
+            },
+            controls: match layout {
+                LAYOUT_WITHOUT_CONTROLS => Controls::default(),
+                _ => Controls::read(&mut reader)?,
             },
         };
         reader.end()?;
@@ -252,7 +266,7 @@ mod tests {
         #[test]
         fn rows_come_back(
             numbers: (i64, u64), names: (String, String), pairs: [Vec<(String, String)>; 3], full: Option<bool>,
-            wrapped_key: Vec<u8>, state in state(),
+            wrapped_key: Vec<u8>, state in state(), controls in super::super::controls::arbitrary::controls(),
         ) {
             let [headers, metadata, tags] = pairs;
             let kind = |full| if full { ChecksumType::FullObject } else { ChecksumType::Composite };
@@ -260,6 +274,7 @@ mod tests {
                 initiated_ms: numbers.0, mutations: numbers.1, initiator: names.0, author: names.1,
                 headers, metadata, tags, wrapped_key, state,
                 checksum: full.map(|full| (ChecksumAlgorithm::Crc32c, kind(full))),
+                controls,
             };
             prop_assert_eq!(UploadRow::decode(&row.encode()).unwrap(), row);
         }

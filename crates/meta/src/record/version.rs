@@ -7,6 +7,7 @@
 //!        kind 1  object: size:u64 | md5:16 | parts:option u32 | headers:pairs | metadata:pairs | tags:pairs
 //!                | checksum:option | body | wrapped key:bytes
 //!        kind 2  object that is a Terraform state: as kind 1 | sealed facts:bytes (see [`super::state`])
+//!        kind 3  object with [`super::controls`]: as kind 1 | controls | sealed facts:option bytes
 //! checksum  algorithm:u8 | type:u8 | value:bytes | parts:option u32
 //! body      0 | (empty)      1 | body id:16 | chunks:u32      2 | blob id:16
 //!           3 | upload id:16 | list of first:u16 last:u16
@@ -17,6 +18,7 @@
 use bytes::Bytes;
 
 use super::codec::{Reader, Writer};
+use super::controls::Controls;
 use super::{BucketId, DecodeError, Tag};
 use crate::{Key, KeyRange};
 
@@ -127,6 +129,8 @@ pub struct ObjectFacts {
     /// What is known of it as a Terraform state ([`super::state::StateFacts`]), sealed; only of states in
     /// guarded buckets.
     pub state: Option<Vec<u8>>,
+    /// What only some objects have.
+    pub controls: Controls,
 }
 
 /// What a version is.
@@ -224,8 +228,19 @@ impl ObjectVersion {
         match &self.kind {
             VersionKind::DeleteMarker => writer.u8(0),
             VersionKind::Object(facts) => {
-                writer.u8(if facts.state.is_some() { 2 } else { 1 });
+                let has_controls = facts.controls != Controls::default();
+                writer.u8(match (has_controls, &facts.state) {
+                    (true, _) => 3,
+                    (false, Some(_)) => 2,
+                    (false, None) => 1,
+                });
                 facts.write(writer);
+                if has_controls {
+                    facts.controls.write(writer);
+                    writer.option(facts.state.as_ref(), |writer, sealed| writer.bytes(sealed));
+                } else {
+                    facts.state.iter().for_each(|sealed| writer.bytes(sealed));
+                }
             }
         }
     }
@@ -244,6 +259,12 @@ impl ObjectVersion {
                     facts.state = Some(reader.bytes()?.to_vec());
                     VersionKind::Object(Box::new(facts))
                 }
+                3 => {
+                    let mut facts = ObjectFacts::read(reader)?;
+                    facts.controls = Controls::read(reader)?;
+                    facts.state = reader.option(|reader| Ok(reader.bytes()?.to_vec()))?;
+                    VersionKind::Object(Box::new(facts))
+                }
                 _ => return Err(reader.error("unknown kind")),
             },
         })
@@ -260,7 +281,6 @@ impl ObjectFacts {
         writer.option(self.checksum.as_ref(), |writer, checksum| checksum.write(writer));
         self.body.write(writer);
         writer.bytes(&self.wrapped_key);
-        self.state.iter().for_each(|sealed| writer.bytes(sealed));
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -274,6 +294,7 @@ impl ObjectFacts {
             body: Body::read(reader)?,
             wrapped_key: reader.bytes()?.to_vec(),
             state: None,
+            controls: Controls::default(),
         })
     }
 }
@@ -435,8 +456,12 @@ pub(crate) mod arbitrary {
     fn object() -> impl Strategy<Value = VersionKind> {
         let texts = || any::<Vec<(String, String)>>();
         let numbers = any::<(u64, [u8; 16], Option<u32>, Vec<u8>, Option<Vec<u8>>)>();
-        (numbers, texts(), texts(), texts(), proptest::option::of(checksum()), body()).prop_map(
-            |((size, md5, parts, wrapped_key, state), headers, metadata, tags, checksum, body)| {
+        let pairs = (texts(), texts(), texts());
+        let controls =
+            prop_oneof![Just(Controls::default()), super::super::controls::arbitrary::controls()];
+        (numbers, pairs, proptest::option::of(checksum()), body(), controls).prop_map(
+            |(numbers, (headers, metadata, tags), checksum, body, controls)| {
+                let (size, md5, parts, wrapped_key, state) = numbers;
                 let etag = ETag { md5, parts };
                 let facts = ObjectFacts {
                     size,
@@ -448,6 +473,7 @@ pub(crate) mod arbitrary {
                     body,
                     wrapped_key,
                     state,
+                    controls,
                 };
                 VersionKind::Object(Box::new(facts))
             },

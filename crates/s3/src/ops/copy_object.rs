@@ -100,7 +100,8 @@ impl Decision {
             Directive::Copy => source.settings.tags.clone(),
             Directive::Replace => self.sent.tags.clone(),
         };
-        Ok(ObjectSettings { headers, metadata, tags })
+        let controls = self.sent.controls.clone();
+        Ok(ObjectSettings { headers, metadata, tags, controls })
     }
 
     /// All but the redirect, which a copy has only where it is sent along.

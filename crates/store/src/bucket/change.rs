@@ -1,8 +1,11 @@
 //! Changes of a bucket's configuration.
 
+use tidelock_meta::record::BucketId;
 use tidelock_meta::record::bucket::{
-    self, DefaultEncryption, GuardConfig, PublicAccessBlock, Versioning,
+    self, BucketRow, DefaultEncryption, GuardConfig, ObjectOwnership, PublicAccessBlock, Versioning,
 };
+use tidelock_meta::record::bucket_document::{self, DocumentId};
+use tidelock_meta::record::controls::Acl;
 use tidelock_meta::{Batch, OpId};
 
 use super::OpenBucket;
@@ -10,7 +13,7 @@ use super::guard::GuardEdit;
 use crate::Store;
 use crate::audit::AuditEvent;
 use crate::commit::Plan;
-use crate::error::BucketError;
+use crate::error::{BucketError, StorageError};
 use crate::identity::Principal;
 use crate::name::BucketName;
 
@@ -25,12 +28,59 @@ pub enum BucketChange {
     PublicAccessBlock(Option<PublicAccessBlock>),
     /// Put or DeleteBucketTagging.
     Tags(Option<Vec<(String, String)>>),
+    /// Put or DeleteBucketOwnershipControls.
+    ObjectOwnership(Option<ObjectOwnership>),
+    /// PutBucketAcl; none is the owner's full control.
+    Acl(Option<Acl>),
+    /// Put or Delete of a document, in the form that its operation keeps it in.
+    Document(DocumentKind, Option<Vec<u8>>),
     /// Guards its states, or ceases to.
     Guard(Option<GuardConfig>),
     /// Guards its states so, unless it is said already how they are.
     GuardUnlessSet(GuardConfig),
     /// Guards its states by other rules, some of them.
     EditGuard(GuardEdit),
+}
+
+/// A document that a bucket is configured with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DocumentKind {
+    /// Its policy, as it was sent.
+    Policy,
+    /// Its CORS rules.
+    Cors,
+    /// Its lifecycle rules.
+    Lifecycle,
+}
+
+impl DocumentKind {
+    /// Which document of this kind a bucket has.
+    pub fn of(self, row: &BucketRow) -> Option<DocumentId> {
+        match self {
+            Self::Policy => row.policy,
+            Self::Cors => row.cors,
+            Self::Lifecycle => row.lifecycle,
+        }
+    }
+
+    fn of_mut(self, row: &mut BucketRow) -> &mut Option<DocumentId> {
+        match self {
+            Self::Policy => &mut row.policy,
+            Self::Cors => &mut row.cors,
+            Self::Lifecycle => &mut row.lifecycle,
+        }
+    }
+
+    fn operation(self, is_put: bool) -> &'static str {
+        match (self, is_put) {
+            (Self::Policy, true) => "PutBucketPolicy",
+            (Self::Policy, false) => "DeleteBucketPolicy",
+            (Self::Cors, true) => "PutBucketCors",
+            (Self::Cors, false) => "DeleteBucketCors",
+            (Self::Lifecycle, true) => "PutBucketLifecycleConfiguration",
+            (Self::Lifecycle, false) => "DeleteBucketLifecycle",
+        }
+    }
 }
 
 impl BucketChange {
@@ -44,6 +94,10 @@ impl BucketChange {
             Self::PublicAccessBlock(None) => "DeletePublicAccessBlock",
             Self::Tags(Some(_)) => "PutBucketTagging",
             Self::Tags(None) => "DeleteBucketTagging",
+            Self::ObjectOwnership(Some(_)) => "PutBucketOwnershipControls",
+            Self::ObjectOwnership(None) => "DeleteBucketOwnershipControls",
+            Self::Acl(_) => "PutBucketAcl",
+            Self::Document(kind, content) => kind.operation(content.is_some()),
             Self::Guard(Some(_)) | Self::GuardUnlessSet(_) | Self::EditGuard(_) => "PutBucketGuard",
             Self::Guard(None) => "DeleteBucketGuard",
         }
@@ -59,13 +113,19 @@ impl Store {
         change: &BucketChange,
     ) -> Result<(), BucketError> {
         let op_id = OpId(self.random());
+        let document = DocumentId(self.random());
         self.update(&[bucket::key(name.as_str())], |view| {
             let open = OpenBucket::of(name, view.rows[0].as_ref(), principal)?;
             let mut row = open.row.clone();
             row.deleting = false;
             match change {
+                BucketChange::ObjectOwnership(ownership) => row.object_ownership = *ownership,
+                BucketChange::Acl(acl) => row.acl.clone_from(acl),
+                BucketChange::Document(kind, content) => {
+                    *kind.of_mut(&mut row) = content.as_ref().map(|_| document);
+                }
                 BucketChange::Versioning(versioning) => row.versioning = *versioning,
-                BucketChange::Encryption(encryption) => row.encryption = *encryption,
+                BucketChange::Encryption(encryption) => row.encryption.clone_from(encryption),
                 BucketChange::PublicAccessBlock(block) => row.public_access_block = *block,
                 BucketChange::Tags(tags) => row.tags.clone_from(tags),
                 BucketChange::Guard(guard) => row.guard.clone_from(guard),
@@ -79,10 +139,28 @@ impl Store {
             }
             let mut batch = Batch::new(op_id);
             open.replace(&mut batch, &row);
+            if let BucketChange::Document(kind, content) = change {
+                let key = |id| bucket_document::key(row.id, id);
+                kind.of(&open.row).into_iter().for_each(|old| batch.delete(key(old)));
+                let content = content.as_ref().map(|content| bucket_document::encode(content));
+                content.into_iter().for_each(|content| batch.put(key(document), content));
+            }
             let event = AuditEvent::new(change.operation()).bucket(name.as_str());
             self.audit(&mut batch, principal, &event);
             Ok(Plan::Commit(batch, ()))
         })
         .await
+    }
+}
+
+impl Store {
+    /// A document of a bucket, by the id that its row told; none if another one has replaced it since.
+    pub async fn bucket_document(
+        &self,
+        bucket: BucketId,
+        id: DocumentId,
+    ) -> Result<Option<Vec<u8>>, StorageError> {
+        let row = self.rows.immutable().value(bucket_document::key(bucket, id)).await?;
+        Ok(row.map(|row| bucket_document::decode(&row)).transpose()?)
     }
 }

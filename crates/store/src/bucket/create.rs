@@ -1,7 +1,7 @@
 //! CreateBucket: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>.
 
 use tidelock_meta::record::BucketId;
-use tidelock_meta::record::bucket::{self, BucketRow, Versioning};
+use tidelock_meta::record::bucket::{self, BucketRow, ObjectOwnership, Versioning};
 use tidelock_meta::{Batch, OpId};
 
 use super::Bucket;
@@ -40,6 +40,12 @@ impl Store {
             encryption: None,
             tags,
             guard: None,
+            object_ownership: Some(ObjectOwnership::BucketOwnerEnforced),
+            acl: None,
+            object_lock: None,
+            policy: None,
+            cors: None,
+            lifecycle: None,
         };
         let key = bucket::key(name.as_str());
         let op_id = OpId(row.id.0);

@@ -10,7 +10,7 @@ use tidelock_meta::record::BucketId;
 use tidelock_meta::record::bucket::{self, BucketRow};
 use tidelock_meta::{Batch, Key, Versioned};
 
-pub use change::BucketChange;
+pub use change::{BucketChange, DocumentKind};
 pub use guard::GuardEdit;
 pub use list::BucketPage;
 

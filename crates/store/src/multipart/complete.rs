@@ -430,6 +430,7 @@ impl Store {
                 body: Body::Parts { upload, ranges },
                 wrapped_key: self.keyring.wrap(&*upload_key, &bound_to, &*self.entropy),
                 state: None,
+                controls: row.controls.clone(),
             })),
         })
     }

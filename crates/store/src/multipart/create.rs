@@ -67,6 +67,7 @@ impl Store {
             checksum: request.checksum.map(with_type),
             wrapped_key: self.keyring.wrap(&*upload_key, &place, &*self.entropy),
             state: UploadState::Open,
+            controls: request.settings.controls.clone(),
         };
         let checksum = row.checksum;
         let row_key = upload::key(bucket_id, request.key.as_str(), id);

@@ -8,6 +8,7 @@ mod put;
 mod tagging;
 
 use tidelock_meta::record::bucket::Versioning;
+use tidelock_meta::record::controls::Controls;
 use tidelock_meta::record::version::{Checksum, ETag, ObjectFacts, ObjectVersion};
 
 pub use crate::body::read::ObjectReader;
@@ -30,6 +31,8 @@ pub struct ObjectSettings {
     pub metadata: Vec<(String, String)>,
     /// Object tags.
     pub tags: Vec<(String, String)>,
+    /// Encryption, locks and grants that were asked for.
+    pub controls: Controls,
 }
 
 /// What a write answers.
@@ -84,6 +87,7 @@ impl ObjectInfo {
                 headers: facts.headers.clone(),
                 metadata: facts.metadata.clone(),
                 tags: facts.tags.clone(),
+                controls: facts.controls.clone(),
             },
             checksum: facts.checksum.clone(),
             part_sizes: None,

@@ -356,6 +356,7 @@ impl Store {
                 body: written.body.clone(),
                 wrapped_key: self.keyring.wrap(&*written.data_key, &bound_to, &*self.entropy),
                 state: None,
+                controls: settings.controls.clone(),
             })),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidelock_blob::memory::MemoryBlobStore;
 use tidelock_meta::clock::ManualClock;
 use tidelock_meta::memory::MemoryStore;
+use tidelock_meta::record::controls::Controls;
 use tidelock_meta::record::guard::{self, GuardRow, Hold, StateIndex};
 use tidelock_meta::record::head::{self, HeadRow};
 use tidelock_meta::record::refused::{self, RefusedRow};
@@ -51,7 +52,7 @@ impl Fixture {
         let name: BucketName = name.parse().unwrap();
         self.store.create_bucket(&self.root, &name, "", None).await.unwrap();
         let row = self.store.rows.latest().value(bucket::key(name.as_str())).await.unwrap();
-        bucket::BucketRow::decode(&row.unwrap()).unwrap().id
+        BucketRow::decode(&row.unwrap()).unwrap().id
     }
 
     /// Guards a bucket whose states are there already.
@@ -246,6 +247,7 @@ pub(crate) fn version(id: VersionId, state: Option<Vec<u8>>) -> ObjectVersion {
         body: Body::Empty,
         wrapped_key: Vec::new(),
         state,
+        controls: Controls::default(),
     };
     ObjectVersion {
         id,

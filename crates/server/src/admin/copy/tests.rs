@@ -10,6 +10,7 @@ use tidelock_blob::memory::MemoryBlobStore;
 use tidelock_blob::{BlobId, BlobStore};
 use tidelock_meta::local::{LocalOptions, LocalStore};
 use tidelock_meta::memory::MemoryStore;
+use tidelock_meta::record::controls::Controls;
 use tidelock_meta::record::run::Run;
 use tidelock_meta::record::version::{
     Body, ETag, ObjectFacts, ObjectVersion, VersionId, VersionKind,
@@ -206,6 +207,7 @@ async fn guards_and_refused_versions_are_copied_with_their_bodies() {
         body: body(refused_body),
         wrapped_key: Vec::new(),
         state: None,
+        controls: Controls::default(),
     };
     let kind = VersionKind::Object(Box::new(facts));
     let version = ObjectVersion { id, is_null: false, modified_ms: 1, author: String::new(), kind };
