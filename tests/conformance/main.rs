@@ -7,6 +7,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod access;
 mod audit;
 mod deletes;
 mod disk;

@@ -10,11 +10,12 @@ use http::{HeaderMap, Uri, request};
 use jiff::Timestamp;
 use tidelock_auth::identity::SecretAccessKey;
 use tidelock_auth::sigv4::{self, ChunkSigner, Claim, PayloadMode, SigningKeyCache};
-use tidelock_store::{Principal, Store};
+use tidelock_store::{Origin, Principal, Store};
 
 use crate::Clock;
 use crate::error::{ErrorCode, S3Error};
 
+const CONTENT_SHA256: &str = "x-amz-content-sha256";
 /// Signing keys kept ready: one for each access key, day, region and service in use.
 const SIGNING_KEYS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 
@@ -38,6 +39,32 @@ pub struct Authenticated {
     pub payload_mode: PayloadMode,
     /// Verifies the body's chunks, where they are signed.
     pub chunk_signer: Option<ChunkSigner>,
+}
+
+impl Authenticated {
+    /// Nobody who is known; the body may be in chunks, but none is signed.
+    ///
+    /// # Errors
+    ///
+    /// `AccessDenied` for a body whose chunks should be signed.
+    pub(crate) fn nobody(headers: &HeaderMap) -> Result<Self, S3Error> {
+        let declared =
+            headers.get(CONTENT_SHA256).map(|value| PayloadMode::parse(value.as_bytes()));
+        let payload_mode = match declared.transpose()? {
+            None | Some(PayloadMode::Undeclared) => PayloadMode::Unsigned,
+            Some(PayloadMode::Chunked { signed: true, .. }) => {
+                return Err(S3Error::new(ErrorCode::AccessDenied));
+            }
+            Some(mode) => mode,
+        };
+        Ok(Self {
+            principal: Principal::unproven(Origin::default()),
+            access_key_id: String::new(),
+            service: String::new(),
+            payload_mode,
+            chunk_signer: None,
+        })
+    }
 }
 
 impl Authenticator {

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method, header};
 use tidelock_store::{
-    ACCOUNT_ID, BucketName, InvalidObjectKey, ObjectKey, Principal, Store, VersionSelector,
+    ACCOUNT_ID, BucketAccess, BucketName, InvalidObjectKey, ObjectKey, Principal, Store,
+    VersionSelector,
 };
 
+use crate::access::{self, Asked, Circumstances, Need};
 use crate::conditions::Forms;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::ops::copy_source;
 use crate::payload::Payload;
 use crate::query::Query;
 use crate::route::{Address, Operation};
@@ -81,6 +84,104 @@ impl<'a> Call<'a> {
             Ok(())
         } else {
             Err(S3Error::new(ErrorCode::MissingContentLength))
+        }
+    }
+
+    /// Lets the call use what it is about, if it may.
+    ///
+    /// # Errors
+    ///
+    /// `AccessDenied`.
+    pub(crate) async fn authorize(&mut self) -> S3Result<()> {
+        let of_version = self.query.has("versionId");
+        let need = access::of_operation(self.operation, of_version);
+        // Key by key, when they are known.
+        if self.operation == Operation::DeleteObjects {
+            return Ok(());
+        }
+        let (Some(need), Ok(bucket)) = (need, self.bucket()) else {
+            return self.require_known();
+        };
+        if self.operation == Operation::CreateBucket {
+            return self.require_known();
+        }
+        let (key, version) = (self.key().ok(), self.version().ok().flatten());
+        let object = key.as_ref().map(|key| (key, version));
+        self.grant(need, &bucket, object, &[]).await?;
+        for need in access::needs_besides(self.operation, &self.headers, of_version) {
+            self.grant(need, &bucket, object, &[]).await?;
+        }
+        if let Some((bucket, key, version)) = copy_source::named(self) {
+            let need = Need::get_object(version.is_some());
+            self.grant(need, &bucket, Some((&key, version)), &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the call use a bucket for what `need` says, if it may.
+    ///
+    /// # Errors
+    ///
+    /// `AccessDenied`.
+    pub(crate) async fn grant(
+        &mut self,
+        need: Need,
+        bucket: &BucketName,
+        object: Option<(&ObjectKey, Option<VersionSelector>)>,
+        more_keys: &[(&str, &str)],
+    ) -> S3Result<()> {
+        let asked = Asked { need, bucket, object, more_keys };
+        if let Some(granted) = self.decide(&asked).await? {
+            self.principal.grant(granted);
+        }
+        Ok(())
+    }
+
+    /// What lets the call do what is asked.
+    ///
+    /// # Errors
+    ///
+    /// `AccessDenied`.
+    pub(crate) async fn decide(&self, asked: &Asked<'_>) -> S3Result<Option<Arc<BucketAccess>>> {
+        let circumstances = Circumstances {
+            operation: Some(self.operation),
+            headers: &self.headers,
+            query: &self.query,
+            peer: &self.peer,
+        };
+        self.service.authorizer().decide(&self.principal, asked, &circumstances).await
+    }
+
+    fn require_known(&self) -> S3Result<()> {
+        match self.principal.is_unproven() {
+            true => Err(S3Error::new(ErrorCode::AccessDenied)),
+            false => Ok(()),
+        }
+    }
+
+    /// Who may not list a bucket is not told that an object is not there
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>, "Permissions").
+    pub(crate) async fn hide_what_is_missing(&self, error: S3Error) -> S3Error {
+        if error.code() == ErrorCode::SlowDown {
+            self.service.authorizer().forget(self.bucket_text());
+        }
+        let (ErrorCode::NoSuchKey, Ok(bucket)) = (error.code(), self.bucket()) else {
+            return error;
+        };
+        let prefix = [("s3:prefix", self.key_text())];
+        let asked =
+            Asked { need: Need::LIST_BUCKET, bucket: &bucket, object: None, more_keys: &prefix };
+        match self.decide(&asked).await {
+            Ok(_) => error,
+            Err(denied) => denied,
+        }
+    }
+
+    /// After the call: what it has changed is not as it was known.
+    pub(crate) fn forget_access(&self) {
+        let changes = [Method::PUT, Method::DELETE].contains(&self.method);
+        if changes && self.address.key.is_none() {
+            self.service.authorizer().forget(self.bucket_text());
         }
     }
 

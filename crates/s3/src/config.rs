@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tidelock_store::ObjectOwnership;
+
 /// What an [`crate::S3Service`] needs to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Config {
@@ -12,6 +14,8 @@ pub struct S3Config {
     /// Refuse the forms of conditional writes that AWS refuses (501), instead of giving them their
     /// meaning of RFC 9110.
     pub strict_aws_conditions: bool,
+    /// Who owns what others write into a bucket that was made without a word about it.
+    pub object_ownership: ObjectOwnership,
     /// How long a request body may stay silent before its request is given up.
     pub body_idle_timeout: Duration,
 }
@@ -22,6 +26,7 @@ impl Default for S3Config {
             region: String::from("us-east-1"),
             domains: Vec::new(),
             strict_aws_conditions: false,
+            object_ownership: ObjectOwnership::BucketOwnerEnforced,
             body_idle_timeout: Duration::from_secs(60),
         }
     }

@@ -5,6 +5,7 @@
 //! [`http::Response`]. This crate knows no socket, no disk and no configuration file; what a write
 //! means, and whether its conditions hold, is the store's to decide.
 
+mod access;
 mod acl;
 mod authn;
 mod call;
@@ -31,6 +32,7 @@ mod settings;
 mod tags;
 mod xml;
 
+pub use access::{Asked, Authorizer, ByList, Circumstances, Need};
 pub use authn::{Authenticated, Authenticator, claimed_key};
 pub use checksum::content_md5;
 pub use config::S3Config;

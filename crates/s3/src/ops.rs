@@ -3,11 +3,12 @@
 mod abort_multipart_upload;
 mod acl;
 mod bucket_encryption;
+mod bucket_policy;
 mod bucket_tagging;
 mod bucket_versioning;
 mod complete_multipart_upload;
 mod copy_object;
-mod copy_source;
+pub(crate) mod copy_source;
 mod create_bucket;
 mod create_multipart_upload;
 mod delete_bucket;
@@ -57,6 +58,10 @@ pub(crate) async fn dispatch(call: &mut Call<'_>) -> S3Result<Response> {
         Op::PutBucketEncryption => bucket_encryption::put(call).await,
         Op::GetBucketEncryption => bucket_encryption::get(call).await,
         Op::DeleteBucketEncryption => bucket_encryption::delete(call).await,
+        Op::PutBucketPolicy => bucket_policy::put(call).await,
+        Op::GetBucketPolicy => bucket_policy::get(call).await,
+        Op::DeleteBucketPolicy => bucket_policy::delete(call).await,
+        Op::GetBucketPolicyStatus => bucket_policy::status(call).await,
         Op::PutPublicAccessBlock => public_access_block::put(call).await,
         Op::GetPublicAccessBlock => public_access_block::get(call).await,
         Op::DeletePublicAccessBlock => public_access_block::delete(call).await,
@@ -65,6 +70,7 @@ pub(crate) async fn dispatch(call: &mut Call<'_>) -> S3Result<Response> {
         Op::DeleteBucketTagging => bucket_tagging::delete(call).await,
         Op::GetBucketOwnershipControls => ownership_controls::get(call).await,
         Op::PutBucketOwnershipControls => ownership_controls::put(call).await,
+        Op::DeleteBucketOwnershipControls => ownership_controls::delete(call).await,
         Op::ListObjects => list_objects::handle(call).await,
         Op::ListObjectsV2 => list_objects_v2::handle(call).await,
         Op::ListObjectVersions => list_object_versions::handle(call).await,

@@ -5,6 +5,9 @@ use tidelock_store::{Principal, Store};
 use crate::error::{S3Error, S3Result};
 use crate::xml::XmlWriter;
 
+/// Canonical id of whoever writes without a signature, as AWS has it.
+pub(crate) const ANONYMOUS_ID: &str = "65a011a29cdf8ec533ec3d1ccaae921c";
+
 /// An owner: canonical id and name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owner {
@@ -18,8 +21,8 @@ impl Owner {
         Self { id: principal.canonical_id.clone(), name: principal.name.clone() }
     }
 
-    /// Whoever has this canonical id. Only root looks at what is not its own, so the list of users
-    /// is read for root alone.
+    /// Whoever has this canonical id; without a name if there is nobody. What is theirs is mostly the
+    /// caller's, so the list of users is read for others alone.
     pub(crate) async fn of_id(
         store: &Store,
         principal: &Principal,
@@ -31,10 +34,19 @@ impl Owner {
                 return Ok(Self::of_principal(known));
             }
         }
+        let found = Self::find(store, canonical_id).await?;
+        Ok(found.unwrap_or(Self { id: canonical_id.to_owned(), name: String::new() }))
+    }
+
+    /// The user with this canonical id, or root.
+    pub(crate) async fn find(store: &Store, canonical_id: &str) -> S3Result<Option<Self>> {
+        let root = Principal::root();
+        if root.canonical_id == canonical_id {
+            return Ok(Some(Self::of_principal(&root)));
+        }
         let users = store.list_users(&root).await.map_err(S3Error::from)?;
-        let name = users.into_iter().find(|user| user.canonical_id == canonical_id);
-        let name = name.map(|user| user.name).unwrap_or_default();
-        Ok(Self { id: canonical_id.to_owned(), name })
+        let user = users.into_iter().find(|user| user.canonical_id == canonical_id);
+        Ok(user.map(|user| Self { id: user.canonical_id, name: user.name }))
     }
 
     /// `<name><ID/><DisplayName/></name>`

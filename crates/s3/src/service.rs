@@ -14,6 +14,7 @@ use ring::rand::SystemRandom;
 use tidelock_store::{Conversation, Origin, Principal, Protocol, Store, user_agent};
 
 use crate::Clock;
+use crate::access::Authorizer;
 use crate::authn::{Authenticated, Authenticator, claimed_key, host_of};
 use crate::call::Call;
 use crate::config::S3Config;
@@ -99,6 +100,7 @@ pub struct S3Service {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: S3Config,
     authenticator: Arc<Authenticator>,
+    authorizer: Arc<Authorizer>,
     random: SystemRandom,
 }
 
@@ -106,11 +108,13 @@ impl S3Service {
     /// A service over `store`. Does no I/O.
     pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>, config: S3Config) -> Self {
         let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), Arc::clone(&clock)));
+        let authorizer = Arc::new(Authorizer::new(Arc::clone(&store), Arc::clone(&clock)));
         Self {
             store,
             clock,
             config: config.normalized(),
             authenticator,
+            authorizer,
             random: SystemRandom::new(),
         }
     }
@@ -118,6 +122,11 @@ impl S3Service {
     /// What verifies signatures, for the other protocols on the same listener.
     pub fn authenticator(&self) -> Arc<Authenticator> {
         Arc::clone(&self.authenticator)
+    }
+
+    /// What decides who may do what, for the other protocols on the same listener.
+    pub fn authorizer(&self) -> Arc<Authorizer> {
+        Arc::clone(&self.authorizer)
     }
 
     /// Answers one request.
@@ -236,17 +245,26 @@ impl S3Service {
             payload,
         };
         call.check_expected_owner()?;
-        let result = ops::dispatch(&mut call).await;
-        if result.is_err() {
+        let result = match call.authorize().await {
+            Ok(()) => ops::dispatch(&mut call).await,
+            Err(denied) if call.operation == Operation::HeadBucket => {
+                Err(self.with_region(denied, &call.address).await)
+            }
+            Err(denied) => Err(denied),
+        };
+        if let Err(error) = result {
             call.payload.drain(&call.headers).await;
+            return Err(call.name_subject(call.hide_what_is_missing(error).await));
         }
-        result.map_err(|error| call.name_subject(error))
+        call.forget_access();
+        result
     }
 
-    /// Anonymous requests are refused, whatever they ask for.
     async fn authenticate(&self, parts: &request::Parts) -> S3Result<Authenticated> {
-        let caller = self.authenticator.authenticate(parts, S3, None).await?;
-        caller.ok_or(S3Error::new(ErrorCode::AccessDenied))
+        match self.authenticator.authenticate(parts, S3, None).await? {
+            Some(caller) => Ok(caller),
+            None => Authenticated::nobody(&parts.headers),
+        }
     }
 
     /// The region of a bucket is told to anybody, since clients need it to sign

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tidelock_store::{
     BucketChange, BucketName, CreateBucketError, DefaultEncryption, GuardConfig, IdentityError,
-    Principal, PublicAccessBlock, Store, Versioning,
+    NewBucket, Principal, PublicAccessBlock, Store, Versioning,
 };
 
 use crate::backend_block::user_name;
@@ -30,8 +30,6 @@ const LEASE_TERM: Duration = Duration::from_secs(60);
 const TURN_POLL: Duration = Duration::from_millis(100);
 /// After this long a server goes on although another one seems to be in the middle of it.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(20);
-/// Region of a bucket row that follows the server's own.
-const REGION_OF_SERVER: &str = "";
 
 /// Everything blocked: states are nobody else's.
 const BLOCK_ALL: PublicAccessBlock = PublicAccessBlock {
@@ -64,7 +62,7 @@ pub(crate) async fn bootstrap(
 async fn bootstrap_in_turn(store: &Store, bucket: &BucketName) -> Result<KeyPair, ServeError> {
     let user = ensure_user(store, bucket).await?;
     let (pair, owner) = ensure_key(store, &user).await?;
-    ensure_bucket(store, &owner, bucket).await?;
+    ensure_bucket(store, &owner.unbound(), bucket).await?;
     Ok(pair)
 }
 
@@ -126,7 +124,7 @@ async fn ensure_bucket(
     owner: &Principal,
     name: &BucketName,
 ) -> Result<(), ServeError> {
-    match store.create_bucket(owner, name, REGION_OF_SERVER, None).await {
+    match store.create_bucket(owner, name, NewBucket::default()).await {
         Ok(_) | Err(CreateBucketError::AlreadyOwnedByYou) => {}
         Err(CreateBucketError::AlreadyExists) => {
             let reason = format!("bucket {} belongs to another user", name.as_str());

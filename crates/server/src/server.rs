@@ -11,7 +11,8 @@ use tidelock_blob::BlobStore;
 use tidelock_meta::{Clock, MetaStore, SystemClock};
 use tidelock_s3::{S3Config, S3Service};
 use tidelock_store::{
-    AuditTurn, BucketName, Entropy, Keyring, ServesAlone, Store, StoreConfig, SystemEntropy,
+    AuditTurn, BucketName, Entropy, Keyring, ObjectOwnership, ServesAlone, Store, StoreConfig,
+    SystemEntropy,
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -333,17 +334,25 @@ fn open_dispatch(
         region: config.region.clone(),
         domains: config.domains.clone(),
         strict_aws_conditions: config.strict_aws_conditions,
+        object_ownership: match config.enable_acls {
+            true => ObjectOwnership::ObjectWriter,
+            false => ObjectOwnership::BucketOwnerEnforced,
+        },
         body_idle_timeout: config.limits.body_timeout,
     };
     let s3 = S3Service::new(store.clone(), around.clock.clone(), s3_config);
     Dispatch {
         api: Api::new(
             store.clone(),
-            s3.authenticator(),
+            (s3.authenticator(), s3.authorizer()),
             sender.clone(),
             config.limits.body_timeout,
         ),
-        tfhttp: TfHttp::new(store.clone(), s3.authenticator(), config.limits.body_timeout),
+        tfhttp: TfHttp::new(
+            store.clone(),
+            (s3.authenticator(), s3.authorizer()),
+            config.limits.body_timeout,
+        ),
         s3,
         store: store.clone(),
         clock: around.clock.clone(),

@@ -65,6 +65,12 @@ pub enum BucketError {
     /// It belongs to somebody else.
     #[error("access denied")]
     AccessDenied,
+    /// Its access control list gives something to others, which its owner is to have alone.
+    #[error("the bucket has an access control list")]
+    HasAcl,
+    /// What it says of who may use it has changed since that was decided: to be decided again.
+    #[error("the access rules of the bucket have changed")]
+    AccessChanged,
     /// The store failed.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use ring::digest;
 use tidelock_meta::record::DecodeError;
 use tidelock_meta::record::access_key::{self, AccessKeyRow};
-use tidelock_meta::record::bucket;
+use tidelock_meta::record::bucket::{self, BucketRow};
 use tidelock_meta::record::user::{self, UserRow};
 use tidelock_meta::{Batch, Key, OpId, Versioned};
 use zeroize::Zeroizing;
 
 use crate::Store;
 use crate::audit::AuditEvent;
+use crate::bucket::BucketAccess;
 use crate::commit::{Plan, Reading};
 use crate::error::{IdentityError, StorageError};
 use crate::origin::Origin;
@@ -40,6 +41,10 @@ pub struct Principal {
     pub is_root: bool,
     /// The request that proved it.
     pub origin: Arc<Origin>,
+    /// What was decided that the request may use, beyond what is theirs.
+    pub grants: Vec<Arc<BucketAccess>>,
+    /// Whether policies of buckets bind them: all that comes over the network.
+    pub is_bound: bool,
 }
 
 /// A user.
@@ -118,6 +123,8 @@ impl Principal {
             name: "root".to_owned(),
             is_root: true,
             origin: Arc::default(),
+            grants: Vec::new(),
+            is_bound: true,
         }
     }
 
@@ -129,7 +136,27 @@ impl Principal {
             name: ANONYMOUS.to_owned(),
             is_root: false,
             origin: Arc::new(origin),
+            grants: Vec::new(),
+            is_bound: true,
         }
+    }
+
+    /// The same, not bound by policies of buckets: whoever has the machine, and the server itself.
+    #[must_use]
+    pub fn unbound(self) -> Self {
+        Self { is_bound: false, ..self }
+    }
+
+    /// Lets the request use a bucket, as long as the bucket says this of who may.
+    pub fn grant(&mut self, access: Arc<BucketAccess>) {
+        if !self.grants.iter().any(|known| Arc::ptr_eq(known, &access)) {
+            self.grants.push(access);
+        }
+    }
+
+    /// Whether a bucket is theirs.
+    pub(crate) fn owns(&self, row: &BucketRow) -> bool {
+        !self.canonical_id.is_empty() && row.owner == self.canonical_id
     }
 
     /// Whether nothing is known of who sent the request.
@@ -141,7 +168,16 @@ impl Principal {
     pub(crate) fn server() -> Self {
         let name = "server".to_owned();
         let (canonical_id, origin) = (String::new(), Arc::default());
-        Self { arn: name.clone(), canonical_id, name, is_root: false, origin }
+        let grants = Vec::new();
+        Self {
+            arn: name.clone(),
+            canonical_id,
+            name,
+            is_root: false,
+            origin,
+            grants,
+            is_bound: true,
+        }
     }
 
     /// The same, with the request that proved it.
@@ -164,6 +200,8 @@ impl Principal {
             name: name.to_owned(),
             is_root: false,
             origin: Arc::default(),
+            grants: Vec::new(),
+            is_bound: true,
         }
     }
 }
@@ -362,7 +400,7 @@ async fn unused_user(reading: &Reading, key: Key, name: &str) -> Result<Versione
         return Err(IdentityError::InUse("access keys"));
     }
     for (_, value) in reading.all(bucket::range("")).await? {
-        if bucket::BucketRow::decode(&value)?.owner == canonical_id {
+        if BucketRow::decode(&value)?.owner == canonical_id {
             return Err(IdentityError::InUse("buckets"));
         }
     }

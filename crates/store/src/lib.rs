@@ -59,7 +59,10 @@ pub use audit::{
     QUERY_ENTRIES_MAX, SealWhen,
 };
 pub use body::source::{BodyError, BodySource, BytesSource};
-pub use bucket::{Bucket, BucketChange, BucketPage, DocumentKind, GuardEdit};
+pub use bucket::{
+    Bucket, BucketAccess, BucketChange, BucketPage, DocumentKind, GuardEdit, NewBucket,
+    ObjectAccess,
+};
 pub use checksum::{ChecksumExpectation, ChecksumRequest, Digester};
 pub use condition::{ConditionFailure, DeleteCondition, ETagMatch, WriteCondition, etag_text};
 pub use config::StoreConfig;
@@ -91,8 +94,8 @@ pub use multipart::{
 pub use name::OBJECT_KEY_BYTES_MAX;
 pub use name::{BucketName, InvalidBucketName, InvalidObjectKey, ObjectKey};
 pub use object::{
-    ByteRange, CopyObject, CopySource, DeletedObject, GetObject, ObjectInfo, ObjectReader,
-    ObjectSettings, PutObject, StoredObject,
+    ByteRange, CopyObject, CopySource, DeletedObject, GetObject, ObjectEdit, ObjectInfo,
+    ObjectReader, ObjectSettings, PutObject, StoredObject,
 };
 pub use origin::{
     Audited, ConnectionId, Conversation, Origin, Protocol, USER_AGENT_BYTES_MAX, user_agent,

@@ -88,10 +88,11 @@ async fn entries_ride_in_the_commit_of_what_they_tell() {
     let (bucket, key) = (&fixture.bucket, "k".parse().unwrap());
     store.abort_upload(&root, bucket, &key, upload).await.unwrap();
     fixture.put("k", "one").await;
-    store.put_object_tags(&root, bucket, &key, None, &[("a".into(), "b".into())]).await.unwrap();
+    let tags = ObjectEdit::Tags(vec![("a".into(), "b".into())]);
+    store.edit_object(&root, bucket, &key, None, &tags).await.unwrap();
     fixture.set_versioning(Versioning::Enabled).await;
     let other: BucketName = "other".parse().unwrap();
-    store.create_bucket(&root, &other, "", None).await.unwrap();
+    store.create_bucket(&root, &other, NewBucket::default()).await.unwrap();
     store.delete_bucket(&root, &other).await.unwrap();
     let log = fixture.log().await;
     let expected = [
@@ -128,7 +129,7 @@ fn any() -> AuditQuery {
 async fn a_refusal_is_not_audited_by_itself() {
     let fixture = Fixture::new().await;
     let root = requested(Principal::root(), "R1");
-    let refused = fixture.store.create_bucket(&root, &fixture.bucket, "", None).await;
+    let refused = fixture.store.create_bucket(&root, &fixture.bucket, NewBucket::default()).await;
     assert_eq!(refused.unwrap_err(), CreateBucketError::AlreadyOwnedByYou);
     assert!(!root.origin.audited.is_set(), "whoever answers notes it");
     fixture.store.note(&root, &AuditEvent::new("CreateBucket"));
@@ -218,10 +219,10 @@ async fn only_root_and_owners_may_ask() {
         let proven = store.credentials(&made.key.access_key_id).await.unwrap().unwrap();
         // Another one had a bucket of that name before.
         let bucket: BucketName = bucket.parse().unwrap();
-        store.create_bucket(root, &bucket, "", None).await.unwrap();
+        store.create_bucket(root, &bucket, NewBucket::default()).await.unwrap();
         store.delete_bucket(root, &bucket).await.unwrap();
         fixture.clock.advance(Duration::from_secs(1));
-        store.create_bucket(&proven.principal, &bucket, "", None).await.unwrap();
+        store.create_bucket(&proven.principal, &bucket, NewBucket::default()).await.unwrap();
         let ask = |bucket: Option<&str>| {
             let query = AuditQuery { bucket: bucket.map(str::to_owned), limit: 100, ..any() };
             let principal = proven.principal.clone();

@@ -67,7 +67,8 @@ fn objects(filled: &Filled) -> Vec<Asked<'_>> {
         store.delete_object(root, bucket, &key.parse().unwrap(), version, &condition).await
     };
     let tag = |key: &'static str, version| async move {
-        store.put_object_tags(root, bucket, &key.parse().unwrap(), version, &[]).await
+        let edit = ObjectEdit::Tags(Vec::new());
+        store.edit_object(root, bucket, &key.parse().unwrap(), version, &edit).await
     };
     let copy = |key: &'static str| async move {
         let (condition, to) = (WriteCondition::default(), "copy".parse().unwrap());
@@ -192,7 +193,7 @@ fn buckets(filled: &Filled) -> Vec<Asked<'_>> {
     let region =
         |name: &'static str| async move { store.bucket_region(&name.parse().unwrap()).await };
     let create = |name: &'static str| async move {
-        store.create_bucket(root, &name.parse().unwrap(), "", None).await
+        store.create_bucket(root, &name.parse().unwrap(), NewBucket::default()).await
     };
     let delete =
         |name: &'static str| async move { store.delete_bucket(root, &name.parse().unwrap()).await };

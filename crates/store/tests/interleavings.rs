@@ -98,10 +98,10 @@ async fn a_version_is_tagged_while_it_becomes_current_again() {
         let (fixture, engine, old, new) = two_versions().await;
         engine.before_read(read, delete_version(fixture.clone(), new));
         let (key, selector) = ("key".parse().unwrap(), old.to_string().parse().unwrap());
-        let tags = [("a".to_owned(), "b".to_owned())];
+        let tags = ObjectEdit::Tags(vec![("a".to_owned(), "b".to_owned())]);
         let tagged = fixture
             .store
-            .put_object_tags(&fixture.root, &fixture.bucket, &key, Some(selector), &tags)
+            .edit_object(&fixture.root, &fixture.bucket, &key, Some(selector), &tags)
             .await;
         tagged.unwrap();
     }

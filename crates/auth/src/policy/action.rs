@@ -109,6 +109,9 @@ const BUCKET_ACTIONS: &[&str] = &[
     "s3:PutReplicationConfiguration",
     "s3:TagResource",
     "s3:UntagResource",
+    "tidelock:GetAuditLog",
+    "tidelock:GetBucketGuard",
+    "tidelock:PutBucketGuard",
 ];
 
 /// Services whose actions mean nothing here: a policy that also speaks of them is none the worse.

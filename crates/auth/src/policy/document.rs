@@ -16,6 +16,8 @@ pub const POLICY_BYTES_MAX: usize = 20 << 10;
 pub const VALUES_MAX: usize = 2_000;
 
 const VERSIONS: [&str; 2] = ["2012-10-17", "2008-10-17"];
+/// What condition keys about tags of a stored object begin with, in lower case.
+const EXISTING_TAG: &str = "s3:existingobjecttag";
 const BUCKET_ARN: &str = "arn:aws:s3:::";
 
 /// What a policy is attached to, which says what may stand in it.
@@ -54,6 +56,7 @@ pub struct Statement {
     pub(super) actions: Patterns,
     pub(super) resources: Patterns,
     pub(super) conditions: Vec<Condition>,
+    asks_for_existing_tags: bool,
 }
 
 /// A list of patterns, or all but those of a list.
@@ -141,6 +144,11 @@ impl Policy {
         let statements = statements.into_iter().map(parse).collect::<Result<_, _>>()?;
         Ok(Self { statements })
     }
+
+    /// Whether it asks for tags of the object that a request is about, so that they must be known.
+    pub fn asks_for_existing_tags(&self) -> bool {
+        self.statements.iter().any(|statement| statement.asks_for_existing_tags)
+    }
 }
 
 impl Statement {
@@ -181,11 +189,14 @@ impl Statement {
                 check_levels(&actions, &resources)?;
             }
         }
+        let asks = |text: &String| text.to_ascii_lowercase().contains(EXISTING_TAG);
+        let mut asks_for_existing_tags = resources.iter().any(asks);
         let mut conditions = Vec::new();
         for (operator, keys) in raw.condition.map(|it| it.0).unwrap_or_default() {
             for (key, values) in keys.0 {
                 let values = values.into_vec().into_iter().map(|value| value.into_text());
                 let values = bounded(values.collect(), room)?;
+                asks_for_existing_tags |= asks(&key) || values.iter().any(asks);
                 conditions.push(Condition::parse(&operator, &key, &values, has_variables)?);
             }
         }
@@ -194,7 +205,15 @@ impl Statement {
         let actions = Patterns::new(not_actions, &actions, wild).ok_or(InvalidPolicy::Action)?;
         let resources = Patterns::new(not_resources, &resources, full);
         let resources = resources.ok_or(InvalidPolicy::Resource)?;
-        Ok(Self { sid: raw.sid, effect, principals, actions, resources, conditions })
+        Ok(Self {
+            sid: raw.sid,
+            effect,
+            principals,
+            actions,
+            resources,
+            conditions,
+            asks_for_existing_tags,
+        })
     }
 }
 

@@ -67,7 +67,10 @@ impl Named {
             return Err(InvalidPolicy::Principal);
         };
         let has_wildcard = name.contains(['*', '?']);
-        if !is_account(account) || name.is_empty() || has_wildcard {
+        // Another store's accounts may have names: nobody here is one of them.
+        let is_named =
+            !account.is_empty() && account.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !is_named || name.is_empty() || has_wildcard {
             return Err(InvalidPolicy::Principal);
         }
         Ok(match name {

@@ -80,6 +80,7 @@ error_codes! {
     InvalidToken BAD_REQUEST "The provided token is malformed or otherwise invalid."
     InvalidURI BAD_REQUEST "Couldn't parse the specified URI."
     KeyTooLongError BAD_REQUEST "Your key is too long"
+    MalformedACLError BAD_REQUEST "The XML you provided was not well-formed or did not validate against our published schema"
     MalformedPOSTRequest BAD_REQUEST "The body of your POST request is not well-formed multipart/form-data."
     MalformedPolicy BAD_REQUEST "Policy has invalid resource"
     MalformedTrailerError BAD_REQUEST "The request contained trailing data that was not well-formed or did not conform to our published schema."
@@ -126,6 +127,7 @@ error_codes! {
     StateTooLarge PRECONDITION_FAILED "The state is larger than the bucket allows"
     TooManyBuckets BAD_REQUEST "You have attempted to create more buckets than allowed"
     UnexpectedContent BAD_REQUEST "This request does not support content"
+    UnresolvableGrantByEmailAddress BAD_REQUEST "The e-mail address you provided does not match any account on record."
     XAmzContentSHA256Mismatch BAD_REQUEST "The provided 'x-amz-content-sha256' header does not match what was computed."
 }
 

@@ -34,6 +34,8 @@ impl From<BucketError> for S3Error {
         match error {
             BucketError::NoSuchBucket => Self::new(ErrorCode::NoSuchBucket),
             BucketError::AccessDenied => Self::new(ErrorCode::AccessDenied),
+            BucketError::HasAcl => Self::new(ErrorCode::InvalidBucketAclWithObjectOwnership),
+            BucketError::AccessChanged => Self::new(ErrorCode::SlowDown).caused_by(&error),
             BucketError::Storage(error) => error.into(),
         }
     }

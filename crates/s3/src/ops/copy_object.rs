@@ -11,7 +11,7 @@ use crate::error::{S3Error, S3Result};
 use crate::response::{self, Response};
 use crate::tags::Tags;
 use crate::xml::XmlWriter;
-use crate::{checksum, date, encryption, etag, settings};
+use crate::{acl, checksum, date, encryption, etag, settings};
 
 pub(super) const SOURCE_VERSION_ID: HeaderName =
     HeaderName::from_static("x-amz-copy-source-version-id");
@@ -43,11 +43,13 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let condition = conditions::write(&call.headers, call.condition_forms())?;
     check_headers(&call.headers)?;
     let source = Source::of(call)?;
+    let mut sent = settings::of_headers(&call.headers)?;
+    sent.controls.acl = acl::of_write(call.store(), &call.headers, &call.principal).await?;
     let decision = Decision {
         condition: ReadCondition::of_copy_source(&call.headers),
         metadata: directive(call, METADATA_DIRECTIVE, "Unknown metadata directive.")?,
         tagging: directive(call, TAGGING_DIRECTIVE, "Unknown tagging directive.")?,
-        sent: settings::of_headers(&call.headers)?,
+        sent,
         now_ms: call.service.clock.now(),
     };
     let changes = CHANGING_HEADERS.iter().any(|name| call.headers.contains_key(*name));

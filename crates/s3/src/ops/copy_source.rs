@@ -68,6 +68,12 @@ impl Source {
     }
 }
 
+/// The source that a call names, if it names one that can be.
+pub(crate) fn named(call: &Call<'_>) -> Option<(BucketName, ObjectKey, Option<VersionSelector>)> {
+    let source = Source::parse(call.header(COPY_SOURCE.as_str())?).ok()?;
+    Some((source.bucket, source.key, source.version))
+}
+
 /// Holds the source against the conditions of a call.
 pub(super) fn check(condition: &ReadCondition, info: &ObjectInfo, now_ms: i64) -> S3Result<()> {
     let tag = etag::text(&info.etag);

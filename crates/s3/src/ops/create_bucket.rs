@@ -1,7 +1,7 @@
 //! CreateBucket: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>.
 
 use http::{HeaderName, StatusCode, header};
-use tidelock_store::CreateBucketError;
+use tidelock_store::{CreateBucketError, NewBucket, ObjectOwnership};
 
 use crate::acl;
 use crate::call::Call;
@@ -9,7 +9,7 @@ use crate::document::{self, CONFIGURATION_BYTES_MAX, Integrity};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::response::{self, Response};
 use crate::tags::{self, Tagged};
-use crate::xml::documents::{BucketConfiguration, OwnershipControls};
+use crate::xml::documents::{BucketConfiguration, ownership_of_text};
 
 const BUCKET_ARN: HeaderName = HeaderName::from_static("x-amz-bucket-arn");
 const OBJECT_LOCK: &str = "x-amz-bucket-object-lock-enabled";
@@ -19,8 +19,9 @@ const CLASSIC_REGION: &str = "us-east-1";
 
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let bucket = call.bucket()?;
-    acl::check_create_bucket(&call.headers)?;
-    check_ownership(call)?;
+    let object_ownership = ownership(call)?;
+    let acl = acl::of_new_bucket(call.store(), &call.headers, &call.principal, object_ownership);
+    let acl = acl.await?;
     if call.header(OBJECT_LOCK).is_some_and(|enabled| enabled.eq_ignore_ascii_case("true")) {
         return Err(S3Error::header_not_implemented(OBJECT_LOCK));
     }
@@ -30,7 +31,8 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let region = configuration.location_constraint.unwrap_or_default();
     let is_plain = region.is_empty() && tags.is_empty();
     let tags = (!tags.is_empty()).then_some(tags);
-    match call.store().create_bucket(&call.principal, &bucket, &region, tags).await {
+    let new = NewBucket { region, tags, object_ownership, acl, object_lock: None };
+    match call.store().create_bucket(&call.principal, &bucket, new).await {
         Ok(_) => {}
         // As AWS does in its first region: what is there already is as good as made.
         Err(CreateBucketError::AlreadyOwnedByYou)
@@ -43,18 +45,16 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     Ok(response)
 }
 
-/// Every bucket is as one with `BucketOwnerEnforced`.
-fn check_ownership(call: &Call<'_>) -> S3Result<()> {
-    let Some(text) = call.header(OWNERSHIP) else { return Ok(()) };
-    match OwnershipControls::of_text(text) {
-        Some(OwnershipControls::BucketOwnerEnforced) => Ok(()),
-        Some(OwnershipControls::BucketOwnerPreferred | OwnershipControls::ObjectWriter) => {
-            Err(S3Error::header_not_implemented(OWNERSHIP))
-        }
-        None => Err(S3Error::with_message(
+/// What the bucket is asked to be, or what the server makes of buckets of which nothing is said.
+fn ownership(call: &Call<'_>) -> S3Result<ObjectOwnership> {
+    let Some(text) = call.header(OWNERSHIP) else {
+        return Ok(call.service.config.object_ownership);
+    };
+    ownership_of_text(text).ok_or_else(|| {
+        S3Error::with_message(
             ErrorCode::InvalidArgument,
             format!("Invalid x-amz-object-ownership header: {text}"),
         )
-        .field("ArgumentName", OWNERSHIP)),
-    }
+        .field("ArgumentName", OWNERSHIP)
+    })
 }

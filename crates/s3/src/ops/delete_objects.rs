@@ -4,9 +4,10 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use tidelock_store::{
     AuditEvent, BucketName, DeleteCondition, DeleteObjectError, DeletedObject, ObjectKey,
-    VersionSelector,
+    Principal, VersionSelector,
 };
 
+use crate::access::{Asked, Need};
 use crate::call::{Call, parse_key, parse_version};
 use crate::conditions::parse_etags;
 use crate::document::{self, Integrity, LIST_BYTES_MAX};
@@ -21,7 +22,9 @@ const DELETES_IN_FLIGHT: usize = 64;
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let bucket = call.bucket()?;
     let body = document::read(call, LIST_BYTES_MAX, Integrity::Required).await?;
-    call.store().bucket(&call.principal, &bucket).await?;
+    if call.store().bucket_access(&bucket).await?.is_none() {
+        return Err(S3Error::new(ErrorCode::NoSuchBucket));
+    }
     let request = DeleteDocument::parse(&body)?;
     let mut deletes = Vec::with_capacity(request.entries.len());
     for entry in &request.entries {
@@ -41,7 +44,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
 }
 
 /// What an entry asks to be deleted.
-type Asked = (ObjectKey, Option<VersionSelector>, DeleteCondition);
+type Entry = (ObjectKey, Option<VersionSelector>, DeleteCondition);
 
 /// The answer as a whole is a success: what it refuses is told here.
 async fn delete(
@@ -51,11 +54,18 @@ async fn delete(
 ) -> S3Result<DeletedObject> {
     let deleted = match parse(entry) {
         Ok((key, version, condition)) => {
-            let store = call.store();
-            match store.delete_object(&call.principal, bucket, &key, version, &condition).await {
-                // Told in the commit that remembers it.
-                Err(refused @ DeleteObjectError::Refused(_)) => return Err(refused.into()),
-                deleted => deleted.map_err(S3Error::from),
+            let place = (bucket, &key, version);
+            match allow(call, place, entry).await {
+                Err(denied) => Err(denied),
+                Ok(principal) => {
+                    let deleted =
+                        call.store().delete_object(&principal, bucket, &key, version, &condition);
+                    match deleted.await {
+                        // Told in the commit that remembers it.
+                        Err(refused @ DeleteObjectError::Refused(_)) => return Err(refused.into()),
+                        deleted => deleted.map_err(S3Error::from),
+                    }
+                }
             }
         }
         Err(error) => Err(error),
@@ -63,7 +73,27 @@ async fn delete(
     deleted.inspect_err(|error| note_refusal(call, entry, error))
 }
 
-fn parse(entry: &DeleteEntry) -> S3Result<Asked> {
+/// The caller, if they may delete this.
+async fn allow(
+    call: &Call<'_>,
+    (bucket, key, version): (&BucketName, &ObjectKey, Option<VersionSelector>),
+    entry: &DeleteEntry,
+) -> S3Result<Principal> {
+    let mut more_keys = Vec::new();
+    more_keys.extend(entry.version_id.as_deref().map(|version| ("s3:VersionId", version)));
+    more_keys.extend(entry.etag.as_deref().map(|etag| ("s3:if-match", etag)));
+    let compares = entry.etag.as_deref().is_some_and(|etag| etag != "*");
+    let needs = [Need::delete_object(version.is_some())].into_iter();
+    let mut principal = call.principal.clone();
+    for need in needs.chain(compares.then_some(Need::GET_OBJECT)) {
+        let object = Some((key, version));
+        let asked = Asked { need, bucket, object, more_keys: &more_keys };
+        call.decide(&asked).await?.into_iter().for_each(|granted| principal.grant(granted));
+    }
+    Ok(principal)
+}
+
+fn parse(entry: &DeleteEntry) -> S3Result<Entry> {
     if let Some(condition) = entry.foreign_condition {
         return Err(S3Error::header_not_implemented(condition));
     }

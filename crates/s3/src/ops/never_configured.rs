@@ -30,9 +30,6 @@ pub(super) enum Answer {
 pub(super) fn answer_of(operation: Operation) -> Option<Answer> {
     use Operation as Op;
     Some(match operation {
-        Op::GetBucketPolicy | Op::GetBucketPolicyStatus => {
-            Answer::Refusal(ErrorCode::NoSuchBucketPolicy)
-        }
         Op::GetBucketCors => Answer::Refusal(ErrorCode::NoSuchCORSConfiguration),
         Op::GetBucketWebsite => Answer::Refusal(ErrorCode::NoSuchWebsiteConfiguration),
         Op::GetBucketLifecycleConfiguration => {
@@ -66,7 +63,6 @@ pub(super) fn answer_of(operation: Operation) -> Option<Answer> {
         Op::ListBucketMetricsConfigurations => Answer::EmptyList("ListMetricsConfigurationsResult"),
         Op::DeleteBucketCors
         | Op::DeleteBucketLifecycle
-        | Op::DeleteBucketPolicy
         | Op::DeleteBucketReplication
         | Op::DeleteBucketWebsite => Answer::Deleted,
         _ => return None,

@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html>.
 
 use http::StatusCode;
-use tidelock_store::{GetObjectError, ObjectInfo};
+use tidelock_store::{GetObjectError, ObjectEdit, ObjectInfo};
 
 use super::get_object;
 use crate::call::Call;
@@ -54,7 +54,8 @@ async fn head(call: &Call<'_>) -> S3Result<ObjectInfo> {
 
 async fn replace(call: &Call<'_>, tags: &Tags, status: StatusCode) -> S3Result<Response> {
     let (bucket, key, version) = (call.bucket()?, call.key()?, call.version()?);
-    let info = call.store().put_object_tags(&call.principal, &bucket, &key, version, tags).await;
+    let edit = ObjectEdit::Tags(tags.clone());
+    let info = call.store().edit_object(&call.principal, &bucket, &key, version, &edit).await;
     let mut response = response::empty(status);
     get_object::write_version(&mut response, &info.map_err(refusal)?);
     Ok(response)

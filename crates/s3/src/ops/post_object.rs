@@ -12,26 +12,31 @@ use tidelock_auth::identity::SecretAccessKey;
 use tidelock_auth::post::{ContentLengthRange, PostClaim, PostPolicy, PostSignature, claim};
 use tidelock_auth::sigv4::{PayloadMode, encode_path, encode_query};
 use tidelock_store::{
-    ObjectSettings, Principal, Protocol, PutObject, PutObjectError, StoredObject, WriteCondition,
+    BucketName, ObjectKey, ObjectSettings, Principal, Protocol, PutObject, PutObjectError,
+    StoredObject, WriteCondition,
 };
 
 use super::put_object;
+use crate::access::{self, Asked, Circumstances, Need};
 use crate::authn::{Authenticated, host_of};
 use crate::call::{parse_bucket, parse_key};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::form::{Fields, FileBody, Form};
 use crate::payload::{Framing, Payload, WireBody};
+use crate::query::Query;
 use crate::request_id::RequestId;
 use crate::response::{self, Response};
-use crate::route::Address;
+use crate::route::{Address, Operation};
 use crate::service::{Peer, S3Service};
 use crate::tags::{self, Tagged};
 use crate::xml::XmlWriter;
 use crate::xml::documents::parse_tagging;
-use crate::{checksum, etag, settings};
+use crate::{acl, checksum, etag, settings};
 
 /// How long the fields may take to arrive: nobody is known before.
 const FIELDS_TIMEOUT: Duration = Duration::from_secs(60);
+/// Of a form that says nothing of it.
+const ANY_SIZE: ContentLengthRange = ContentLengthRange { bytes_min: 0, bytes_max: u64::MAX };
 /// Fields of the signature, which say nothing of the object.
 const SIGNATURE_FIELDS: [&str; 5] = [
     "x-amz-algorithm",
@@ -66,7 +71,7 @@ pub(crate) async fn handle(
     let mut form = Form::new(payload, &parts.headers)?;
     let opened = open(service, &parts, &mut form, (peer, id, &address), requester).await;
     let answer = match opened {
-        Ok(upload) => upload.store(service, &mut form).await,
+        Ok(upload) => upload.store(service, peer, &mut form).await,
         Err(error) => Err(error),
     };
     form.drain(&parts.headers).await;
@@ -89,14 +94,18 @@ async fn open(
     let fields = tokio::time::timeout(FIELDS_TIMEOUT, form.fields()).await;
     let mut fields = fields.map_err(|_| S3Error::new(ErrorCode::RequestTimeout))??;
     fields.expand();
-    let signature = signature_of(&fields)?;
-    *requester = requester.take().map(|sender| sender.claiming(signature.access_key_id()));
-    let caller = authenticate(service, &signature).await?;
-    let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
-    let principal = caller.principal.with_origin(origin);
-    *requester = Some(principal.clone());
     let bucket = address.bucket.clone().unwrap_or_default();
-    let size = check_policy(service, &signature, &fields, &bucket)?;
+    let (principal, size) = match signature_of(&fields)? {
+        None => (peer.unproven(Protocol::S3, parts, id.request_id()), ANY_SIZE),
+        Some(signature) => {
+            *requester = requester.take().map(|sender| sender.claiming(signature.access_key_id()));
+            let caller = authenticate(service, &signature).await?;
+            let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
+            let principal = caller.principal.with_origin(origin);
+            *requester = Some(principal.clone());
+            (principal, check_policy(service, &signature, &fields, &bucket)?)
+        }
+    };
     let key = key_of(&fields)?;
     let headers = headers_of(&fields)?;
     let scheme = if peer.secure { "https" } else { "http" };
@@ -107,13 +116,22 @@ async fn open(
 }
 
 impl Upload {
-    async fn store(self, service: &S3Service, form: &mut Form) -> S3Result<Response> {
+    async fn store(
+        mut self,
+        service: &S3Service,
+        peer: &Peer,
+        form: &mut Form,
+    ) -> S3Result<Response> {
+        let (bucket, key) = (parse_bucket(&self.bucket)?, parse_key(&self.key)?);
+        self.authorize(service, peer, (&bucket, &key)).await?;
         put_object::check_headers(&self.headers)?;
-        let settings = self.settings()?;
+        let mut settings = self.settings()?;
+        settings.controls.acl =
+            acl::of_write(&service.store, &self.headers, &self.principal).await?;
         let request = PutObject {
             principal: &self.principal,
-            bucket: &parse_bucket(&self.bucket)?,
-            key: &parse_key(&self.key)?,
+            bucket: &bucket,
+            key: &key,
             condition: &WriteCondition::default(),
             settings: &settings,
             content_md5: checksum::content_md5(&self.headers)?,
@@ -127,6 +145,28 @@ impl Upload {
             error => error.into(),
         })?;
         Ok(self.answer(&stored))
+    }
+
+    /// Whoever signed it, the form's sender has to be allowed to write.
+    async fn authorize(
+        &mut self,
+        service: &S3Service,
+        peer: &Peer,
+        (bucket, key): (&BucketName, &ObjectKey),
+    ) -> S3Result<()> {
+        let tags = self.fields.value("tagging").map(|_| Need::PUT_OBJECT_TAGGING);
+        let besides = access::needs_besides(Operation::PostObject, &self.headers, false);
+        let circumstances = Circumstances {
+            operation: Some(Operation::PostObject),
+            headers: &self.headers,
+            query: &Query::default(),
+            peer,
+        };
+        for need in [Need::PUT_OBJECT].into_iter().chain(besides).chain(tags) {
+            let asked = Asked { need, bucket, object: Some((key, None)), more_keys: &[] };
+            service.authorizer().grant(&mut self.principal, &asked, &circumstances).await?;
+        }
+        Ok(())
     }
 
     fn settings(&self) -> S3Result<ObjectSettings> {
@@ -179,7 +219,8 @@ impl Upload {
     }
 }
 
-fn signature_of(fields: &Fields) -> S3Result<PostSignature<'_>> {
+/// Who signed a form; none where nobody did.
+fn signature_of(fields: &Fields) -> S3Result<Option<PostSignature<'_>>> {
     let missing = |name: &str| {
         let message = format!(
             "Bucket POST must contain a field named '{name}'.  If it is specified, please check the \
@@ -192,10 +233,9 @@ fn signature_of(fields: &Fields) -> S3Result<PostSignature<'_>> {
             if fields.value("x-amz-security-token").is_some() {
                 return Err(S3Error::new(ErrorCode::InvalidToken));
             }
-            Ok(signature)
+            Ok(Some(signature))
         }
-        // Nobody may write who is not known.
-        PostClaim::Anonymous => Err(S3Error::new(ErrorCode::AccessDenied)),
+        PostClaim::Anonymous => Ok(None),
         PostClaim::Missing(name) => Err(missing(name)),
         PostClaim::Malformed(name) => Err(S3Error::invalid_argument(
             format!("The form field {name} is malformed."),
@@ -244,8 +284,7 @@ fn check_policy(
     policy.check(&fields.fields, bucket, now).map_err(|violation| {
         S3Error::with_message(ErrorCode::AccessDenied, violation.to_string())
     })?;
-    let any = ContentLengthRange { bytes_min: 0, bytes_max: u64::MAX };
-    Ok(policy.content_length().unwrap_or(any))
+    Ok(policy.content_length().unwrap_or(ANY_SIZE))
 }
 
 fn key_of(fields: &Fields) -> S3Result<String> {

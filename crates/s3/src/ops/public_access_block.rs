@@ -1,8 +1,8 @@
 //! Put, Get and DeletePublicAccessBlock:
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutPublicAccessBlock.html>.
 //!
-//! Anonymous requests are refused everywhere, so the switches have nothing to switch yet; they are
-//! kept for the tools that set them.
+//! What they switch: `access`, for policies and lists that are there, and the operations that would set
+//! public ones.
 
 use http::StatusCode;
 use tidelock_store::{BucketChange, PublicAccessBlock};

@@ -21,7 +21,8 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     if call.headers.contains_key(WRITE_OFFSET) {
         return Err(S3Error::header_not_implemented(WRITE_OFFSET));
     }
-    let settings = settings::of_headers(&call.headers)?;
+    let mut settings = settings::of_headers(&call.headers)?;
+    settings.controls.acl = acl::of_write(call.store(), &call.headers, &call.principal).await?;
     let content_md5 = checksum::content_md5(&call.headers)?;
     let checksum = checksum::request_of(&call.headers)?;
     check_length(call)?;
@@ -42,9 +43,8 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     Ok(response)
 }
 
-/// What every write of an object is checked for: ACL, encryption, lock.
+/// What every write of an object is checked for: encryption, lock.
 pub(super) fn check_headers(headers: &HeaderMap) -> S3Result<()> {
-    acl::check_object(headers)?;
     encryption::check_write(headers)?;
     object_lock::check_write(headers)
 }

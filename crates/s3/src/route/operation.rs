@@ -104,9 +104,9 @@ operations! {
     GetBucketMetadataConfiguration Bucket GET ["metadataConfiguration"] Any NotBuilt
     GetBucketMetadataTableConfiguration Bucket GET ["metadataTable"] Any NotBuilt
     GetBucketNotificationConfiguration Bucket GET ["notification"] Any Fixed
-    GetBucketOwnershipControls Bucket GET ["ownershipControls"] Any Fixed
-    GetBucketPolicy Bucket GET ["policy"] Any Fixed
-    GetBucketPolicyStatus Bucket GET ["policyStatus"] Any Fixed
+    GetBucketOwnershipControls Bucket GET ["ownershipControls"] Any Built
+    GetBucketPolicy Bucket GET ["policy"] Any Built
+    GetBucketPolicyStatus Bucket GET ["policyStatus"] Any Built
     GetBucketReplication Bucket GET ["replication"] Any Fixed
     GetBucketRequestPayment Bucket GET ["requestPayment"] Any Fixed
     GetBucketTagging Bucket GET ["tagging"] Any Built
@@ -125,7 +125,7 @@ operations! {
     HeadBucket Bucket HEAD [] Any Built
     PutBucketAbac Bucket PUT ["abac"] Any NotBuilt
     PutBucketAccelerateConfiguration Bucket PUT ["accelerate"] Any NotBuilt
-    PutBucketAcl Bucket PUT ["acl"] Any Fixed
+    PutBucketAcl Bucket PUT ["acl"] Any Built
     PutBucketAnalyticsConfiguration Bucket PUT ["analytics"] Any NotBuilt
     PutBucketCors Bucket PUT ["cors"] Any NotBuilt
     PutBucketEncryption Bucket PUT ["encryption"] Any Built
@@ -135,8 +135,8 @@ operations! {
     PutBucketLogging Bucket PUT ["logging"] Any NotBuilt
     PutBucketMetricsConfiguration Bucket PUT ["metrics"] Any NotBuilt
     PutBucketNotificationConfiguration Bucket PUT ["notification"] Any NotBuilt
-    PutBucketOwnershipControls Bucket PUT ["ownershipControls"] Any Fixed
-    PutBucketPolicy Bucket PUT ["policy"] Any NotBuilt
+    PutBucketOwnershipControls Bucket PUT ["ownershipControls"] Any Built
+    PutBucketPolicy Bucket PUT ["policy"] Any Built
     PutBucketReplication Bucket PUT ["replication"] Any NotBuilt
     PutBucketRequestPayment Bucket PUT ["requestPayment"] Any NotBuilt
     PutBucketTagging Bucket PUT ["tagging"] Any Built
@@ -161,8 +161,8 @@ operations! {
     DeleteBucketMetadataConfiguration Bucket DELETE ["metadataConfiguration"] Any NotBuilt
     DeleteBucketMetadataTableConfiguration Bucket DELETE ["metadataTable"] Any NotBuilt
     DeleteBucketMetricsConfiguration Bucket DELETE ["metrics"] Any NotBuilt
-    DeleteBucketOwnershipControls Bucket DELETE ["ownershipControls"] Any NotBuilt
-    DeleteBucketPolicy Bucket DELETE ["policy"] Any Fixed
+    DeleteBucketOwnershipControls Bucket DELETE ["ownershipControls"] Any Built
+    DeleteBucketPolicy Bucket DELETE ["policy"] Any Built
     DeleteBucketReplication Bucket DELETE ["replication"] Any Fixed
     DeleteBucketTagging Bucket DELETE ["tagging"] Any Built
     DeleteBucketWebsite Bucket DELETE ["website"] Any Fixed
@@ -182,7 +182,7 @@ operations! {
     HeadObject Object HEAD [] Any Built
     UploadPartCopy Object PUT ["partNumber" "uploadId"] Copy Built
     UploadPart Object PUT ["partNumber" "uploadId"] Any Built
-    PutObjectAcl Object PUT ["acl"] Any Fixed
+    PutObjectAcl Object PUT ["acl"] Any Built
     PutObjectAnnotation Object PUT ["annotation"] Any NotBuilt
     PutObjectLegalHold Object PUT ["legal-hold"] Any Fixed
     PutObjectRetention Object PUT ["retention"] Any Fixed

@@ -1,13 +1,15 @@
 //! The documents that requests carry. Unknown elements are refused, as AWS refuses them.
 
+mod acl;
 mod bucket;
 mod complete;
 mod delete;
 mod tagging;
 
+pub(crate) use acl::{AclDocument, GranteeName};
 pub(crate) use bucket::{
-    BucketConfiguration, Encryption, EncryptionRule, OwnershipControls, PublicAccessBlockDocument,
-    VersioningDocument,
+    BucketConfiguration, Encryption, EncryptionRule, PublicAccessBlockDocument, VersioningDocument,
+    ownership_of_text, parse_ownership_controls,
 };
 pub(crate) use complete::{CompleteDocument, CompletePart};
 pub(crate) use delete::{DeleteDocument, DeleteEntry};

@@ -109,6 +109,8 @@ impl From<BucketError> for ApiError {
         let (status, code) = match &error {
             BucketError::NoSuchBucket => (StatusCode::NOT_FOUND, "NoSuchBucket"),
             BucketError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
+            BucketError::HasAcl => (StatusCode::BAD_REQUEST, "InvalidBucketAclWithObjectOwnership"),
+            BucketError::AccessChanged => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
             BucketError::Storage(cause) => return cause.clone().into(),
         };
         Self::new(status, code, &error.to_string())

@@ -5,6 +5,7 @@
 //! and an error is `{"code": ..., "message": ...}`. What a caller may do is decided by the store,
 //! as for S3; this file routes and translates.
 
+mod access;
 mod allowances;
 mod audit;
 mod error;
@@ -30,7 +31,9 @@ use ring::rand::SystemRandom;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidelock_auth::sigv4::{PayloadMode, payload_hash};
-use tidelock_s3::{Authenticated, Authenticator, Peer, RequestId, Requester, ResponseBody};
+use tidelock_s3::{
+    Authenticated, Authenticator, Authorizer, Peer, RequestId, Requester, ResponseBody,
+};
 use tidelock_store::{
     BucketError, BucketName, InvalidObjectKey, ObjectKey, Principal, Protocol, Store,
 };
@@ -55,6 +58,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 pub(crate) struct Api {
     store: Arc<Store>,
     authenticator: Arc<Authenticator>,
+    authorizer: Arc<Authorizer>,
     sender: Arc<Sender>,
     /// Time for a request's document to arrive: anybody may send one, and it holds a place.
     body_timeout: Duration,
@@ -71,11 +75,11 @@ pub(crate) struct Answer {
 impl Api {
     pub(crate) fn new(
         store: Arc<Store>,
-        authenticator: Arc<Authenticator>,
+        (authenticator, authorizer): (Arc<Authenticator>, Arc<Authorizer>),
         sender: Arc<Sender>,
         body_timeout: Duration,
     ) -> Self {
-        Self { store, authenticator, sender, body_timeout, random: SystemRandom::new() }
+        Self { store, authenticator, authorizer, sender, body_timeout, random: SystemRandom::new() }
     }
 
     /// Answers a request whose path begins with [`PREFIX`]. The answer's extensions hold the
@@ -128,9 +132,10 @@ impl Api {
             let body = reading.await.map_err(|_elapsed| ApiError::timeout())??;
             let caller = self.authenticate(parts, &body).await?;
             let origin = peer.origin(Protocol::Api, &caller, &parts.headers, id.request_id());
-            let actor = caller.principal.with_origin(origin);
+            let mut actor = caller.principal.with_origin(origin);
             *sender = Some(actor.clone());
-            self.perform(routed, &actor, &body).await
+            self.authorize(routed, &mut actor, parts, peer).await?;
+            self.perform(routed, (&actor, parts, peer), &body).await
         };
         match result.await {
             Ok(response) => Answer { response, operation, code: "OK" },
@@ -141,7 +146,7 @@ impl Api {
     async fn perform(
         &self,
         routed: &Routed,
-        actor: &Principal,
+        (actor, parts, peer): (&Principal, &request::Parts, &Peer),
         body: &[u8],
     ) -> Result<Response<ResponseBody>, ApiError> {
         routed.check_query()?;
@@ -173,7 +178,12 @@ impl Api {
                 refused::discard(store, actor, (&bucket()?, &key), id).await
             }
             Operation::ListStates => states::list(store, actor, &bucket()?, routed).await,
-            Operation::SearchStates => states::search(store, actor, &bucket()?, routed).await,
+            Operation::SearchStates => {
+                let bucket = bucket()?;
+                let page = states::search(store, actor, &bucket, routed).await?;
+                let page = self.readable((actor, parts, peer), &bucket, page).await?;
+                Ok(states::found(page))
+            }
             Operation::AllowState => allowances::create(store, actor, &bucket()?, body).await,
             Operation::QueryAuditLog => audit::query(store, actor, routed).await,
             Operation::VerifyAuditLog => audit::verify(store, actor).await,

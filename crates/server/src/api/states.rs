@@ -8,8 +8,8 @@ use serde::Serialize;
 use tidelock_s3::ResponseBody;
 use tidelock_store::{
     BucketName, DisplayVersion, FoundInstance, HeldLock, InstanceKey, ListStates, ListedState,
-    Principal, ResourceMode, ResourceQuery, SearchCursor, SearchStates, StateChanges, StateCounts,
-    StateFacts, Store, UnknownObject,
+    Principal, ResourceMode, ResourceQuery, SearchCursor, SearchPage, SearchStates, StateChanges,
+    StateCounts, StateFacts, Store, UnknownObject,
 };
 
 use super::error::ApiError;
@@ -136,7 +136,7 @@ pub(super) async fn search(
     actor: &Principal,
     bucket: &BucketName,
     routed: &Routed,
-) -> Result<Response<ResponseBody>, ApiError> {
+) -> Result<SearchPage, ApiError> {
     let text = |name| routed.query(name).map(str::to_owned);
     let query = ResourceQuery {
         type_name: text("type"),
@@ -153,13 +153,17 @@ pub(super) async fn search(
         after: after.as_ref(),
         limit: limit(routed)?,
     };
-    let page = store.search_states(&request).await?;
+    Ok(store.search_states(&request).await?)
+}
+
+/// The answer to a search.
+pub(super) fn found(page: SearchPage) -> Response<ResponseBody> {
     let document = Search {
         found: page.found.into_iter().map(Found::from).collect(),
         unindexed: page.unindexed.into_iter().map(Unknown::from).collect(),
         next: page.next.as_ref().map(cursor),
     };
-    Ok(json(StatusCode::OK, &document))
+    json(StatusCode::OK, &document)
 }
 
 /// How many states or instances a page may have.

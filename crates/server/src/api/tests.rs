@@ -9,7 +9,8 @@ use tidelock_blob::memory::MemoryBlobStore;
 use tidelock_meta::memory::MemoryStore;
 use tidelock_meta::{Clock, SystemClock};
 use tidelock_store::{
-    BytesSource, Keyring, ObjectSettings, PutObject, StoreConfig, SystemEntropy, WriteCondition,
+    BytesSource, Keyring, NewBucket, ObjectSettings, PutObject, StoreConfig, SystemEntropy,
+    WriteCondition,
 };
 
 use super::*;
@@ -47,7 +48,8 @@ impl Harness {
         let store = Arc::new(store.with_root(ROOT.0, zeroize::Zeroizing::new(ROOT.1.to_owned())));
         let authenticator = Arc::new(Authenticator::new(store.clone(), clock.clone()));
         let sender = Arc::new(Sender::new(clock.clone()));
-        let api = Api::new(store.clone(), authenticator, sender, Duration::from_secs(1));
+        let access = (authenticator, Arc::new(Authorizer::new(store.clone(), clock.clone())));
+        let api = Api::new(store.clone(), access, sender, Duration::from_secs(1));
         Self { api, store, clock }
     }
 
@@ -186,7 +188,7 @@ async fn only_root_may_and_only_with_a_signed_body() {
 async fn states_are_listed_and_searched() {
     let harness = Harness::new();
     let (root, bucket) = (Principal::root(), "states".parse().unwrap());
-    harness.store.create_bucket(&root, &bucket, "", None).await.unwrap();
+    harness.store.create_bucket(&root, &bucket, NewBucket::default()).await.unwrap();
     for key in ["a/one", "a/two", "b"] {
         let request = PutObject {
             principal: &root,
@@ -277,7 +279,7 @@ async fn the_description_needs_no_signature() {
 async fn with_bucket() -> Harness {
     let harness = Harness::new();
     let (root, name) = (Principal::root(), "bbb".parse().unwrap());
-    harness.store.create_bucket(&root, &name, "", None).await.unwrap();
+    harness.store.create_bucket(&root, &name, NewBucket::default()).await.unwrap();
     harness
 }
 

@@ -77,6 +77,8 @@ pub struct Config {
     pub keyring: PathBuf,
     /// Whether conditional requests are answered exactly as AWS does.
     pub strict_aws_conditions: bool,
+    /// Whether buckets are made with access control lists where a request does not say.
+    pub enable_acls: bool,
     /// Root's key pair, when the operator gives one.
     pub root: Option<RootCredentials>,
     /// Bearer token of `/_/metrics`.
@@ -258,6 +260,7 @@ impl Config {
             region: region(args.region.unwrap_or_else(|| REGION_DEFAULT.to_owned()))?,
             bootstrap: args.bootstrap.as_deref().map(bucket).transpose()?,
             strict_aws_conditions: args.strict_aws_conditions.unwrap_or(false),
+            enable_acls: args.enable_acls.unwrap_or(false),
             root,
             metrics_token,
             log_format: args.log_format.unwrap_or_default(),
@@ -291,6 +294,7 @@ impl Config {
         }
         set("keyring", format!("{:?}", self.keyring));
         set("strict_aws_conditions", self.strict_aws_conditions.to_string());
+        set("enable_acls", self.enable_acls.to_string());
         if let Some(root) = &self.root {
             set("root_access_key", format!("{:?}", root.access_key));
             set("root_secret_key", format!("{:?}", root.secret_key));

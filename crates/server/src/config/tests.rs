@@ -77,6 +77,12 @@ fn every_kind_of_value_has_all_spellings() {
             "strict_aws_conditions = true",
         ),
         (
+            &["--enable-acls"],
+            ("TIDELOCK_ENABLE_ACLS", "true"),
+            "enable_acls = true",
+            "enable_acls = true",
+        ),
+        (
             &["--connections-max", "7"],
             ("TIDELOCK_CONNECTIONS_MAX", "7"),
             "connections_max = 7",

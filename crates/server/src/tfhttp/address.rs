@@ -6,6 +6,7 @@
 use percent_encoding::percent_decode_str;
 use tidelock_store::{BucketName, ObjectKey};
 
+use super::Operation;
 use super::PREFIX;
 use super::error::TfError;
 
@@ -22,6 +23,17 @@ pub(super) struct Address {
 }
 
 impl Address {
+    /// The key that an operation is about.
+    pub(super) fn key_of(&self, operation: Operation) -> &ObjectKey {
+        match operation {
+            Operation::GetState
+            | Operation::HeadState
+            | Operation::PutState
+            | Operation::DeleteState => &self.key,
+            Operation::Lock | Operation::Unlock => &self.lock_key,
+        }
+    }
+
     /// `path` as sent, with [`PREFIX`].
     pub(super) fn parse(path: &str) -> Result<Self, TfError> {
         let named = path.strip_prefix(PREFIX).unwrap_or_default();

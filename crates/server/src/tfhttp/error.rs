@@ -208,6 +208,8 @@ impl From<BucketError> for TfError {
             // Not 404: Terraform would take it for a state that was never written.
             BucketError::NoSuchBucket => (StatusCode::BAD_REQUEST, "NoSuchBucket"),
             BucketError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
+            BucketError::HasAcl => (StatusCode::BAD_REQUEST, "InvalidBucketAclWithObjectOwnership"),
+            BucketError::AccessChanged => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
             BucketError::Storage(error) => return error.into(),
         };
         Self::new(status, code, &error.to_string())

@@ -19,8 +19,8 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use ring::rand::SystemRandom;
 use tidelock_s3::{
-    Authenticated, Authenticator, Payload, Peer, Query, RequestId, Requester, ResponseBody,
-    StreamError, WireBody, drain,
+    Asked, Authenticated, Authenticator, Authorizer, Circumstances, Need, Operation as S3Operation,
+    Payload, Peer, Query, RequestId, Requester, ResponseBody, StreamError, WireBody, drain,
 };
 use tidelock_store::{ObjectSettings, Origin, Principal, Protocol, Store};
 
@@ -42,6 +42,7 @@ const JSON: &str = "application/json";
 pub(crate) struct TfHttp {
     store: Arc<Store>,
     authenticator: Arc<Authenticator>,
+    authorizer: Arc<Authorizer>,
     /// Longest silence in the middle of a body; and time for a whole lock.
     body_timeout: Duration,
     random: SystemRandom,
@@ -74,10 +75,10 @@ type Answered = Result<Response<ResponseBody>, TfError>;
 impl TfHttp {
     pub(crate) fn new(
         store: Arc<Store>,
-        authenticator: Arc<Authenticator>,
+        (authenticator, authorizer): (Arc<Authenticator>, Arc<Authorizer>),
         body_timeout: Duration,
     ) -> Self {
-        Self { store, authenticator, body_timeout, random: SystemRandom::new() }
+        Self { store, authenticator, authorizer, body_timeout, random: SystemRandom::new() }
     }
 
     /// Answers a request whose path begins with [`PREFIX`].
@@ -95,7 +96,7 @@ impl TfHttp {
         let (sender, answered) = match operation {
             Some(operation) => {
                 let mut body = body.map_err(Into::into).boxed();
-                match self.open(&parts, &peer, &id).await {
+                match self.open(operation, &parts, &peer, &id).await {
                     Ok(opened) => {
                         let sender = opened.1.clone();
                         (sender, self.perform(operation, parts.headers, body, opened).await)
@@ -144,6 +145,7 @@ impl TfHttp {
     /// What the head of a request tells: about which state, and by whom.
     async fn open(
         &self,
+        operation: Operation,
         parts: &request::Parts,
         peer: &Peer,
         id: &RequestId,
@@ -154,7 +156,19 @@ impl TfHttp {
         let protocol = Protocol::TerraformHttp;
         let origin = peer.origin(protocol, &caller, &parts.headers, id.request_id());
         let lock_id = query.filled(LOCK_ID).map(str::to_owned);
-        let principal = caller.principal.clone().with_origin(Origin { lock_id, ..origin });
+        let mut principal = caller.principal.clone().with_origin(Origin { lock_id, ..origin });
+        let circumstances = Circumstances {
+            operation: Some(operation.of_s3()),
+            headers: &parts.headers,
+            query: &Query::default(),
+            peer,
+        };
+        for need in operation.needs() {
+            let (bucket, object) = (&address.bucket, Some((address.key_of(operation), None)));
+            let more_keys = operation.condition_keys();
+            let asked = Asked { need, bucket, object, more_keys };
+            self.authorizer.grant(&mut principal, &asked, &circumstances).await?;
+        }
         Ok((address, principal, caller))
     }
 }
@@ -180,6 +194,39 @@ impl Operation {
             Self::DeleteState => "TfDeleteState",
             Self::Lock => "TfLock",
             Self::Unlock => "TfUnlock",
+        }
+    }
+
+    /// What S3 calls it.
+    fn of_s3(self) -> S3Operation {
+        match self {
+            Self::GetState | Self::HeadState => S3Operation::GetObject,
+            Self::PutState | Self::Lock => S3Operation::PutObject,
+            Self::DeleteState | Self::Unlock => S3Operation::DeleteObject,
+        }
+    }
+
+    /// What it needs to be allowed. Who is refused a lock is told whose it is.
+    fn needs(self) -> Vec<Need> {
+        let (get, delete) = (Need::GET_OBJECT, Need::delete_object(false));
+        match self {
+            Self::GetState | Self::HeadState => vec![get],
+            Self::PutState => vec![Need::PUT_OBJECT],
+            Self::DeleteState => vec![delete],
+            Self::Lock => vec![Need::PUT_OBJECT, get],
+            Self::Unlock => vec![get, delete],
+        }
+    }
+
+    /// A lock is only ever written where there is none.
+    fn condition_keys(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Lock => &[("s3:if-none-match", "*")],
+            Self::GetState
+            | Self::HeadState
+            | Self::PutState
+            | Self::DeleteState
+            | Self::Unlock => &[],
         }
     }
 

@@ -10,7 +10,7 @@ use tidelock_meta::SystemClock;
 use tidelock_meta::memory::MemoryStore;
 use tidelock_store::{
     BucketChange, BucketName, ConnectionId, Conversation, Enforcement, GuardConfig, Keyring,
-    ListVersions, StoreConfig, SystemEntropy, Versioning,
+    ListVersions, NewBucket, StoreConfig, SystemEntropy, Versioning,
 };
 
 use super::*;
@@ -43,14 +43,15 @@ impl Harness {
         let store = Store::new(meta, blobs, keyring, clock.clone(), entropy, config);
         let store = Arc::new(store.with_root(ROOT.0, zeroize::Zeroizing::new(ROOT.1.to_owned())));
         let (root, bucket) = (Principal::root(), BUCKET.parse().unwrap());
-        store.create_bucket(&root, &bucket, "", None).await.unwrap();
+        store.create_bucket(&root, &bucket, NewBucket::default()).await.unwrap();
         for change in
             [BucketChange::Versioning(Versioning::Enabled), BucketChange::Guard(Some(guard))]
         {
             store.change_bucket(&root, &bucket, &change).await.unwrap();
         }
-        let authenticator = Arc::new(Authenticator::new(store.clone(), clock));
-        let tfhttp = TfHttp::new(store.clone(), authenticator, Duration::from_secs(1));
+        let authenticator = Arc::new(Authenticator::new(store.clone(), clock.clone()));
+        let access = (authenticator, Arc::new(Authorizer::new(store.clone(), clock)));
+        let tfhttp = TfHttp::new(store.clone(), access, Duration::from_secs(1));
         Self { tfhttp, store, bucket }
     }
 

@@ -119,7 +119,13 @@ impl Store {
             let mut row = open.row.clone();
             row.deleting = false;
             match change {
-                BucketChange::ObjectOwnership(ownership) => row.object_ownership = *ownership,
+                BucketChange::ObjectOwnership(ownership) => {
+                    row.object_ownership = *ownership;
+                    if *ownership == Some(ObjectOwnership::BucketOwnerEnforced) && row.acl.is_some()
+                    {
+                        return Err(BucketError::HasAcl);
+                    }
+                }
                 BucketChange::Acl(acl) => row.acl.clone_from(acl),
                 BucketChange::Document(kind, content) => {
                     *kind.of_mut(&mut row) = content.as_ref().map(|_| document);

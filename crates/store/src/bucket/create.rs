@@ -1,7 +1,8 @@
 //! CreateBucket: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>.
 
 use tidelock_meta::record::BucketId;
-use tidelock_meta::record::bucket::{self, BucketRow, ObjectOwnership, Versioning};
+use tidelock_meta::record::bucket::{self, BucketRow, ObjectLock, ObjectOwnership, Versioning};
+use tidelock_meta::record::controls::Acl;
 use tidelock_meta::{Batch, OpId};
 
 use super::Bucket;
@@ -11,6 +12,33 @@ use crate::commit::{Plan, Reading};
 use crate::error::CreateBucketError;
 use crate::identity::Principal;
 use crate::name::BucketName;
+
+/// What a bucket is made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBucket {
+    /// The `LocationConstraint`; empty for the default region.
+    pub region: String,
+    /// Tags.
+    pub tags: Option<Vec<(String, String)>>,
+    /// Who owns what others write into it.
+    pub object_ownership: ObjectOwnership,
+    /// Who may use it besides its owner.
+    pub acl: Option<Acl>,
+    /// Whether versions can be locked; it has versions then.
+    pub object_lock: Option<ObjectLock>,
+}
+
+impl Default for NewBucket {
+    fn default() -> Self {
+        Self {
+            region: String::new(),
+            tags: None,
+            object_ownership: ObjectOwnership::BucketOwnerEnforced,
+            acl: None,
+            object_lock: None,
+        }
+    }
+}
 
 impl Store {
     /// Makes a bucket that belongs to `principal`.
@@ -22,8 +50,7 @@ impl Store {
         &self,
         principal: &Principal,
         name: &BucketName,
-        region: &str,
-        tags: Option<Vec<(String, String)>>,
+        new: NewBucket,
     ) -> Result<Bucket, CreateBucketError> {
         let owned = self
             .rows
@@ -33,16 +60,19 @@ impl Store {
             id: BucketId(self.random()),
             owner: principal.canonical_id.clone(),
             created_ms: self.now(),
-            region: region.to_owned(),
-            versioning: Versioning::Unversioned,
+            region: new.region,
+            versioning: match new.object_lock {
+                Some(_) => Versioning::Enabled,
+                None => Versioning::Unversioned,
+            },
             deleting: false,
             public_access_block: None,
             encryption: None,
-            tags,
+            tags: new.tags,
             guard: None,
-            object_ownership: Some(ObjectOwnership::BucketOwnerEnforced),
-            acl: None,
-            object_lock: None,
+            object_ownership: Some(new.object_ownership),
+            acl: new.acl,
+            object_lock: new.object_lock,
             policy: None,
             cors: None,
             lifecycle: None,

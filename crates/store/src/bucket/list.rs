@@ -81,7 +81,7 @@ async fn list_buckets(
         }
         for (key, row) in rows {
             let row = BucketRow::decode(&row.value)?;
-            if !principal.is_root && row.owner != principal.canonical_id {
+            if !principal.is_root && !principal.owns(&row) {
                 continue;
             }
             if buckets.len() == limit {

@@ -1,5 +1,6 @@
 //! Buckets: made, looked at, changed, deleted.
 
+mod access;
 mod change;
 mod create;
 mod delete;
@@ -10,7 +11,9 @@ use tidelock_meta::record::BucketId;
 use tidelock_meta::record::bucket::{self, BucketRow};
 use tidelock_meta::{Batch, Key, Versioned};
 
+pub use access::{BucketAccess, ObjectAccess};
 pub use change::{BucketChange, DocumentKind};
+pub use create::NewBucket;
 pub use guard::GuardEdit;
 pub use list::BucketPage;
 
@@ -37,8 +40,8 @@ pub(crate) struct OpenBucket {
 }
 
 impl OpenBucket {
-    /// The bucket in `seen`, if there is one and `principal` may use it: a bucket belongs to the user
-    /// that made it and is closed to others, but for root.
+    /// The bucket in `seen`, if there is one and `principal` may use it: the user that made it and root
+    /// may, others only with a grant, and where there is a policy nobody without one ([`access`]).
     pub(crate) fn of(
         name: &BucketName,
         seen: Option<&Versioned>,
@@ -46,9 +49,7 @@ impl OpenBucket {
     ) -> Result<Self, BucketError> {
         let Some(seen) = seen else { return Err(BucketError::NoSuchBucket) };
         let row = BucketRow::decode(&seen.value)?;
-        if !principal.is_root && row.owner != principal.canonical_id {
-            return Err(BucketError::AccessDenied);
-        }
+        access::check(&row, principal)?;
         Ok(Self { key: bucket::key(name.as_str()), seen: seen.clone(), row })
     }
 

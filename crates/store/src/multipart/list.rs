@@ -36,7 +36,7 @@ pub struct PartPage {
     pub next_after: Option<u16>,
     /// Canonical id of who began the upload.
     pub initiator: String,
-    /// Canonical id of the bucket's owner.
+    /// Canonical id of who will own the object.
     pub owner: String,
     /// The checksum the upload was begun with.
     pub checksum: Option<UploadChecksum>,
@@ -91,5 +91,6 @@ async fn list_parts(
     }
     let next_after = parts.last().map(|part| part.number).filter(|_| has_more);
     let (initiator, checksum) = (open.row.initiator, open.row.checksum);
-    Ok(PartPage { parts, next_after, initiator, owner: bucket.row.owner, checksum })
+    let owner = open.row.controls.acl.map_or(bucket.row.owner, |acl| acl.owner);
+    Ok(PartPage { parts, next_after, initiator, owner, checksum })
 }

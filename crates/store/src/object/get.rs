@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tidelock_meta::record::head;
 use tidelock_meta::record::part::{self, PartRow};
 use tidelock_meta::record::upload::UploadId;
 use tidelock_meta::record::version::{self, Body, ObjectFacts, ObjectVersion, VersionId};
+use tidelock_meta::record::{BucketId, head};
 
 use super::ObjectInfo;
 use super::install::{OpenHead, Target};
@@ -228,7 +228,7 @@ async fn find(
         let seen = reading.row(key.clone()).await?;
         return current(bucket, OpenHead::of(key, seen.as_ref())?);
     };
-    let version = find_version(reading, &bucket, target.key, selector).await?;
+    let version = find_version(reading, bucket.row.id, target.key, selector).await?;
     if version.object().is_none() {
         return Err(GetObjectError::IsDeleteMarker {
             version: DisplayVersion::of(&version),
@@ -241,20 +241,20 @@ async fn find(
 /// One version. Head and row come from one snapshot: while a version becomes current, or ceases to
 /// be, it is in one of them at every moment. Where the null version is, a first look at the head
 /// has to tell.
-async fn find_version(
+pub(crate) async fn find_version(
     reading: &Reading,
-    bucket: &OpenBucket,
+    bucket: BucketId,
     key: &ObjectKey,
     selector: VersionSelector,
 ) -> Result<ObjectVersion, GetObjectError> {
-    let head_key = head::key(bucket.row.id, key.as_str());
+    let head_key = head::key(bucket, key.as_str());
     let mut sequence = match selector {
         VersionSelector::Null => None,
         VersionSelector::Id(id) => Some(id.sequence),
     };
     for _ in 0..READ_ATTEMPTS_MAX {
         let mut keys = vec![head_key.clone()];
-        keys.extend(sequence.map(|it| version::key(bucket.row.id, key.as_str(), it)));
+        keys.extend(sequence.map(|it| version::key(bucket, key.as_str(), it)));
         let mut rows = reading.get(&keys).await?.into_iter();
         let head = OpenHead::of(head_key.clone(), rows.next().flatten().as_ref())?.row;
         if let Some(current) = head.current.filter(|current| selector.matches(current)) {

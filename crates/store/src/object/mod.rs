@@ -2,10 +2,10 @@
 
 mod copy;
 mod delete;
+mod edit;
 mod get;
 mod install;
 mod put;
-mod tagging;
 
 use tidelock_meta::record::bucket::Versioning;
 use tidelock_meta::record::controls::Controls;
@@ -14,8 +14,9 @@ use tidelock_meta::record::version::{Checksum, ETag, ObjectFacts, ObjectVersion}
 pub use crate::body::read::ObjectReader;
 pub use copy::{CopyObject, CopySource};
 pub use delete::DeletedObject;
-pub(crate) use get::part_segments;
+pub use edit::ObjectEdit;
 pub use get::{ByteRange, GetObject};
+pub(crate) use get::{find_version, part_segments};
 pub(crate) use install::{Keeping, OpenHead, Target, writes_null};
 pub use put::PutObject;
 pub(crate) use put::op_id;

@@ -50,7 +50,7 @@ impl Fixture {
 
     pub(crate) async fn make_bucket(&self, name: &str) -> BucketId {
         let name: BucketName = name.parse().unwrap();
-        self.store.create_bucket(&self.root, &name, "", None).await.unwrap();
+        self.store.create_bucket(&self.root, &name, NewBucket::default()).await.unwrap();
         let row = self.store.rows.latest().value(bucket::key(name.as_str())).await.unwrap();
         BucketRow::decode(&row.unwrap()).unwrap().id
     }

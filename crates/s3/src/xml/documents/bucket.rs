@@ -1,5 +1,7 @@
 //! The configurations of a bucket.
 
+use tidelock_store::ObjectOwnership;
+
 use super::super::{Element, parse};
 use super::tagging::tags;
 use super::{boolean, once};
@@ -165,34 +167,24 @@ fn by_default(element: &Element) -> S3Result<Encryption> {
     }
 }
 
-/// `OwnershipControls`: who owns what others write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OwnershipControls {
-    BucketOwnerEnforced,
-    BucketOwnerPreferred,
-    ObjectWriter,
+/// Reads `OwnershipControls`.
+pub(crate) fn parse_ownership_controls(document: &[u8]) -> S3Result<ObjectOwnership> {
+    let root = parse(document)?;
+    root.expect_root("OwnershipControls")?;
+    let [rule] = root.children() else { return Err(S3Error::malformed_xml()) };
+    rule.expect_root("Rule")?;
+    let [ownership] = rule.children() else { return Err(S3Error::malformed_xml()) };
+    ownership.expect_root("ObjectOwnership")?;
+    ownership_of_text(ownership.trimmed()).ok_or_else(S3Error::malformed_xml)
 }
 
-impl OwnershipControls {
-    /// Reads the document: exactly one rule.
-    pub(crate) fn parse(document: &[u8]) -> S3Result<Self> {
-        let root = parse(document)?;
-        root.expect_root("OwnershipControls")?;
-        let [rule] = root.children() else { return Err(S3Error::malformed_xml()) };
-        rule.expect_root("Rule")?;
-        let [ownership] = rule.children() else { return Err(S3Error::malformed_xml()) };
-        ownership.expect_root("ObjectOwnership")?;
-        Self::of_text(ownership.trimmed()).ok_or_else(S3Error::malformed_xml)
-    }
-
-    /// The setting of this name.
-    pub(crate) fn of_text(text: &str) -> Option<Self> {
-        match text {
-            "BucketOwnerEnforced" => Some(Self::BucketOwnerEnforced),
-            "BucketOwnerPreferred" => Some(Self::BucketOwnerPreferred),
-            "ObjectWriter" => Some(Self::ObjectWriter),
-            _ => None,
-        }
+/// The setting of this name.
+pub(crate) fn ownership_of_text(text: &str) -> Option<ObjectOwnership> {
+    match text {
+        "BucketOwnerEnforced" => Some(ObjectOwnership::BucketOwnerEnforced),
+        "BucketOwnerPreferred" => Some(ObjectOwnership::BucketOwnerPreferred),
+        "ObjectWriter" => Some(ObjectOwnership::ObjectWriter),
+        _ => None,
     }
 }
 
@@ -290,9 +282,9 @@ mod tests {
                 "<OwnershipControls><Rule><ObjectOwnership>{text}</ObjectOwnership></Rule>\
                  </OwnershipControls>"
             );
-            OwnershipControls::parse(document.as_bytes()).ok()
+            parse_ownership_controls(document.as_bytes()).ok()
         };
-        assert_eq!(ownership("ObjectWriter"), Some(OwnershipControls::ObjectWriter));
+        assert_eq!(ownership("ObjectWriter"), Some(ObjectOwnership::ObjectWriter));
         assert_eq!(ownership("Nobody"), None);
     }
 }

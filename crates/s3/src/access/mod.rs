@@ -1,0 +1,260 @@
+//! Who may do what: one place that decides, for every protocol on the listener.
+//!
+//! A request is decided before its operation runs, by the policies and lists of what it is about. What
+//! lets it go on becomes a grant, which the store holds against the bucket's row when the operation reads
+//! it: a decision that has become outdated is answered `SlowDown`, and the client's next try is decided
+//! anew. What a policy says is `auth`'s to know; this module knows where policies are, and what a request
+//! says of itself.
+
+mod keys;
+mod known;
+mod lists;
+mod need;
+
+use std::sync::Arc;
+
+use tidelock_auth::policy::{self, Access, ConditionKeys, Policies, Policy, Requester};
+use tidelock_store::{
+    ACCOUNT_ID, BucketAccess, BucketName, ObjectAccess, ObjectKey, Permission, Principal, Store,
+    VersionSelector,
+};
+
+pub use keys::Circumstances;
+pub(crate) use lists::{allows, is_public};
+pub use need::{ByList, Need};
+pub(crate) use need::{needs_besides, of_operation};
+
+use crate::Clock;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use known::{KnownBucket, KnownBuckets};
+
+/// What condition keys about tags of a stored object begin with.
+const EXISTING_TAG: &str = "s3:ExistingObjectTag";
+
+/// What somebody asks to do, and to what.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// What is needed for it.
+    pub need: Need,
+    /// The bucket.
+    pub bucket: &'a BucketName,
+    /// The object, if it is about one.
+    pub object: Option<(&'a ObjectKey, Option<VersionSelector>)>,
+    /// Condition keys that it has besides those of its request.
+    pub more_keys: &'a [(&'a str, &'a str)],
+}
+
+/// Decides.
+pub struct Authorizer {
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    buckets: KnownBuckets,
+}
+
+/// Whether somebody may, and what that rests on.
+enum Verdict {
+    Allowed,
+    /// Nothing allows it, or something denies it.
+    Denied,
+}
+
+impl Authorizer {
+    /// An authoriser over the store's buckets.
+    pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, buckets: KnownBuckets::default() }
+    }
+
+    /// Forgets what is known of a bucket: it has just been changed.
+    pub fn forget(&self, bucket: &str) {
+        self.buckets.forget(bucket);
+    }
+
+    /// Lets `principal` do what is asked, if they may.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::decide`].
+    pub async fn grant(
+        &self,
+        principal: &mut Principal,
+        asked: &Asked<'_>,
+        circumstances: &Circumstances<'_>,
+    ) -> Result<(), S3Error> {
+        if let Some(granted) = self.decide(principal, asked, circumstances).await? {
+            principal.grant(granted);
+        }
+        Ok(())
+    }
+
+    /// What lets `principal` do what is asked. Of a bucket that is not there nobody can be kept out: the
+    /// operation says so.
+    ///
+    /// # Errors
+    ///
+    /// `AccessDenied`; what the store answers when it cannot be asked.
+    pub async fn decide(
+        &self,
+        principal: &Principal,
+        asked: &Asked<'_>,
+        circumstances: &Circumstances<'_>,
+    ) -> Result<Option<Arc<BucketAccess>>, S3Error> {
+        let now_ms = self.clock.now();
+        let known = self.buckets.recall(&self.store, asked.bucket, now_ms).await?;
+        if let Some(known) = known
+            && let Verdict::Allowed = self.judge(principal, asked, circumstances, &known).await?
+        {
+            return Ok(Some(Arc::clone(&known.access)));
+        }
+        // Nobody is refused for what may be outdated.
+        let Some(known) = self.buckets.read(&self.store, asked.bucket, now_ms).await? else {
+            return Ok(None);
+        };
+        match self.judge(principal, asked, circumstances, &known).await? {
+            Verdict::Allowed => Ok(Some(Arc::clone(&known.access))),
+            Verdict::Denied => Err(S3Error::new(ErrorCode::AccessDenied)),
+        }
+    }
+
+    async fn judge(
+        &self,
+        principal: &Principal,
+        asked: &Asked<'_>,
+        circumstances: &Circumstances<'_>,
+        known: &KnownBucket,
+    ) -> S3Result<Verdict> {
+        let by_list = asked.need.by_list.filter(|_| known.access.has_acls());
+        let asks_object = matches!(by_list, Some(ByList::Object(_)));
+        let is_bucket_owner = principal.is_root || principal.canonical_id == known.access.owner;
+        if known.policy.is_none() && is_bucket_owner && !asks_object {
+            return Ok(Verdict::Allowed);
+        }
+        let asks_tags = known.policy.as_ref().is_some_and(Policy::asks_for_existing_tags);
+        let object = match asked.object {
+            Some(place) if asks_tags || asks_object => self.look_at_object(place, known).await?,
+            Some(_) | None => None,
+        };
+        let is_owner = match object.as_ref().and_then(|object| object.acl.as_ref()) {
+            // What somebody else wrote and owns is theirs, but for root.
+            Some(acl) if asks_object => principal.is_root || acl.owner == principal.canonical_id,
+            Some(_) | None => is_bucket_owner,
+        };
+        let mut keys = circumstances.keys(principal, self.clock.now());
+        asked.more_keys.iter().for_each(|(key, value)| keys.add(key, *value));
+        if let Some(object) = &object {
+            keys::add_tags(&mut keys, EXISTING_TAG, &object.tags);
+        }
+        match decide_by_policies(principal, asked, &keys, (known, is_owner)) {
+            Access::Allowed => Ok(Verdict::Allowed),
+            Access::ExplicitlyDenied => Ok(Verdict::Denied),
+            Access::ImplicitlyDenied => {
+                let by_list = by_list.is_some_and(|by| by_lists(principal, by, known, &object));
+                let may = by_list || self.may_miss(principal, asked, circumstances, known).await?;
+                Ok(if may { Verdict::Allowed } else { Verdict::Denied })
+            }
+        }
+    }
+
+    async fn look_at_object(
+        &self,
+        (key, version): (&ObjectKey, Option<VersionSelector>),
+        known: &KnownBucket,
+    ) -> S3Result<Option<ObjectAccess>> {
+        Ok(self.store.object_access(known.access.id, key, version).await?)
+    }
+
+    /// Whether somebody who may not read an object may be told that there is none: who may list the
+    /// bucket there.
+    async fn may_miss(
+        &self,
+        principal: &Principal,
+        asked: &Asked<'_>,
+        circumstances: &Circumstances<'_>,
+        known: &KnownBucket,
+    ) -> S3Result<bool> {
+        let (Some(ByList::Object(_)), Some(place)) = (asked.need.by_list, asked.object) else {
+            return Ok(false);
+        };
+        if self.look_at_object(place, known).await?.is_some() {
+            return Ok(false);
+        }
+        let mut keys = circumstances.keys(principal, self.clock.now());
+        keys.add("s3:prefix", place.0.as_str());
+        let asked = Asked { need: Need::LIST_BUCKET, object: None, ..*asked };
+        let access = decide_by_policies(principal, &asked, &keys, (known, false));
+        Ok(access == Access::Allowed)
+    }
+}
+
+impl std::fmt::Debug for Authorizer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Authorizer").finish_non_exhaustive()
+    }
+}
+
+/// What the policies say.
+fn decide_by_policies(
+    principal: &Principal,
+    asked: &Asked<'_>,
+    keys: &ConditionKeys,
+    (known, is_owner): (&KnownBucket, bool),
+) -> Access {
+    let request = policy::Request {
+        requester: requester(principal),
+        action: asked.need.action,
+        resource: &resource(asked),
+        keys,
+    };
+    let policies = Policies { is_owner, bucket: known.policy.as_ref(), ..Policies::default() };
+    let decision = policy::decide(&policies, &request);
+    let is_restricted = principal.is_unproven()
+        && known.access.public_access_block.is_some_and(|block| block.restrict_public_buckets)
+        && known.policy.as_ref().is_some_and(Policy::is_public);
+    match decision.access {
+        // Whatever it says: nobody can lock themselves out of the policy of their bucket.
+        Access::ExplicitlyDenied if is_owner && is_of_policy(asked.need.action) => Access::Allowed,
+        Access::Allowed if is_restricted => Access::ImplicitlyDenied,
+        access => access,
+    }
+}
+
+/// As policies name whoever sends a request.
+fn requester(principal: &Principal) -> Requester<'_> {
+    if principal.is_unproven() {
+        return Requester::Anonymous;
+    }
+    Requester::Known {
+        account: ACCOUNT_ID,
+        arn: &principal.arn,
+        role: None,
+        canonical_id: &principal.canonical_id,
+    }
+}
+
+fn resource(asked: &Asked<'_>) -> String {
+    let bucket = asked.bucket.as_str();
+    match asked.object {
+        Some((key, _)) => format!("arn:aws:s3:::{bucket}/{}", key.as_str()),
+        None => format!("arn:aws:s3:::{bucket}"),
+    }
+}
+
+fn is_of_policy(action: &str) -> bool {
+    ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"].contains(&action)
+}
+
+/// Whether a list allows it; the lists of what is public are ignored where the block says so.
+fn by_lists(
+    principal: &Principal,
+    by_list: ByList,
+    known: &KnownBucket,
+    object: &Option<ObjectAccess>,
+) -> bool {
+    let block = known.access.public_access_block.unwrap_or_default();
+    let allows = |list, permission| allows(list, principal, permission, block.ignore_public_acls);
+    match (by_list, object) {
+        (ByList::Bucket(permission), _) => allows(known.access.acl.as_ref(), permission),
+        (ByList::Object(permission), Some(object)) => allows(object.acl.as_ref(), permission),
+        // What is not there, those may know who may list.
+        (ByList::Object(_), None) => allows(known.access.acl.as_ref(), Permission::Read),
+    }
+}

@@ -1,0 +1,125 @@
+//! What each operation of the API needs to be allowed: S3's actions where S3 has the thing, ours where it
+//! has not. What is root's alone is not here: the store says so.
+
+use std::collections::HashMap;
+
+use http::request;
+use tidelock_s3::{Asked, Circumstances, Need, Peer, Query};
+use tidelock_store::{BucketName, ObjectKey, Principal, SearchPage};
+
+use super::error::ApiError;
+use super::route::{Operation, Routed};
+use super::{Api, object_key};
+
+/// What a request is about, in its bucket.
+enum About<'a> {
+    Bucket,
+    Prefix(&'a str),
+    Key(&'a str),
+}
+
+impl Api {
+    /// Lets the caller use the bucket that a request is about, if they may.
+    pub(super) async fn authorize(
+        &self,
+        routed: &Routed,
+        actor: &mut Principal,
+        parts: &request::Parts,
+        peer: &Peer,
+    ) -> Result<(), ApiError> {
+        let Some((need, about)) = needed(routed) else { return Ok(()) };
+        // A name that cannot be a bucket's is the operation's to refuse.
+        let name = routed.query("bucket").unwrap_or_else(|| routed.path("bucket"));
+        let Ok(bucket) = name.parse::<BucketName>() else { return Ok(()) };
+        let key = match about {
+            About::Key(key) => Some(object_key(key)?),
+            About::Prefix(_) | About::Bucket => None,
+        };
+        let prefix = match about {
+            About::Prefix(prefix) => Some([("s3:prefix", prefix)]),
+            About::Key(_) | About::Bucket => None,
+        };
+        let asked = Asked {
+            need,
+            bucket: &bucket,
+            object: key.as_ref().map(|key| (key, None)),
+            more_keys: prefix.as_ref().map_or(&[], |prefix| prefix.as_slice()),
+        };
+        Ok(self
+            .authorizer
+            .grant(actor, &asked, &circumstances(parts, peer, &Query::default()))
+            .await?)
+    }
+
+    /// Leaves of states that were found those that the caller may read.
+    pub(super) async fn readable(
+        &self,
+        (actor, parts, peer): (&Principal, &request::Parts, &Peer),
+        bucket: &BucketName,
+        page: SearchPage,
+    ) -> Result<SearchPage, ApiError> {
+        let mut known: HashMap<ObjectKey, bool> = HashMap::new();
+        let mut found = Vec::with_capacity(page.found.len());
+        for instance in page.found {
+            let key = object_key(&instance.key)?;
+            if !known.contains_key(&key) {
+                let object = Some((&key, None));
+                let asked = Asked { need: Need::GET_OBJECT, bucket, object, more_keys: &[] };
+                let decided = self
+                    .authorizer
+                    .decide(actor, &asked, &circumstances(parts, peer, &Query::default()))
+                    .await;
+                known.insert(key.clone(), decided.is_ok());
+            }
+            if known.get(&key) == Some(&true) {
+                found.push(instance);
+            }
+        }
+        Ok(SearchPage { found, ..page })
+    }
+}
+
+/// None for what is not about one bucket.
+fn needed(routed: &Routed) -> Option<(Need, About<'_>)> {
+    use Operation as Op;
+    let prefix = || About::Prefix(routed.query("prefix").unwrap_or_default());
+    let key = || About::Key(routed.query("key").unwrap_or_default());
+    Some(match routed.operation {
+        Op::GetBucketGuard => (Need::GET_BUCKET_GUARD, About::Bucket),
+        Op::PutBucketGuard | Op::DeleteBucketGuard | Op::AllowState => {
+            (Need::PUT_BUCKET_GUARD, About::Bucket)
+        }
+        Op::ListLocks | Op::ListRefused | Op::ListStates | Op::SearchStates => {
+            (Need::LIST_BUCKET, prefix())
+        }
+        Op::ReleaseLock => (Need::BREAK_LOCK, About::Key(routed.path("key"))),
+        Op::GetRefused => (Need::get_object(true), key()),
+        Op::DiscardRefused => (Need::delete_object(true), key()),
+        Op::QueryAuditLog => {
+            routed.query("bucket")?;
+            (Need::GET_AUDIT_LOG, About::Bucket)
+        }
+        Op::ListUsers
+        | Op::CreateUser
+        | Op::DeleteUser
+        | Op::ListAccessKeys
+        | Op::CreateAccessKey
+        | Op::DeleteAccessKey
+        | Op::VerifyAuditLog
+        | Op::ListWebhooks
+        | Op::CreateWebhook
+        | Op::DeleteWebhook
+        | Op::ListDeadLetters
+        | Op::TestWebhook
+        | Op::RedeliverDeadLetters
+        | Op::Describe => return None,
+    })
+}
+
+fn circumstances<'a>(
+    parts: &'a request::Parts,
+    peer: &'a Peer,
+    query: &'a Query,
+) -> Circumstances<'a> {
+    Circumstances { operation: None, headers: &parts.headers, query, peer }
+}
