@@ -8,6 +8,7 @@
 mod harness;
 
 mod audit;
+mod cors;
 mod deletes;
 mod disk;
 mod forms;
@@ -131,6 +132,11 @@ fn listings_of_objects() {
 #[test]
 fn multipart_uploads() {
     one(&multipart::rows());
+}
+
+#[test]
+fn cross_origin_requests() {
+    one(&cors::rows());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod abort_multipart_upload;
 mod acl;
+mod bucket_cors;
 mod bucket_encryption;
 mod bucket_tagging;
 mod bucket_versioning;
@@ -29,6 +30,7 @@ mod object_lock;
 mod object_tagging;
 mod ownership_controls;
 pub(crate) mod post_object;
+pub(crate) mod preflight;
 mod public_access_block;
 mod put_object;
 mod upload_part;
@@ -57,6 +59,9 @@ pub(crate) async fn dispatch(call: &mut Call<'_>) -> S3Result<Response> {
         Op::PutBucketEncryption => bucket_encryption::put(call).await,
         Op::GetBucketEncryption => bucket_encryption::get(call).await,
         Op::DeleteBucketEncryption => bucket_encryption::delete(call).await,
+        Op::PutBucketCors => bucket_cors::put(call).await,
+        Op::GetBucketCors => bucket_cors::get(call).await,
+        Op::DeleteBucketCors => bucket_cors::delete(call).await,
         Op::PutPublicAccessBlock => public_access_block::put(call).await,
         Op::GetPublicAccessBlock => public_access_block::get(call).await,
         Op::DeletePublicAccessBlock => public_access_block::delete(call).await,

@@ -17,6 +17,7 @@ use crate::Clock;
 use crate::authn::{Authenticated, Authenticator, claimed_key, host_of};
 use crate::call::Call;
 use crate::config::S3Config;
+use crate::cors::CorsCache;
 use crate::date;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::ops;
@@ -98,6 +99,7 @@ pub struct S3Service {
     pub(crate) store: Arc<Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: S3Config,
+    pub(crate) cors: CorsCache,
     authenticator: Arc<Authenticator>,
     random: SystemRandom,
 }
@@ -111,6 +113,7 @@ impl S3Service {
             clock,
             config: config.normalized(),
             authenticator,
+            cors: CorsCache::default(),
             random: SystemRandom::new(),
         }
     }
@@ -142,6 +145,8 @@ impl S3Service {
             Ok(routed) => {
                 let operation = routed.operation;
                 let resource = routed.address.resource();
+                let bucket = routed.address.bucket.as_deref();
+                let cors = self.cors_headers(&parts, operation, bucket).await;
                 let result = self.run(parts, body, peer, routed, &id, &mut requester).await;
                 let mut response = result.unwrap_or_else(|error| {
                     log_failure(operation, &id, &error);
@@ -150,6 +155,7 @@ impl S3Service {
                 if response.extensions().get::<Operation>().is_none() {
                     response.extensions_mut().insert(operation);
                 }
+                response.headers_mut().extend(cors);
                 response
             }
         };
@@ -199,9 +205,9 @@ impl S3Service {
             }
             Operation::PreflightBucket | Operation::PreflightObject => {
                 *requester = Some(unproven(&parts));
-                return Err(S3Error::new(ErrorCode::AccessForbidden)
-                    .field("Method", parts.method.as_str())
-                    .field("ResourceType", "BUCKET"));
+                let bucket = routed.address.bucket.as_deref().unwrap_or_default();
+                let scope = routed.address.scope();
+                return ops::preflight::handle(self, &parts, bucket, scope).await;
             }
             _ => {}
         }

@@ -33,7 +33,6 @@ pub(super) fn answer_of(operation: Operation) -> Option<Answer> {
         Op::GetBucketPolicy | Op::GetBucketPolicyStatus => {
             Answer::Refusal(ErrorCode::NoSuchBucketPolicy)
         }
-        Op::GetBucketCors => Answer::Refusal(ErrorCode::NoSuchCORSConfiguration),
         Op::GetBucketWebsite => Answer::Refusal(ErrorCode::NoSuchWebsiteConfiguration),
         Op::GetBucketLifecycleConfiguration => {
             Answer::Refusal(ErrorCode::NoSuchLifecycleConfiguration)
@@ -64,8 +63,7 @@ pub(super) fn answer_of(operation: Operation) -> Option<Answer> {
             Answer::EmptyList("ListInventoryConfigurationsResult")
         }
         Op::ListBucketMetricsConfigurations => Answer::EmptyList("ListMetricsConfigurationsResult"),
-        Op::DeleteBucketCors
-        | Op::DeleteBucketLifecycle
+        Op::DeleteBucketLifecycle
         | Op::DeleteBucketPolicy
         | Op::DeleteBucketReplication
         | Op::DeleteBucketWebsite => Answer::Deleted,

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod complete;
+mod cors;
 mod delete;
 mod tagging;
 
@@ -10,6 +11,7 @@ pub(crate) use bucket::{
     VersioningDocument,
 };
 pub(crate) use complete::{CompleteDocument, CompletePart};
+pub(crate) use cors::{CORS_METHODS, CorsDocument, CorsRule};
 pub(crate) use delete::{DeleteDocument, DeleteEntry};
 pub(crate) use tagging::parse_tagging;
 
