@@ -12,6 +12,8 @@ pub struct S3Config {
     /// Refuse the forms of conditional writes that AWS refuses (501), instead of giving them their
     /// meaning of RFC 9110.
     pub strict_aws_conditions: bool,
+    /// Take Signature Version 2 in the `Authorization` header, which covers no body.
+    pub allow_signature_v2: bool,
     /// How long a request body may stay silent before its request is given up.
     pub body_idle_timeout: Duration,
 }
@@ -22,6 +24,7 @@ impl Default for S3Config {
             region: String::from("us-east-1"),
             domains: Vec::new(),
             strict_aws_conditions: false,
+            allow_signature_v2: false,
             body_idle_timeout: Duration::from_secs(60),
         }
     }

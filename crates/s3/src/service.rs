@@ -107,7 +107,8 @@ pub struct S3Service {
 impl S3Service {
     /// A service over `store`. Does no I/O.
     pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>, config: S3Config) -> Self {
-        let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), Arc::clone(&clock)));
+        let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock));
+        let authenticator = Arc::new(authenticator.taking_v2(config.allow_signature_v2));
         Self {
             store,
             clock,

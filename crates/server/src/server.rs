@@ -333,6 +333,7 @@ fn open_dispatch(
         region: config.region.clone(),
         domains: config.domains.clone(),
         strict_aws_conditions: config.strict_aws_conditions,
+        allow_signature_v2: config.allow_signature_v2,
         body_idle_timeout: config.limits.body_timeout,
     };
     let s3 = S3Service::new(store.clone(), around.clock.clone(), s3_config);

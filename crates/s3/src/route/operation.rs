@@ -302,6 +302,16 @@ mod tests {
         }
     }
 
+    /// Whoever takes Signature Version 2 must know what it does not cover.
+    #[test]
+    fn version_2_signs_what_chooses_an_operation_or_is_refused() {
+        let harmless = ["list-type", "id"];
+        for parameter in ROWS.iter().flat_map(|row| row.query) {
+            let name = parameter.split('=').next().unwrap();
+            assert!(tidelock_auth::sigv2::covers(name) || harmless.contains(&name), "{name}");
+        }
+    }
+
     #[test]
     fn every_row_can_be_reached() {
         for row in ROWS {

@@ -77,6 +77,8 @@ pub struct Config {
     pub keyring: PathBuf,
     /// Whether conditional requests are answered exactly as AWS does.
     pub strict_aws_conditions: bool,
+    /// Whether Signature Version 2 is taken in headers.
+    pub allow_signature_v2: bool,
     /// Root's key pair, when the operator gives one.
     pub root: Option<RootCredentials>,
     /// Bearer token of `/_/metrics`.
@@ -258,6 +260,7 @@ impl Config {
             region: region(args.region.unwrap_or_else(|| REGION_DEFAULT.to_owned()))?,
             bootstrap: args.bootstrap.as_deref().map(bucket).transpose()?,
             strict_aws_conditions: args.strict_aws_conditions.unwrap_or(false),
+            allow_signature_v2: args.allow_signature_v2.unwrap_or(false),
             root,
             metrics_token,
             log_format: args.log_format.unwrap_or_default(),
@@ -291,6 +294,7 @@ impl Config {
         }
         set("keyring", format!("{:?}", self.keyring));
         set("strict_aws_conditions", self.strict_aws_conditions.to_string());
+        set("allow_signature_v2", self.allow_signature_v2.to_string());
         if let Some(root) = &self.root {
             set("root_access_key", format!("{:?}", root.access_key));
             set("root_secret_key", format!("{:?}", root.secret_key));
