@@ -467,6 +467,6 @@ async fn version_2_is_taken_only_where_it_is_allowed() {
         let refused = taking.run(ask(secret, path, signed_path)).await;
         assert_eq!(refused.verdict(), expected, "{path}");
     }
-    taking.clock.advance(std::time::Duration::from_secs(16 * 60));
+    taking.clock.advance(Duration::from_secs(16 * 60));
     assert_eq!(taking.run(good()).await.verdict(), "403 RequestTimeTooSkewed");
 }
