@@ -9,6 +9,7 @@ mod harness;
 
 mod access;
 mod audit;
+mod cors;
 mod deletes;
 mod disk;
 mod forms;
@@ -132,6 +133,11 @@ fn listings_of_objects() {
 #[test]
 fn multipart_uploads() {
     one(&multipart::rows());
+}
+
+#[test]
+fn cross_origin_requests() {
+    one(&cors::rows());
 }
 
 #[test]

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use http::{HeaderMap, Uri, request};
 use jiff::Timestamp;
 use tidelock_auth::identity::SecretAccessKey;
-use tidelock_auth::sigv4::{self, ChunkSigner, Claim, PayloadMode, SigningKeyCache};
+use tidelock_auth::sigv2;
+use tidelock_auth::sigv4::{self, AuthError, ChunkSigner, Claim, PayloadMode, SigningKeyCache};
 use tidelock_store::{Origin, Principal, Store};
 
 use crate::Clock;
 use crate::error::{ErrorCode, S3Error};
 
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
+const S3: &str = "s3";
 /// Signing keys kept ready: one for each access key, day, region and service in use.
 const SIGNING_KEYS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 
@@ -24,6 +26,7 @@ pub struct Authenticator {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     keys: SigningKeyCache,
+    takes_v2: bool,
 }
 
 /// Somebody whose signature is right.
@@ -70,7 +73,13 @@ impl Authenticated {
 impl Authenticator {
     /// An authenticator over the store's keys.
     pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, keys: SigningKeyCache::new(SIGNING_KEYS_MAX) }
+        Self { store, clock, keys: SigningKeyCache::new(SIGNING_KEYS_MAX), takes_v2: false }
+    }
+
+    /// The same, which takes Signature Version 2 in the `Authorization` header of S3's requests, or not.
+    #[must_use]
+    pub fn taking_v2(self, takes_v2: bool) -> Self {
+        Self { takes_v2, ..self }
     }
 
     /// Whoever signed the request; nobody if it carries no signature at all. `services` are those
@@ -88,7 +97,13 @@ impl Authenticator {
         body: Option<&[u8]>,
     ) -> Result<Option<Authenticated>, S3Error> {
         let headers = headers_of(parts);
-        let mut request = match sigv4::parse(head_of(parts, &headers))? {
+        let head = head_of(parts, &headers);
+        if self.takes_v2 && services.contains(&S3) {
+            if let Some(request) = sigv2::parse(head) {
+                return self.authenticate_v2(&request, &parts.headers).await.map(Some);
+            }
+        }
+        let mut request = match sigv4::parse(head)? {
             Claim::Anonymous => return Ok(None),
             Claim::Signed(request) => request,
         };
@@ -118,6 +133,37 @@ impl Authenticator {
         }))
     }
 
+    async fn authenticate_v2(
+        &self,
+        request: &sigv2::SignedRequest<'_>,
+        headers: &HeaderMap,
+    ) -> Result<Authenticated, S3Error> {
+        let access_key_id = request.access_key_id().to_owned();
+        let Some(credentials) = self.store.credentials(&access_key_id).await? else {
+            let unknown = S3Error::new(ErrorCode::InvalidAccessKeyId);
+            return Err(unknown.field("AWSAccessKeyId", access_key_id));
+        };
+        if headers.contains_key("x-amz-security-token") {
+            return Err(S3Error::new(ErrorCode::InvalidToken));
+        }
+        let secret = SecretAccessKey::new(credentials.secret_access_key.as_str());
+        request.verify(&secret, self.now())?;
+        let payload_mode = match headers.get("x-amz-content-sha256") {
+            None => PayloadMode::Unsigned,
+            Some(mode) => PayloadMode::parse(mode.as_bytes())?,
+        };
+        if matches!(payload_mode, PayloadMode::Chunked { signed: true, .. }) {
+            return Err(S3Error::from(AuthError::SignatureV2));
+        }
+        Ok(Authenticated {
+            principal: credentials.principal,
+            service: S3.to_owned(),
+            access_key_id,
+            payload_mode,
+            chunk_signer: None,
+        })
+    }
+
     fn now(&self) -> Timestamp {
         Timestamp::from_millisecond(self.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH)
     }
@@ -131,7 +177,12 @@ impl std::fmt::Debug for Authenticator {
 
 /// The access key that a request claims to be signed with, right or wrong; empty if it claims none.
 pub fn claimed_key(parts: &request::Parts) -> String {
-    match sigv4::parse(head_of(parts, &headers_of(parts))) {
+    let headers = headers_of(parts);
+    let head = head_of(parts, &headers);
+    if let Some(request) = sigv2::parse(head) {
+        return request.access_key_id().to_owned();
+    }
+    match sigv4::parse(head) {
         Ok(Claim::Signed(request)) => request.access_key_id().to_owned(),
         Ok(Claim::Anonymous) | Err(_) => String::new(),
     }

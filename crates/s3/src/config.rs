@@ -16,6 +16,8 @@ pub struct S3Config {
     pub strict_aws_conditions: bool,
     /// Who owns what others write into a bucket that was made without a word about it.
     pub object_ownership: ObjectOwnership,
+    /// Take Signature Version 2 in the `Authorization` header, which covers no body.
+    pub allow_signature_v2: bool,
     /// How long a request body may stay silent before its request is given up.
     pub body_idle_timeout: Duration,
 }
@@ -27,6 +29,7 @@ impl Default for S3Config {
             domains: Vec::new(),
             strict_aws_conditions: false,
             object_ownership: ObjectOwnership::BucketOwnerEnforced,
+            allow_signature_v2: false,
             body_idle_timeout: Duration::from_secs(60),
         }
     }

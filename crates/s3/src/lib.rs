@@ -12,6 +12,7 @@ mod call;
 mod checksum;
 mod conditions;
 mod config;
+mod cors;
 mod date;
 mod document;
 mod encryption;

@@ -2,6 +2,7 @@
 
 mod abort_multipart_upload;
 mod acl;
+mod bucket_cors;
 mod bucket_encryption;
 mod bucket_policy;
 mod bucket_tagging;
@@ -30,6 +31,7 @@ mod object_lock;
 mod object_tagging;
 mod ownership_controls;
 pub(crate) mod post_object;
+pub(crate) mod preflight;
 mod public_access_block;
 mod put_object;
 mod upload_part;
@@ -62,6 +64,9 @@ pub(crate) async fn dispatch(call: &mut Call<'_>) -> S3Result<Response> {
         Op::GetBucketPolicy => bucket_policy::get(call).await,
         Op::DeleteBucketPolicy => bucket_policy::delete(call).await,
         Op::GetBucketPolicyStatus => bucket_policy::status(call).await,
+        Op::PutBucketCors => bucket_cors::put(call).await,
+        Op::GetBucketCors => bucket_cors::get(call).await,
+        Op::DeleteBucketCors => bucket_cors::delete(call).await,
         Op::PutPublicAccessBlock => public_access_block::put(call).await,
         Op::GetPublicAccessBlock => public_access_block::get(call).await,
         Op::DeletePublicAccessBlock => public_access_block::delete(call).await,

@@ -18,6 +18,7 @@ use crate::access::Authorizer;
 use crate::authn::{Authenticated, Authenticator, claimed_key, host_of};
 use crate::call::Call;
 use crate::config::S3Config;
+use crate::cors::CorsCache;
 use crate::date;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::ops;
@@ -99,6 +100,7 @@ pub struct S3Service {
     pub(crate) store: Arc<Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: S3Config,
+    pub(crate) cors: CorsCache,
     authenticator: Arc<Authenticator>,
     authorizer: Arc<Authorizer>,
     random: SystemRandom,
@@ -107,14 +109,16 @@ pub struct S3Service {
 impl S3Service {
     /// A service over `store`. Does no I/O.
     pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>, config: S3Config) -> Self {
-        let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), Arc::clone(&clock)));
         let authorizer = Arc::new(Authorizer::new(Arc::clone(&store), Arc::clone(&clock)));
+        let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock));
+        let authenticator = Arc::new(authenticator.taking_v2(config.allow_signature_v2));
         Self {
             store,
             clock,
             config: config.normalized(),
             authenticator,
             authorizer,
+            cors: CorsCache::default(),
             random: SystemRandom::new(),
         }
     }
@@ -151,6 +155,8 @@ impl S3Service {
             Ok(routed) => {
                 let operation = routed.operation;
                 let resource = routed.address.resource();
+                let bucket = routed.address.bucket.as_deref();
+                let cors = self.cors_headers(&parts, operation, bucket).await;
                 let result = self.run(parts, body, peer, routed, &id, &mut requester).await;
                 let mut response = result.unwrap_or_else(|error| {
                     log_failure(operation, &id, &error);
@@ -159,6 +165,7 @@ impl S3Service {
                 if response.extensions().get::<Operation>().is_none() {
                     response.extensions_mut().insert(operation);
                 }
+                response.headers_mut().extend(cors);
                 response
             }
         };
@@ -208,9 +215,9 @@ impl S3Service {
             }
             Operation::PreflightBucket | Operation::PreflightObject => {
                 *requester = Some(unproven(&parts));
-                return Err(S3Error::new(ErrorCode::AccessForbidden)
-                    .field("Method", parts.method.as_str())
-                    .field("ResourceType", "BUCKET"));
+                let bucket = routed.address.bucket.as_deref().unwrap_or_default();
+                let scope = routed.address.scope();
+                return ops::preflight::handle(self, &parts, bucket, scope).await;
             }
             _ => {}
         }

@@ -430,3 +430,43 @@ async fn an_answer_without_the_service_is_dressed_like_all_others() {
     let body = String::from_utf8_lossy(&body);
     assert!(body.contains("<Code>SlowDown</Code>") && body.contains(&id), "{body}");
 }
+
+#[tokio::test]
+async fn version_2_is_taken_only_where_it_is_allowed() {
+    use base64::Engine as _;
+    let taking = Fixture::with(S3Config { allow_signature_v2: true, ..S3Config::default() });
+    taking.put("/bucket", b"").await;
+    let refusing = with_bucket().await;
+    let date = "Fri, 15 Jan 2027 08:00:00 GMT";
+    let ask = |secret: &str, path: &str, signed_path: &str| {
+        let string_to_sign = format!("PUT\n\n\n{date}\n{signed_path}");
+        let key =
+            ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
+        let signature = ring::hmac::sign(&key, string_to_sign.as_bytes());
+        let signature = base64::prelude::BASE64_STANDARD.encode(signature);
+        Request::builder()
+            .method(Method::PUT)
+            .uri(path)
+            .header("host", HOST)
+            .header("date", date)
+            .header("content-length", "5")
+            .header("authorization", format!("AWS {}:{signature}", fixture::ROOT_KEY))
+            .body(Full::new(Bytes::from_static(b"hello")))
+            .unwrap()
+    };
+    let good = || ask(fixture::ROOT_SECRET, "/bucket/k", "/bucket/k");
+    assert_eq!(taking.run(good()).await.verdict(), "200");
+    assert_eq!(taking.get("/bucket/k").await.body, "hello");
+    assert_eq!(refusing.run(good()).await.verdict(), "400 InvalidRequest");
+    for (secret, path, signed_path, expected) in [
+        ("another", "/bucket/k", "/bucket/k", "403 SignatureDoesNotMatch"),
+        (fixture::ROOT_SECRET, "/bucket/l", "/bucket/k", "403 SignatureDoesNotMatch"),
+        (fixture::ROOT_SECRET, "/bucket/k?acl", "/bucket/k", "403 SignatureDoesNotMatch"),
+        (fixture::ROOT_SECRET, "/bucket/k?retention", "/bucket/k", "400 InvalidRequest"),
+    ] {
+        let refused = taking.run(ask(secret, path, signed_path)).await;
+        assert_eq!(refused.verdict(), expected, "{path}");
+    }
+    taking.clock.advance(Duration::from_secs(16 * 60));
+    assert_eq!(taking.run(good()).await.verdict(), "403 RequestTimeTooSkewed");
+}

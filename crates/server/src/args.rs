@@ -60,6 +60,9 @@ pub struct ServeArgs {
     /// Make buckets with ACLs (object ownership ObjectWriter) where a request does not say
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub enable_acls: Option<bool>,
+    /// Take requests signed with Signature Version 2 in their headers, as old S3 clients do
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub allow_signature_v2: Option<bool>,
     /// Allow a listener without TLS on an address that other machines reach
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub allow_plain_http: Option<bool>,
@@ -165,6 +168,7 @@ impl ServeArgs {
             keyring: self.keyring.or(lower.keyring),
             strict_aws_conditions: self.strict_aws_conditions.or(lower.strict_aws_conditions),
             enable_acls: self.enable_acls.or(lower.enable_acls),
+            allow_signature_v2: self.allow_signature_v2.or(lower.allow_signature_v2),
             allow_plain_http: self.allow_plain_http.or(lower.allow_plain_http),
             root_access_key,
             root_access_key_file,

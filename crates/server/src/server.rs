@@ -338,6 +338,7 @@ fn open_dispatch(
             true => ObjectOwnership::ObjectWriter,
             false => ObjectOwnership::BucketOwnerEnforced,
         },
+        allow_signature_v2: config.allow_signature_v2,
         body_idle_timeout: config.limits.body_timeout,
     };
     let s3 = S3Service::new(store.clone(), around.clock.clone(), s3_config);

@@ -384,7 +384,7 @@ impl Store {
         .await
     }
 
-    fn random_text(&self, length: usize, alphabet: &[u8]) -> String {
+    pub(crate) fn random_text(&self, length: usize, alphabet: &[u8]) -> String {
         let mut bytes = vec![0; length];
         self.entropy.fill(&mut bytes);
         // Both alphabets have a power of two of letters: no letter is likelier than another.
@@ -422,8 +422,9 @@ async fn read_access_keys(
     Ok(keys)
 }
 
-const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+pub(crate) const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+pub(crate) const BASE64: &[u8; 64] =
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 fn require_root(actor: &Principal) -> Result<(), IdentityError> {
     if actor.is_root { Ok(()) } else { Err(IdentityError::AccessDenied) }

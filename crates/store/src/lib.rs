@@ -29,6 +29,7 @@ mod object;
 mod origin;
 mod row_blob;
 mod sealing;
+mod session;
 mod state;
 mod sweep;
 mod version;
@@ -105,6 +106,10 @@ pub use sealing::{
     SealingError, StoreSealing, check_keyring, finish_copy, mark_copy, open_sealing, read_sealing,
     root_credentials,
 };
+pub use session::{
+    NewSession, SESSION_KEY_PREFIX, SESSION_TOKEN_BYTES_MAX, Session, SessionCredentials,
+    SessionError,
+};
 pub use state::{
     FoundInstance, ListStates, ListedState, ListedStateVersion, SearchCursor, SearchPage,
     SearchStates, StatePage, UnknownObject,
@@ -112,6 +117,7 @@ pub use state::{
 pub use sweep::{ServesAlone, SweepReport};
 pub use tidelock_meta::record::audit_entry::AuditEntry;
 pub use tidelock_meta::record::run::Run;
+pub use tidelock_meta::record::session::{SessionFacts, SessionSubject};
 pub use tidelock_meta::record::state::{StateChanges, StateCounts, StateFacts, WrittenUnder};
 pub use tidelock_meta::record::store::StoreState;
 pub use tidelock_tfstate::{Index as InstanceKey, Mode as ResourceMode, ResourceQuery};

@@ -16,6 +16,9 @@ const BUCKET: &str = "bucket";
 /// The field whose value may be a list: clients believe any of it.
 const CONTENT_TYPE: &str = "content-type";
 const IGNORED_PREFIX: &str = "x-ignore-";
+/// The page computes a checksum of a file that the policy's author has not seen; all it can do is refuse
+/// another file.
+const CHECKSUM_PREFIX: &str = "x-amz-checksum-";
 
 /// What a form may hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,9 +100,8 @@ impl PostPolicy {
         }
         let expiration = whole.get("expiration").and_then(Value::as_str);
         let missing = InvalidPostPolicy::Element("Policy missing expiration");
-        let expiration = expiration.ok_or(missing)?.parse::<Timestamp>();
         let malformed = InvalidPostPolicy::Element("Invalid 'expiration' value");
-        let expiration = expiration.map_err(|_| malformed)?;
+        let expiration = instant(expiration.ok_or(missing)?).ok_or(malformed)?;
         let missing = InvalidPostPolicy::Element("Policy missing conditions");
         let listed = whole.get("conditions").and_then(Value::as_array).ok_or(missing)?;
         let mut policy = Self { expiration, conditions: Vec::new(), content_length: None };
@@ -196,13 +198,22 @@ impl PostPolicy {
             }
         }
         let is_named = |name: &str| self.conditions.iter().any(|it| it.field == name);
-        let is_free = |name: &str| FREE_FIELDS.contains(&name) || name.starts_with(IGNORED_PREFIX);
+        let is_free = |name: &str| {
+            let prefixes = [IGNORED_PREFIX, CHECKSUM_PREFIX];
+            FREE_FIELDS.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix))
+        };
         let mut names = fields.iter().map(|(name, _)| name.as_str()).chain([BUCKET]);
         match names.find(|name| !is_free(name) && !is_named(name)) {
             Some(name) => Err(PolicyViolation::ExtraField(name.to_owned())),
             None => Ok(()),
         }
     }
+}
+
+/// An instant in UTC as ISO 8601 writes it: `2026-01-01T00:00:00Z`, with or without a fraction.
+fn instant(text: &str) -> Option<Timestamp> {
+    let is_exact = text.as_bytes().get(10) == Some(&b'T') && text.ends_with('Z');
+    is_exact.then(|| text.parse().ok()).flatten()
 }
 
 /// A number of bytes: forms have it as a number or as text.
@@ -229,6 +240,10 @@ mod tests {
             (format!("{{{GOOD}}}"), "missing conditions"),
             (r#"{"EXPIRATION":"2026-01-01T00:00:00Z","conditions":[]}"#.to_owned(), "Unexpected"),
             (r#"{"expiration":"soon","conditions":[]}"#.to_owned(), "'expiration'"),
+            (
+                r#"{"expiration":"2026-01-01 00:00:00+00:00","conditions":[]}"#.to_owned(),
+                "'expiration'",
+            ),
             (with("{}"), "missing conditions"),
             (with("[{}]"), "Invalid condition: {}"),
             (with("[1]"), "Invalid condition"),
@@ -268,6 +283,7 @@ mod tests {
             (&[], None),
             (&[("x-amz-meta-b", "any")], None),
             (&[("x-ignore-this", "any"), ("policy", "p"), ("signature", "s")], None),
+            (&[("x-amz-checksum-sha256", "any")], None),
             (&[("x-amz-meta-c", "any")], extra("x-amz-meta-c")),
             (&[("content-type", "image/png, image/gif")], None),
             (

@@ -51,6 +51,7 @@ pub mod reclaim;
 pub mod refused;
 pub mod root;
 pub mod run;
+pub mod session;
 pub mod state;
 pub mod store;
 pub mod upload;

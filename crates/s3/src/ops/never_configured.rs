@@ -30,7 +30,6 @@ pub(super) enum Answer {
 pub(super) fn answer_of(operation: Operation) -> Option<Answer> {
     use Operation as Op;
     Some(match operation {
-        Op::GetBucketCors => Answer::Refusal(ErrorCode::NoSuchCORSConfiguration),
         Op::GetBucketWebsite => Answer::Refusal(ErrorCode::NoSuchWebsiteConfiguration),
         Op::GetBucketLifecycleConfiguration => {
             Answer::Refusal(ErrorCode::NoSuchLifecycleConfiguration)
@@ -61,10 +60,9 @@ pub(super) fn answer_of(operation: Operation) -> Option<Answer> {
             Answer::EmptyList("ListInventoryConfigurationsResult")
         }
         Op::ListBucketMetricsConfigurations => Answer::EmptyList("ListMetricsConfigurationsResult"),
-        Op::DeleteBucketCors
-        | Op::DeleteBucketLifecycle
-        | Op::DeleteBucketReplication
-        | Op::DeleteBucketWebsite => Answer::Deleted,
+        Op::DeleteBucketLifecycle | Op::DeleteBucketReplication | Op::DeleteBucketWebsite => {
+            Answer::Deleted
+        }
         _ => return None,
     })
 }

@@ -3,6 +3,7 @@
 mod acl;
 mod bucket;
 mod complete;
+mod cors;
 mod delete;
 mod tagging;
 
@@ -12,6 +13,7 @@ pub(crate) use bucket::{
     ownership_of_text, parse_ownership_controls,
 };
 pub(crate) use complete::{CompleteDocument, CompletePart};
+pub(crate) use cors::{CORS_METHODS, CorsDocument, CorsRule};
 pub(crate) use delete::{DeleteDocument, DeleteEntry};
 pub(crate) use tagging::parse_tagging;
 

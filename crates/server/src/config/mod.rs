@@ -79,6 +79,8 @@ pub struct Config {
     pub strict_aws_conditions: bool,
     /// Whether buckets are made with access control lists where a request does not say.
     pub enable_acls: bool,
+    /// Whether Signature Version 2 is taken in headers.
+    pub allow_signature_v2: bool,
     /// Root's key pair, when the operator gives one.
     pub root: Option<RootCredentials>,
     /// Bearer token of `/_/metrics`.
@@ -261,6 +263,7 @@ impl Config {
             bootstrap: args.bootstrap.as_deref().map(bucket).transpose()?,
             strict_aws_conditions: args.strict_aws_conditions.unwrap_or(false),
             enable_acls: args.enable_acls.unwrap_or(false),
+            allow_signature_v2: args.allow_signature_v2.unwrap_or(false),
             root,
             metrics_token,
             log_format: args.log_format.unwrap_or_default(),
@@ -295,6 +298,7 @@ impl Config {
         set("keyring", format!("{:?}", self.keyring));
         set("strict_aws_conditions", self.strict_aws_conditions.to_string());
         set("enable_acls", self.enable_acls.to_string());
+        set("allow_signature_v2", self.allow_signature_v2.to_string());
         if let Some(root) = &self.root {
             set("root_access_key", format!("{:?}", root.access_key));
             set("root_secret_key", format!("{:?}", root.secret_key));

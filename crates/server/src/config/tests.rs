@@ -83,6 +83,12 @@ fn every_kind_of_value_has_all_spellings() {
             "enable_acls = true",
         ),
         (
+            &["--allow-signature-v2"],
+            ("TIDELOCK_ALLOW_SIGNATURE_V2", "true"),
+            "allow_signature_v2 = true",
+            "allow_signature_v2 = true",
+        ),
+        (
             &["--connections-max", "7"],
             ("TIDELOCK_CONNECTIONS_MAX", "7"),
             "connections_max = 7",

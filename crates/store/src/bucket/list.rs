@@ -1,6 +1,8 @@
 //! ListBuckets and HeadBucket: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html>.
 
+use tidelock_meta::record::BucketId;
 use tidelock_meta::record::bucket::{self, BucketRow};
+use tidelock_meta::record::bucket_document::DocumentId;
 use tidelock_meta::successor_of_key;
 
 use super::{Bucket, OpenBucket};
@@ -42,6 +44,19 @@ impl Store {
         let read = self.rows.answer(|reading| async move { reading.value(key).await });
         let Some(value) = read.await? else { return Ok(None) };
         Ok(Some(BucketRow::decode(&value)?.region))
+    }
+
+    /// Where a bucket's CORS rules are, whoever asks: preflights carry no signature. None if there is no
+    /// such bucket, and no document if it has no rules.
+    pub async fn bucket_cors(
+        &self,
+        name: &BucketName,
+    ) -> Result<Option<(BucketId, Option<DocumentId>)>, StorageError> {
+        let key = bucket::key(name.as_str());
+        let read = self.rows.answer(|reading| async move { reading.value(key).await });
+        let Some(value) = read.await? else { return Ok(None) };
+        let row = BucketRow::decode(&value)?;
+        Ok(Some((row.id, row.cors)))
     }
 
     /// At most `limit` of the caller's buckets (root: of all) whose names begin with `prefix` and come
