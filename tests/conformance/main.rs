@@ -10,6 +10,7 @@ mod harness;
 mod audit;
 mod deletes;
 mod disk;
+mod encryption;
 mod forms;
 mod http;
 mod identity;

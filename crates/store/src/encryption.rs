@@ -40,7 +40,7 @@ const DEFAULT_REGION: &str = "us-east-1";
 const WRAPPING_LABEL: &[u8] = b"tidelock sse-c wrapping key 1";
 /// The same, to make what tells two states under one key apart.
 const DIGEST_LABEL: &[u8] = b"tidelock sse-c state digest 1";
-/// What a data key signs to blind an entity tag; data keys of bodies seal chunks besides.
+/// What a data key or the key of an upload signs to blind an entity tag; they seal besides.
 const ETAG_LABEL: &[u8] = b"tidelock sse-c entity tag 1";
 /// The same for a checksum.
 const CHECKSUM_LABEL: &[u8] = b"tidelock sse-c checksum 1";
@@ -287,8 +287,8 @@ pub(crate) fn is_customers(encryption: &ServerSideEncryption) -> bool {
 }
 
 /// The entity tag of a customer's object in place of its MD5. AWS's is no MD5 either.
-pub(crate) fn blind_md5(data_key: &DataKey, md5: &[u8; 16]) -> [u8; 16] {
-    let signed = signed(&**data_key, &[ETAG_LABEL, md5].concat());
+pub(crate) fn blind_md5(tagging: &DataKey, md5: &[u8; 16]) -> [u8; 16] {
+    let signed = signed(&**tagging, &[ETAG_LABEL, md5].concat());
     let mut blinded = [0; 16];
     blinded.copy_from_slice(&signed[..16]);
     blinded

@@ -169,6 +169,8 @@ async fn every_request_of_an_upload_repeats_its_key() {
     let mut parts = Vec::new();
     for number in [1, 2] {
         let stored = part(number, Some(&right)).await.unwrap();
+        let again = part(number, Some(&right)).await.unwrap();
+        assert_eq!(stored.md5, again.md5, "sent again it is the same");
         let checksum = stored.checksum.map(|it| (it.algorithm, it.value));
         parts.push(RequestedPart { number, etag: hex::encode(stored.md5), checksum });
     }

@@ -53,13 +53,18 @@ impl WrittenBody {
     }
 
     /// The MD5 and the checksum as they are kept with the object: those of a customer's say nothing of
-    /// its content to who has not its key.
-    pub(crate) fn kept_digests(&self, encryption: &ServerSideEncryption) -> ([u8; 16], Checksum) {
+    /// its content to who has not its key. `tagging` blinds the MD5: the data key of an object, the key
+    /// of its upload of a part, so that a part sent again has the same entity tag.
+    pub(crate) fn kept_digests(
+        &self,
+        encryption: &ServerSideEncryption,
+        tagging: &DataKey,
+    ) -> ([u8; 16], Checksum) {
         if !is_customers(encryption) {
             return (self.md5, self.checksum.clone());
         }
         let checksum = blind_checksum(&self.data_key, &self.checksum);
-        (blind_md5(&self.data_key, &self.md5), checksum)
+        (blind_md5(tagging, &self.md5), checksum)
     }
 
     /// Adds to `batch` what makes the body permanent.

@@ -96,7 +96,7 @@ impl Store {
         let wrapped = &upload.row.wrapped_key;
         let customer = request.customer_key;
         let upload_key = self.unwrap_data_key(encryption, customer, wrapped, &bound_to)?;
-        let (md5, checksum) = written.kept_digests(encryption);
+        let (md5, checksum) = written.kept_digests(encryption, &upload_key);
         let ring = UploadKey::new(upload_key, request.upload)?;
         let part_bound_to = part_place(request.number, &written.body);
         let row = PartRow {

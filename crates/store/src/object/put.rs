@@ -353,7 +353,7 @@ impl Store {
         let bound_to = Self::key_place(bucket.row.id, target.key, id);
         let protection = self.protection(&settings.encryption, &bucket.row)?;
         let wrapped_key = self.wrap_data_key(&protection, &written.data_key, &bound_to)?;
-        let (md5, checksum) = written.kept_digests(&protection.encryption);
+        let (md5, checksum) = written.kept_digests(&protection.encryption, &written.data_key);
         let encryption = protection.encryption;
         Ok(ObjectVersion {
             id,
