@@ -60,7 +60,8 @@ fn rows() -> Vec<Row> {
 }
 
 fn customer_rows() -> Vec<Row> {
-    let attributes = || get("k").query("attributes", "").header("x-amz-object-attributes", "ObjectSize");
+    let attributes =
+        || get("k").query("attributes", "").header("x-amz-object-attributes", "ObjectSize");
     vec![
         row(
             "a customer's object opens with its key, and with no other",

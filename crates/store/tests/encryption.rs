@@ -244,7 +244,7 @@ async fn rows_tell_nothing_of_what_a_customer_sealed() {
 async fn tamper(fixture: &Fixture, key: &str, change: impl FnOnce(&mut ObjectFacts)) {
     let bucket = fixture.store.bucket(&fixture.root, &fixture.bucket).await.unwrap().row.id;
     let key = head::key(bucket, key);
-    let seen = fixture.meta.get(&[key.clone()], ReadLevel::Latest).await.unwrap();
+    let seen = fixture.meta.get(std::slice::from_ref(&key), ReadLevel::Latest).await.unwrap();
     let mut row = HeadRow::decode(&seen[0].as_ref().unwrap().value).unwrap();
     if let VersionKind::Object(facts) = &mut row.current.as_mut().unwrap().kind {
         change(facts);
