@@ -4,8 +4,11 @@
 use std::sync::{Arc, Barrier};
 use std::thread;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 
+use crate::harness::digest::md5_base64;
 use crate::harness::{Ask, Client, Server};
 use crate::operations::{metric, metrics};
 
@@ -70,7 +73,7 @@ fn a_second_server_on_the_same_data_is_refused() {
     first.make_bucket("still-here", "");
 }
 
-/// Bodies never stand readable on the disk.
+/// Bodies never stand readable on the disk, nor does a customer's key.
 #[test]
 fn bodies_are_sealed_at_rest() {
     const MARK: &str = "a mark that no cipher would write";
@@ -81,6 +84,18 @@ fn bodies_are_sealed_at_rest() {
     for (key, body) in [("small", MARK), ("large", large.as_str())] {
         server.root().send(&Ask::object("PUT", "sealed", key).body(body)).expect(200);
     }
+    let key = [0xC7; 32];
+    let headers = [
+        ("algorithm", "AES256".to_owned()),
+        ("key", STANDARD.encode(key)),
+        ("key-md5", md5_base64(&key)),
+    ];
+    let ask = Ask::object("PUT", "sealed", "customers").body(MARK);
+    let ask = headers.iter().fold(ask, |ask, (name, value)| {
+        ask.header(&format!("x-amz-server-side-encryption-customer-{name}"), value)
+    });
+    server.root().send(&ask).expect(200);
+    let secrets = [MARK.as_bytes(), &key, headers[1].1.as_bytes()];
     assert!(server.terminate().success());
     let mut pending = vec![data.path().to_owned()];
     let mut files = 0;
@@ -93,8 +108,9 @@ fn bodies_are_sealed_at_rest() {
             }
             files += 1;
             let bytes = std::fs::read(&path).unwrap();
-            let found = bytes.windows(MARK.len()).any(|window| window == MARK.as_bytes());
-            assert!(!found, "{} shows a body", path.display());
+            let shows = |secret: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
+            let found = secrets.iter().any(|secret| shows(secret));
+            assert!(!found, "{} shows a body or a customer's key", path.display());
         }
     }
     assert!(files > 0, "there are files to look at");

@@ -12,6 +12,7 @@ mod audit;
 mod cors;
 mod deletes;
 mod disk;
+mod encryption;
 mod forms;
 mod http;
 mod identity;

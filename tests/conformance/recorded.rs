@@ -219,24 +219,6 @@ fn encryption_rows() -> Vec<Row> {
                 ask("PUT").body(&two).fails(400, "MalformedXML"),
             ],
         ),
-        row(
-            "keys come later: 501, and nothing is stored",
-            [
-                put("k", "one").header("x-amz-server-side-encryption", "aws:kms").gives(501),
-                put("k", "one")
-                    .header("x-amz-server-side-encryption-customer-algorithm", "AES256")
-                    .header(
-                        "x-amz-server-side-encryption-customer-key",
-                        "pO3upElrwuEXSoFwCfnZPdSsmt/xWeFa0N9KgDijwVs=",
-                    )
-                    .header(
-                        "x-amz-server-side-encryption-customer-key-MD5",
-                        "DWygnHRtgiJ77HCm+1rvHw==",
-                    )
-                    .gives(501),
-                get("k").gives(404),
-            ],
-        ),
     ]
 }
 

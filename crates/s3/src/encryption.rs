@@ -1,40 +1,87 @@
-//! What the headers of a request say of server-side encryption.
-//!
-//! Every object is encrypted under keys of ours (SSE-S3), asked for or not. Other forms are checked
-//! as AWS checks them, so that a wrong request hears what is wrong, and then refused with 501
+//! What the headers of a request say of server-side encryption, and what an answer says of it
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/serv-side-encryption.html>).
+//!
+//! A customer's key is read here into a value that shows nothing of it; no error repeats it. Knows
+//! nothing of how anything is encrypted.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderValue};
-use md5::{Digest as _, Md5};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tidelock_store::{CustomerKey, EncryptionRequest, ServerSideEncryption};
+use zeroize::Zeroizing;
 
 use crate::error::{S3Error, S3Result};
 
 const ENCRYPTION: &str = "x-amz-server-side-encryption";
 const KMS_KEY: &str = "x-amz-server-side-encryption-aws-kms-key-id";
-const CUSTOMER_ALGORITHM: &str = "x-amz-server-side-encryption-customer-algorithm";
-const CUSTOMER_KEY: &str = "x-amz-server-side-encryption-customer-key";
-const CUSTOMER_KEY_MD5: &str = "x-amz-server-side-encryption-customer-key-md5";
-const SOURCE_CUSTOMER_ALGORITHM: &str =
-    "x-amz-copy-source-server-side-encryption-customer-algorithm";
+const KMS_CONTEXT: &str = "x-amz-server-side-encryption-context";
+const BUCKET_KEY: &str = "x-amz-server-side-encryption-bucket-key-enabled";
 const AES256: &str = "AES256";
-const CUSTOMER_KEY_BYTES: usize = 32;
+const KMS: &str = "aws:kms";
+/// KMS twice, which is not built.
+const KMS_DSSE: &str = "aws:kms:dsse";
+/// Bytes of an encryption context, as it is sent (AWS: 8 KB). More would not fit the row of an object
+/// beside its headers.
+const CONTEXT_BYTES_MAX: usize = 2048;
 
-/// Puts on an answer what is true of every object.
-pub(crate) fn write(headers: &mut HeaderMap) {
-    headers.insert(ENCRYPTION, HeaderValue::from_static(AES256));
+/// The three headers of a customer's key.
+struct KeyHeaders {
+    algorithm: &'static str,
+    key: &'static str,
+    md5: &'static str,
 }
 
-/// Takes a write that asks for SSE-S3 or for nothing.
+/// Of the object that a request is about.
+const OF_OBJECT: KeyHeaders = KeyHeaders {
+    algorithm: "x-amz-server-side-encryption-customer-algorithm",
+    key: "x-amz-server-side-encryption-customer-key",
+    md5: "x-amz-server-side-encryption-customer-key-md5",
+};
+
+/// Of the source of a copy.
+const OF_SOURCE: KeyHeaders = KeyHeaders {
+    algorithm: "x-amz-copy-source-server-side-encryption-customer-algorithm",
+    key: "x-amz-copy-source-server-side-encryption-customer-key",
+    md5: "x-amz-copy-source-server-side-encryption-customer-key-md5",
+};
+
+/// Headers whose values are secrets.
+pub(crate) const SECRET_HEADERS: [&str; 2] = [OF_OBJECT.key, OF_SOURCE.key];
+/// Headers that make a copy of an object onto itself a change.
+pub(crate) const CHANGING_HEADERS: [&str; 2] = [ENCRYPTION, OF_OBJECT.algorithm];
+
+/// Puts on an answer how the object is encrypted.
+pub(crate) fn write(headers: &mut HeaderMap, encryption: &ServerSideEncryption) {
+    let mut set = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    match encryption {
+        ServerSideEncryption::S3 => set(ENCRYPTION, AES256),
+        ServerSideEncryption::Kms { key, bucket_key, .. } => {
+            set(ENCRYPTION, KMS);
+            set(KMS_KEY, key);
+            if *bucket_key {
+                set(BUCKET_KEY, "true");
+            }
+        }
+        ServerSideEncryption::Customer { key_md5 } => {
+            set(OF_OBJECT.algorithm, AES256);
+            set(OF_OBJECT.md5, &STANDARD.encode(key_md5));
+        }
+    }
+}
+
+/// What a write asks for.
 ///
 /// # Errors
 ///
-/// `InvalidArgument` for contradictions and malformed keys, 501 for SSE-KMS and SSE-C.
-pub(crate) fn check_write(headers: &HeaderMap) -> S3Result<()> {
+/// `InvalidArgument` for contradictions and malformed keys, 501 for encryption with two layers.
+pub(crate) fn of_write(headers: &HeaderMap) -> S3Result<EncryptionRequest> {
     let asked = text(headers, ENCRYPTION);
-    let has_customer_key = check_customer_key(headers)?;
-    if let (Some(asked), true) = (asked, has_customer_key) {
+    let customer = customer_key(headers, &OF_OBJECT)?;
+    if let (Some(asked), true) = (asked, customer.is_some()) {
         return Err(S3Error::invalid_argument(
             "Server Side Encryption with Customer provided key is incompatible with the encryption \
              method specified",
@@ -42,34 +89,46 @@ pub(crate) fn check_write(headers: &HeaderMap) -> S3Result<()> {
             asked,
         ));
     }
-    let kms_key = text(headers, KMS_KEY);
-    match (asked, kms_key) {
-        (None | Some(AES256), Some(key)) => Err(S3Error::invalid_argument(
-            "Server Side Encryption with AWS KMS managed key requires HTTP header \
-             x-amz-server-side-encryption : aws:kms",
-            KMS_KEY,
-            key,
-        )),
-        (Some("aws:kms" | "aws:kms:dsse"), _) => Err(S3Error::header_not_implemented(ENCRYPTION)),
-        (None | Some(AES256), None) if has_customer_key => {
-            Err(S3Error::header_not_implemented(CUSTOMER_ALGORITHM))
+    let of_kms = [KMS_KEY, KMS_CONTEXT].map(|name| (name, text(headers, name)));
+    match (asked, customer) {
+        (Some(KMS), _) => Ok(EncryptionRequest::Kms {
+            key: of_kms[0].1.filter(|key| !key.is_empty()).map(str::to_owned),
+            context: of_kms[1].1.map(context).transpose()?,
+            bucket_key: bucket_key(headers)?,
+        }),
+        (Some(KMS_DSSE), _) => Err(S3Error::header_not_implemented(ENCRYPTION)),
+        (None | Some(AES256), customer) => {
+            refuse_without_kms(&of_kms)?;
+            Ok(match (asked, customer) {
+                (_, Some(key)) => EncryptionRequest::Customer(key),
+                (None, None) => EncryptionRequest::BucketDefault,
+                (Some(_), None) => EncryptionRequest::S3,
+            })
         }
-        (None | Some(AES256), None) => Ok(()),
-        (Some(other), _) => Err(S3Error::invalid_argument(
-            "The encryption method specified is not supported",
-            ENCRYPTION,
-            other,
-        )),
+        (Some(other), _) => Err(unknown_method(other)),
     }
 }
 
-/// Takes a read that asks for no encryption: an object has the one it was written with, and no object
-/// here has a customer's key.
+/// The customer's key of a part. It is encrypted as its upload; clients repeat the method all the same.
 ///
 /// # Errors
 ///
-/// `InvalidArgument` and `InvalidRequest`, as AWS answers.
-pub(crate) fn check_read(headers: &HeaderMap) -> S3Result<()> {
+/// `InvalidArgument` as of [`of_write`].
+pub(crate) fn of_part(headers: &HeaderMap) -> S3Result<Option<CustomerKey>> {
+    match of_write(headers)? {
+        EncryptionRequest::Customer(key) => Ok(Some(key)),
+        EncryptionRequest::BucketDefault
+        | EncryptionRequest::S3
+        | EncryptionRequest::Kms { .. } => Ok(None),
+    }
+}
+
+/// The customer's key of a read. No method is asked for: an object has the one it was written with.
+///
+/// # Errors
+///
+/// `InvalidArgument`, as AWS answers.
+pub(crate) fn of_read(headers: &HeaderMap) -> S3Result<Option<CustomerKey>> {
     if let Some(asked) = text(headers, ENCRYPTION) {
         return Err(S3Error::invalid_argument(
             "x-amz-server-side-encryption header is not supported for this operation.",
@@ -77,29 +136,33 @@ pub(crate) fn check_read(headers: &HeaderMap) -> S3Result<()> {
             asked,
         ));
     }
-    refuse_customer_key(headers, CUSTOMER_ALGORITHM)
+    customer_key(headers, &OF_OBJECT)
 }
 
-/// The same for the source of a copy.
-pub(crate) fn check_copy_source(headers: &HeaderMap) -> S3Result<()> {
-    refuse_customer_key(headers, SOURCE_CUSTOMER_ALGORITHM)
+/// The customer's key of an upload's end.
+///
+/// # Errors
+///
+/// `InvalidArgument` for malformed keys.
+pub(crate) fn of_completion(headers: &HeaderMap) -> S3Result<Option<CustomerKey>> {
+    customer_key(headers, &OF_OBJECT)
 }
 
-fn refuse_customer_key(headers: &HeaderMap, algorithm: &str) -> S3Result<()> {
-    if headers.contains_key(algorithm) {
-        return Err(S3Error::invalid_request(
-            "The encryption parameters are not applicable to this object.",
-        ));
-    }
-    Ok(())
+/// The customer's key of the source of a copy.
+///
+/// # Errors
+///
+/// `InvalidArgument` for malformed keys.
+pub(crate) fn of_copy_source(headers: &HeaderMap) -> S3Result<Option<CustomerKey>> {
+    customer_key(headers, &OF_SOURCE)
 }
 
-/// Whether there is a customer's key, with all that belongs to it.
-fn check_customer_key(headers: &HeaderMap) -> S3Result<bool> {
-    let names = [CUSTOMER_ALGORITHM, CUSTOMER_KEY, CUSTOMER_KEY_MD5];
-    let [algorithm, key, md5] = names.map(|name| text(headers, name));
+/// The customer's key, if there is one, with all that belongs to it.
+fn customer_key(headers: &HeaderMap, names: &KeyHeaders) -> S3Result<Option<CustomerKey>> {
+    let [algorithm, key, md5] =
+        [names.algorithm, names.key, names.md5].map(|name| text(headers, name));
     if algorithm.is_none() && key.is_none() && md5.is_none() {
-        return Ok(false);
+        return Ok(None);
     }
     let wrong = |message: &'static str, name: &str, value: Option<&str>| {
         Err(S3Error::invalid_argument(message, name, value.unwrap_or("null")))
@@ -108,39 +171,79 @@ fn check_customer_key(headers: &HeaderMap) -> S3Result<bool> {
         return wrong(
             "Requests specifying Server Side Encryption with Customer provided keys must provide a \
              valid encryption algorithm.",
-            CUSTOMER_ALGORITHM,
+            names.algorithm,
             algorithm,
         );
     }
-    let key = decoded(key).filter(|key| key.len() == CUSTOMER_KEY_BYTES);
-    let Some(key) = key else {
+    let decoded = key.and_then(|key| STANDARD.decode(key).ok()).map(Zeroizing::new);
+    let Some(key) = decoded.and_then(|bytes| CustomerKey::new(&bytes)) else {
         return wrong(
             "Requests specifying Server Side Encryption with Customer provided keys must provide an \
              appropriate secret key.",
-            CUSTOMER_KEY,
+            names.key,
             None,
         );
     };
-    let Some(stated) = decoded(md5) else {
+    let Some(stated) = md5.and_then(|md5| STANDARD.decode(md5).ok()) else {
         return wrong(
             "Requests specifying Server Side Encryption with Customer provided keys must provide \
              the client calculated MD5 of the secret key.",
-            CUSTOMER_KEY_MD5,
+            names.md5,
             md5,
         );
     };
-    if stated != Md5::digest(&key).as_slice() {
+    if stated != key.md5() {
         return wrong(
             "The calculated MD5 hash of the key did not match the hash that was provided.",
-            CUSTOMER_KEY_MD5,
+            names.md5,
             md5,
         );
     }
-    Ok(true)
+    Ok(Some(key))
 }
 
-fn decoded(text: Option<&str>) -> Option<Vec<u8>> {
-    STANDARD.decode(text?).ok()
+fn refuse_without_kms(of_kms: &[(&'static str, Option<&str>)]) -> S3Result<()> {
+    match of_kms.iter().find_map(|(name, value)| Some((name, (*value)?))) {
+        None => Ok(()),
+        Some((name, value)) => Err(S3Error::invalid_argument(
+            "Server Side Encryption with AWS KMS managed key requires HTTP header \
+             x-amz-server-side-encryption : aws:kms",
+            *name,
+            value,
+        )),
+    }
+}
+
+/// The encryption context as it was sent: base64 of JSON, which is not looked into further. The same
+/// text opens what it has sealed.
+fn context(text: &str) -> S3Result<String> {
+    let wrong = |message: &'static str| Err(S3Error::invalid_argument(message, KMS_CONTEXT, text));
+    if text.len() > CONTEXT_BYTES_MAX {
+        return wrong("The header 'x-amz-server-side-encryption-context' is too long.");
+    }
+    let decoded = STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let is_object = |json: &String| json.trim().starts_with('{') && json.trim().ends_with('}');
+    match decoded.filter(is_object) {
+        Some(_) => Ok(text.to_owned()),
+        None => wrong("The header 'x-amz-server-side-encryption-context' must be base64 of JSON."),
+    }
+}
+
+fn bucket_key(headers: &HeaderMap) -> S3Result<Option<bool>> {
+    match text(headers, BUCKET_KEY) {
+        None => Ok(None),
+        Some(value) if value.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        Some(value) if value.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        Some(value) => Err(S3Error::invalid_argument(
+            "The header 'x-amz-server-side-encryption-bucket-key-enabled' is true or false.",
+            BUCKET_KEY,
+            value,
+        )),
+    }
+}
+
+fn unknown_method(asked: &str) -> S3Error {
+    S3Error::invalid_argument("The encryption method specified is not supported", ENCRYPTION, asked)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -149,17 +252,25 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
-
     use super::*;
 
-    fn check(pairs: &[(&'static str, &'static str)], expected: Option<(&str, &str)>) {
-        let headers: HeaderMap = pairs
+    const KEY: &str = "pO3upElrwuEXSoFwCfnZPdSsmt/xWeFa0N9KgDijwVs=";
+    const MD5: &str = "DWygnHRtgiJ77HCm+1rvHw==";
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs
             .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect();
-        let refusal = check_write(&headers).err();
+            .map(|(name, value)| {
+                (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+            })
+            .collect()
+    }
+
+    fn check(pairs: &[(&'static str, &str)], expected: Option<(&str, &str)>) {
+        let refusal = of_write(&headers(pairs)).err();
         let shown = refusal.as_ref().map(|error| {
+            let document = error.extra().iter().map(|(_, value)| value.as_str());
+            assert!(!document.clone().any(|value| value.contains("pO3up")), "{pairs:?}");
             (error.code().as_str(), error.extra().first().map_or("", |(_, value)| value.as_str()))
         });
         assert_eq!(shown, expected, "{pairs:?}");
@@ -167,25 +278,69 @@ mod tests {
 
     #[test]
     fn forms_of_encryption() {
-        const KEY: &str = "pO3upElrwuEXSoFwCfnZPdSsmt/xWeFa0N9KgDijwVs=";
-        const MD5: &str = "DWygnHRtgiJ77HCm+1rvHw==";
         check(&[], None);
-        check(&[(ENCRYPTION, "AES256")], None);
-        check(&[(ENCRYPTION, "aws:kms")], Some(("NotImplemented", ENCRYPTION)));
+        check(&[(ENCRYPTION, AES256)], None);
+        check(&[(ENCRYPTION, KMS)], None);
+        check(&[(ENCRYPTION, KMS), (KMS_KEY, "k"), (KMS_CONTEXT, "e30=")], None);
+        check(&[(ENCRYPTION, KMS), (KMS_CONTEXT, "k")], Some(("InvalidArgument", KMS_CONTEXT)));
+        let long = "e30=".repeat(513);
+        check(&[(ENCRYPTION, KMS), (KMS_CONTEXT, &long)], Some(("InvalidArgument", KMS_CONTEXT)));
+        check(&[(ENCRYPTION, KMS), (BUCKET_KEY, "1")], Some(("InvalidArgument", BUCKET_KEY)));
+        check(&[(ENCRYPTION, KMS_DSSE)], Some(("NotImplemented", ENCRYPTION)));
         check(&[(ENCRYPTION, "aes:kms")], Some(("InvalidArgument", ENCRYPTION)));
         check(&[(KMS_KEY, "k")], Some(("InvalidArgument", KMS_KEY)));
-        check(&[(ENCRYPTION, "AES256"), (KMS_KEY, "k")], Some(("InvalidArgument", KMS_KEY)));
-        let customer =
-            [(CUSTOMER_ALGORITHM, "AES256"), (CUSTOMER_KEY, KEY), (CUSTOMER_KEY_MD5, MD5)];
-        check(&customer, Some(("NotImplemented", CUSTOMER_ALGORITHM)));
-        check(&customer[1..], Some(("InvalidArgument", CUSTOMER_ALGORITHM)));
-        check(&customer[..2], Some(("InvalidArgument", CUSTOMER_KEY_MD5)));
-        check(&customer[..1], Some(("InvalidArgument", CUSTOMER_KEY)));
-        let mut other = customer;
-        other[2].1 = "AAAAAAAAAAAAAAAAAAAAAA==";
-        check(&other, Some(("InvalidArgument", CUSTOMER_KEY_MD5)));
+        check(&[(KMS_CONTEXT, "e30=")], Some(("InvalidArgument", KMS_CONTEXT)));
+        check(&[(ENCRYPTION, AES256), (KMS_KEY, "k")], Some(("InvalidArgument", KMS_KEY)));
+    }
+
+    #[test]
+    fn keys_of_customers() {
+        let customer = [(OF_OBJECT.algorithm, AES256), (OF_OBJECT.key, KEY), (OF_OBJECT.md5, MD5)];
+        check(&customer, None);
+        check(&customer[1..], Some(("InvalidArgument", OF_OBJECT.algorithm)));
+        check(&customer[..2], Some(("InvalidArgument", OF_OBJECT.md5)));
+        check(&customer[..1], Some(("InvalidArgument", OF_OBJECT.key)));
+        let with = |index: usize, value: &'static str| {
+            let mut other = customer;
+            other[index].1 = value;
+            other
+        };
+        check(&with(0, "AES128"), Some(("InvalidArgument", OF_OBJECT.algorithm)));
+        check(&with(1, "pO3upA=="), Some(("InvalidArgument", OF_OBJECT.key)));
+        check(&with(1, "pO3up:"), Some(("InvalidArgument", OF_OBJECT.key)));
+        check(&with(2, "AAAAAAAAAAAAAAAAAAAAAA=="), Some(("InvalidArgument", OF_OBJECT.md5)));
         let mut both = customer.to_vec();
-        both.push((ENCRYPTION, "AES256"));
+        both.push((ENCRYPTION, AES256));
         check(&both, Some(("InvalidArgument", ENCRYPTION)));
+        let read = of_read(&headers(&customer)).unwrap().unwrap();
+        assert_eq!(STANDARD.encode(read.md5()), MD5);
+        assert!(of_copy_source(&headers(&customer)).unwrap().is_none());
+    }
+
+    #[test]
+    fn answers_say_how_an_object_is_encrypted() {
+        let md5 = CustomerKey::new(&STANDARD.decode(KEY).unwrap()).unwrap().md5();
+        let kms = |bucket_key| ServerSideEncryption::Kms {
+            key: "arn".to_owned(),
+            context: Some("e30=".to_owned()),
+            bucket_key,
+        };
+        let rows: [(_, &[(&str, &str)]); 4] = [
+            (ServerSideEncryption::S3, &[(ENCRYPTION, AES256)]),
+            (kms(false), &[(ENCRYPTION, KMS), (KMS_KEY, "arn")]),
+            (kms(true), &[(ENCRYPTION, KMS), (KMS_KEY, "arn"), (BUCKET_KEY, "true")]),
+            (
+                ServerSideEncryption::Customer { key_md5: md5 },
+                &[(OF_OBJECT.algorithm, AES256), (OF_OBJECT.md5, MD5)],
+            ),
+        ];
+        for (encryption, expected) in rows {
+            let mut answer = HeaderMap::new();
+            write(&mut answer, &encryption);
+            assert_eq!(answer.len(), expected.len(), "{encryption:?}");
+            for (name, value) in expected {
+                assert_eq!(answer.get(*name).unwrap(), value, "{encryption:?}");
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, header};
 use tidelock_store::{BodyError, BodySource};
 
+use crate::encryption::SECRET_HEADERS;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::payload::{Payload, PayloadError};
 
@@ -117,10 +118,11 @@ impl Form {
             let value = self.up_to_delimiter().await?;
             let value = String::from_utf8(value.to_vec()).map_err(|_| malformed())?;
             if found.value(&name).is_some() {
+                let shown = if SECRET_HEADERS.contains(&name.as_str()) { "" } else { &value };
                 return Err(S3Error::invalid_argument(
                     "POST has a field more than once.",
-                    name,
-                    value,
+                    name.as_str(),
+                    shown,
                 ));
             }
             found.fields.push((name, value));

@@ -7,6 +7,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tidelock_store::{Controls, ObjectSettings};
 
+use crate::encryption;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::tags::{self, Tags};
 
@@ -49,12 +50,13 @@ const FOREIGN_STORAGE_CLASSES: [&str; 11] = [
     "FSX_OPENZFS",
 ];
 
-/// Reads system headers, user metadata, tags and storage class.
+/// Reads system headers, user metadata, tags, encryption and storage class.
 ///
 /// # Errors
 ///
 /// `MetadataTooLarge`, `RequestHeaderSectionTooLarge`, the refusals of tags, `InvalidStorageClass` for a class that does not exist,
-/// 501 for one that does.
+/// 501 for one that does;
+/// those of [`encryption::of_write`].
 pub(crate) fn of_headers(headers: &HeaderMap) -> S3Result<ObjectSettings> {
     check_storage_class(headers)?;
     Ok(ObjectSettings {
@@ -62,6 +64,7 @@ pub(crate) fn of_headers(headers: &HeaderMap) -> S3Result<ObjectSettings> {
         metadata: metadata(headers)?,
         tags: tags_of(headers)?.unwrap_or_default(),
         controls: Controls::default(),
+        encryption: encryption::of_write(headers)?,
     })
 }
 

@@ -307,8 +307,9 @@ async fn headers_that_ask_for_too_much_are_refused() {
     ];
     let rows: &[(&[(&str, &str)], &str)] = &[
         (&[("x-amz-server-side-encryption", "AES256")], "200"),
-        (&[("x-amz-server-side-encryption", "aws:kms")], "501 NotImplemented"),
-        (&sse_c, "501 NotImplemented"),
+        (&[("x-amz-server-side-encryption", "aws:kms")], "200"),
+        (&[("x-amz-server-side-encryption", "aws:kms:dsse")], "501 NotImplemented"),
+        (&sse_c, "200"),
         (&[("x-amz-acl", "private")], "200"),
         (&[("x-amz-acl", "bucket-owner-full-control")], "200"),
         (&[("x-amz-acl", "public-read")], "400 AccessControlListNotSupported"),

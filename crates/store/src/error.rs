@@ -5,8 +5,10 @@ use tidelock_blob::BlobError;
 use tidelock_meta::MetaError;
 use tidelock_meta::record::DecodeError;
 
+use crate::body::read::OpenError;
 use crate::body::source::BodyError;
 use crate::condition::ConditionFailure;
+use crate::encryption::KeyFailure;
 use crate::guard::{AllowError, LockedBy, Refusal, RefusedError, ReleaseError};
 use crate::version::DisplayVersion;
 
@@ -76,6 +78,25 @@ pub enum BucketError {
     Storage(#[from] StorageError),
 }
 
+/// Why an object cannot be encrypted or decrypted as a request asks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncryptionError {
+    /// Only a customer's key opens it, and none was sent.
+    #[error(
+        "the object is encrypted with a key that only its owner has, and that key was not sent"
+    )]
+    KeyMissing,
+    /// It is not the key that it was encrypted with.
+    #[error("the key that was sent is not the one that the object is encrypted with")]
+    WrongKey,
+    /// A customer's key was sent, and it is not encrypted with one.
+    #[error("the object is not encrypted with a customer's key")]
+    KeyNotApplicable,
+    /// The keyring has no such key.
+    #[error("there is no key '{0}'")]
+    NoSuchKey(String),
+}
+
 /// Why a bucket was not made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CreateBucketError {
@@ -131,6 +152,9 @@ pub enum PutObjectError {
     /// The guard refuses it.
     #[error(transparent)]
     Refused(Box<Refusal>),
+    /// It cannot be encrypted as it was asked.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
 }
 
 /// Why an object was not read.
@@ -156,6 +180,9 @@ pub enum GetObjectError {
         /// `Last-Modified`.
         modified_ms: i64,
     },
+    /// It does not open with what was sent.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
 }
 
 /// Why an object was not deleted.
@@ -195,6 +222,17 @@ pub enum UploadError {
     /// There is no such upload, or it was completed or aborted.
     #[error("the specified upload does not exist")]
     NoSuchUpload,
+}
+
+/// Why an upload was not begun.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CreateUploadError {
+    /// The bucket cannot be used.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The object cannot be encrypted as it was asked.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
 }
 
 /// Why a part was not stored.
@@ -266,6 +304,9 @@ pub enum CompleteError {
     /// Somebody holds the lock that was to be taken.
     #[error(transparent)]
     Locked(Box<LockedBy>),
+    /// The customer's key is not that of the upload.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
     /// The upload has composite checksums, and the list of parts leaves some out.
     #[error("the list of parts lacks a checksum")]
     MissingPartChecksum {
@@ -359,6 +400,7 @@ from_storage! {
     GetObjectError => |error| Self::Bucket(BucketError::Storage(error)),
     DeleteObjectError => |error| Self::Bucket(BucketError::Storage(error)),
     UploadError => |error| Self::Bucket(BucketError::Storage(error)),
+    CreateUploadError => |error| Self::Bucket(BucketError::Storage(error)),
     UploadPartError => |error| Self::Upload(UploadError::from(error)),
     CompleteError => |error| Self::Upload(UploadError::from(error)),
     AllowError => |error| Self::Bucket(BucketError::Storage(error)),
@@ -383,6 +425,28 @@ macro_rules! from_meta {
 }
 
 from_meta!(BucketError, CreateBucketError, IdentityError);
+
+/// Gives errors a way in for what a data key fails with.
+macro_rules! from_key_failure {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<KeyFailure> for $error {
+            fn from(failure: KeyFailure) -> Self {
+                match failure {
+                    KeyFailure::Encryption(error) => error.into(),
+                    KeyFailure::Storage(error) => error.into(),
+                }
+            }
+        }
+    )+};
+}
+
+from_key_failure!(GetObjectError, UploadPartError, CompleteError, OpenError);
+
+impl From<EncryptionError> for UploadPartError {
+    fn from(error: EncryptionError) -> Self {
+        Self::Put(error.into())
+    }
+}
 
 impl From<BucketError> for UploadPartError {
     fn from(error: BucketError) -> Self {

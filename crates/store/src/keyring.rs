@@ -98,7 +98,24 @@ impl Keyring {
 
     /// Seals `secret`; only the same `place` opens it.
     pub(crate) fn wrap(&self, secret: &[u8], place: &[u8], entropy: &dyn Entropy) -> Vec<u8> {
-        let RingKey { name, key, .. } = &self.keys[0];
+        Self::wrap_with(&self.keys[0], secret, place, entropy)
+    }
+
+    /// The same under the key `name`.
+    pub(crate) fn wrap_under(
+        &self,
+        name: &str,
+        secret: &[u8],
+        place: &[u8],
+        entropy: &dyn Entropy,
+    ) -> Result<Vec<u8>, KeyringError> {
+        let known = self.keys.iter().find(|known| known.name == name);
+        let known = known.ok_or_else(|| KeyringError::NoSuchKey(name.to_owned()))?;
+        Ok(Self::wrap_with(known, secret, place, entropy))
+    }
+
+    fn wrap_with(known: &RingKey, secret: &[u8], place: &[u8], entropy: &dyn Entropy) -> Vec<u8> {
+        let RingKey { name, key, .. } = known;
         let nonce = entropy::array::<NONCE_LEN>(entropy);
         let mut wrapped = vec![LAYOUT, name.len() as u8];
         wrapped.extend_from_slice(name.as_bytes());
@@ -142,7 +159,8 @@ pub(crate) fn seal(key: &LessSafeKey, nonce: [u8; NONCE_LEN], place: &[u8], byte
     key.seal_in_place_append_tag(nonce, Aad::from(place), bytes).expect("short enough to seal");
 }
 
-fn open(
+/// Opens what [`seal`] sealed; none if key or place are others, or it is damaged.
+pub(crate) fn open(
     key: &LessSafeKey,
     nonce: [u8; NONCE_LEN],
     place: &[u8],

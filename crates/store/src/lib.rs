@@ -14,6 +14,7 @@ mod checksum;
 mod commit;
 mod condition;
 mod config;
+mod encryption;
 mod entropy;
 mod error;
 mod failpoint;
@@ -67,10 +68,12 @@ pub use bucket::{
 pub use checksum::{ChecksumExpectation, ChecksumRequest, Digester};
 pub use condition::{ConditionFailure, DeleteCondition, ETagMatch, WriteCondition, etag_text};
 pub use config::StoreConfig;
+pub use encryption::{CUSTOMER_KEY_BYTES, CustomerKey, EncryptionRequest};
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{
-    BucketError, CompleteError, CopyError, CreateBucketError, DeleteBucketError, DeleteObjectError,
-    GetObjectError, IdentityError, PutObjectError, StorageError, UploadError, UploadPartError,
+    BucketError, CompleteError, CopyError, CreateBucketError, CreateUploadError, DeleteBucketError,
+    DeleteObjectError, EncryptionError, GetObjectError, IdentityError, PutObjectError,
+    StorageError, UploadError, UploadPartError,
 };
 pub use failpoint::{Failpoint, InvalidFailpoint};
 pub use guard::{

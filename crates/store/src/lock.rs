@@ -6,7 +6,7 @@
 
 use tidelock_meta::Key;
 use tidelock_meta::record::body;
-use tidelock_meta::record::version::{Body, ObjectFacts, ObjectVersion};
+use tidelock_meta::record::version::{Body, ObjectVersion};
 use tidelock_tfstate::Lock;
 
 use crate::Store;
@@ -14,6 +14,7 @@ use crate::body::seal::{ChunkCipher, DATA_KEY_BYTES, DataKey, place_of};
 use crate::body::write::WrittenBody;
 use crate::bucket::OpenBucket;
 use crate::commit::View;
+use crate::encryption::{CustomerKey, KeyFailure, is_customers};
 use crate::error::StorageError;
 use crate::object::Target;
 
@@ -33,14 +34,15 @@ impl Store {
         target: Target<'_>,
         bucket: &OpenBucket,
         current: &ObjectVersion,
-        written: &WrittenBody,
+        (written, customer): (&WrittenBody, Option<&CustomerKey>),
         view: &View,
     ) -> Result<Comparison, StorageError> {
         let Some(facts) = current.object() else { return Ok(Comparison::Other) };
+        let encryption = &facts.controls.encryption;
         let could_be = target.key.is_lock()
             && current.author == target.principal.arn
             && facts.size == written.size
-            && facts.etag.md5 == written.md5;
+            && (is_customers(encryption) || facts.etag.md5 == written.md5);
         let (Body::Inline { id, chunks: 1 }, Some(sent)) = (&facts.body, written.only_chunk())
         else {
             return Ok(Comparison::Other);
@@ -53,7 +55,12 @@ impl Store {
         // Gone: the lock was released meanwhile, and the head that said otherwise is outdated.
         let Some(seen) = seen else { return Ok(Comparison::Other) };
         let bound_to = Self::key_place(bucket.row.id, target.key, current.id);
-        let stored_key = self.unwrap_data_key(facts, &bound_to)?;
+        let wrapped = &facts.wrapped_key;
+        let stored_key = match self.unwrap_data_key(encryption, customer, wrapped, &bound_to) {
+            Ok(key) => key,
+            Err(KeyFailure::Encryption(_)) => return Ok(Comparison::Other),
+            Err(KeyFailure::Storage(error)) => return Err(error),
+        };
         let stored = open_only_chunk(&stored_key, *id, facts.size, &seen.value)?;
         let Body::Inline { id, .. } = written.body else { return Ok(Comparison::Other) };
         let sent = open_only_chunk(&written.data_key, id, written.size, sent)?;
@@ -69,16 +76,7 @@ impl Store {
         open_only_chunk(&written.data_key, *id, written.size, chunk).map(Some)
     }
 
-    /// The data key of an object that has one of its own.
-    pub(crate) fn unwrap_data_key(
-        &self,
-        facts: &ObjectFacts,
-        place: &[u8],
-    ) -> Result<DataKey, StorageError> {
-        self.unwrap_key(&facts.wrapped_key, place)
-    }
-
-    /// A data key from its wrapping.
+    /// A data key from its wrapping, of what is no object's.
     pub(crate) fn unwrap_key(&self, wrapped: &[u8], place: &[u8]) -> Result<DataKey, StorageError> {
         let key = self
             .keyring

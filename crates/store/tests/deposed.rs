@@ -72,7 +72,8 @@ fn objects(filled: &Filled) -> Vec<Asked<'_>> {
     };
     let copy = |key: &'static str| async move {
         let (condition, to) = (WriteCondition::default(), "copy".parse().unwrap());
-        let source = CopySource { bucket, key: &key.parse().unwrap(), version: None };
+        let source =
+            CopySource { bucket, key: &key.parse().unwrap(), version: None, customer_key: None };
         let checksum = None;
         let request = CopyObject {
             principal: root,
@@ -168,6 +169,7 @@ fn uploads(filled: &Filled) -> Vec<Asked<'_>> {
             number: 2,
             content_md5: None,
             checksum: None,
+            customer_key: None,
         };
         store.upload_part(&request, &mut BytesSource::new("part")).await
     };

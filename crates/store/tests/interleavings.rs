@@ -160,6 +160,7 @@ async fn the_body_of_a_part_stays_when_nobody_knows_whether_it_was_committed() {
         number: 1,
         content_md5: None,
         checksum: None,
+        customer_key: None,
     };
     // The bucket, the upload, all rows of the part; then the row that tells.
     lose_a_reply(&fixture, &engine, 3).await;

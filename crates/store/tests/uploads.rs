@@ -173,6 +173,7 @@ async fn the_largest_legal_upload_fits_its_rows() {
         parts: &parts,
         checksum: None,
         size: None,
+        customer_key: None,
     };
     fixture.store.complete_upload(&request).await.unwrap();
     assert_eq!(fixture.get(key.as_str()).await.unwrap().len(), 50_000);

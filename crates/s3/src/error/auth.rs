@@ -3,6 +3,7 @@
 use tidelock_auth::sigv4::{AuthError, SignatureMismatch};
 
 use super::{ErrorCode, S3Error};
+use crate::encryption::SECRET_HEADERS;
 
 impl From<AuthError> for S3Error {
     fn from(error: AuthError) -> Self {
@@ -44,11 +45,17 @@ impl From<AuthError> for S3Error {
 fn signature_mismatch(mismatch: SignatureMismatch) -> S3Error {
     let string_to_sign_bytes = mismatch.string_to_sign_bytes();
     let canonical_request_bytes = mismatch.canonical_request_bytes();
-    S3Error::new(ErrorCode::SignatureDoesNotMatch)
+    let has_secret = SECRET_HEADERS.iter().any(|name| mismatch.canonical_request.contains(name));
+    let error = S3Error::new(ErrorCode::SignatureDoesNotMatch)
         .field("AWSAccessKeyId", mismatch.access_key_id)
         .field("StringToSign", mismatch.string_to_sign)
         .field("SignatureProvided", mismatch.signature_provided)
-        .field("StringToSignBytes", string_to_sign_bytes)
+        .field("StringToSignBytes", string_to_sign_bytes);
+    if has_secret {
+        // Its headers have a customer's key among them.
+        return error;
+    }
+    error
         .field("CanonicalRequest", mismatch.canonical_request)
         .field("CanonicalRequestBytes", canonical_request_bytes)
 }

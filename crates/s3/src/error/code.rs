@@ -5,9 +5,18 @@
 
 use http::StatusCode;
 
+macro_rules! code_text {
+    ($name:ident) => {
+        stringify!($name)
+    };
+    ($name:ident $text:literal) => {
+        $text
+    };
+}
+
 macro_rules! error_codes {
-    ($($name:ident $status:ident $message:literal)*) => {
-        /// An S3 error code. The variant's name is the code on the wire.
+    ($($name:ident $status:ident $message:literal $(=> $text:literal)?)*) => {
+        /// An S3 error code. The variant's name is the code on the wire, but for codes with dots.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum ErrorCode {
             $(#[doc = $message] $name,)*
@@ -20,7 +29,7 @@ macro_rules! error_codes {
             /// The code as it is written in `<Code>`.
             pub fn as_str(self) -> &'static str {
                 match self {
-                    $(Self::$name => stringify!($name),)*
+                    $(Self::$name => code_text!($name $($text)?),)*
                 }
             }
 
@@ -81,6 +90,7 @@ error_codes! {
     InvalidURI BAD_REQUEST "Couldn't parse the specified URI."
     KeyTooLongError BAD_REQUEST "Your key is too long"
     MalformedACLError BAD_REQUEST "The XML you provided was not well-formed or did not validate against our published schema"
+    KmsNotFoundException BAD_REQUEST "The specified KMS key does not exist" => "KMS.NotFoundException"
     MalformedPOSTRequest BAD_REQUEST "The body of your POST request is not well-formed multipart/form-data."
     MalformedPolicy BAD_REQUEST "Policy has invalid resource"
     MalformedTrailerError BAD_REQUEST "The request contained trailing data that was not well-formed or did not conform to our published schema."

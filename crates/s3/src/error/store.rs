@@ -5,8 +5,9 @@
 use http::{HeaderName, HeaderValue, header};
 use tidelock_store::{
     BodyError, BucketError, CompleteError, ConditionFailure, CopyError, CreateBucketError,
-    DeleteBucketError, DeleteObjectError, DisplayVersion, GetObjectError, IdentityError, LockedBy,
-    PutObjectError, Refusal, RefusalReason, StorageError, UploadError, UploadPartError,
+    CreateUploadError, DeleteBucketError, DeleteObjectError, DisplayVersion, EncryptionError,
+    GetObjectError, IdentityError, LockedBy, PutObjectError, Refusal, RefusalReason, StorageError,
+    UploadError, UploadPartError,
 };
 
 use super::{ErrorCode, S3Error};
@@ -37,6 +38,36 @@ impl From<BucketError> for S3Error {
             BucketError::HasAcl => Self::new(ErrorCode::InvalidBucketAclWithObjectOwnership),
             BucketError::AccessChanged => Self::new(ErrorCode::SlowDown).caused_by(&error),
             BucketError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<EncryptionError> for S3Error {
+    fn from(error: EncryptionError) -> Self {
+        match error {
+            EncryptionError::KeyMissing => Self::invalid_request(
+                "The object was stored using a form of Server Side Encryption. The correct \
+                 parameters must be provided to retrieve the object.",
+            ),
+            EncryptionError::WrongKey => Self::invalid_request(
+                "The provided encryption parameters did not match the ones used originally.",
+            ),
+            EncryptionError::KeyNotApplicable => Self::invalid_request(
+                "The encryption parameters are not applicable to this object.",
+            ),
+            EncryptionError::NoSuchKey(key) => Self::with_message(
+                ErrorCode::KmsNotFoundException,
+                format!("Key '{key}' does not exist"),
+            ),
+        }
+    }
+}
+
+impl From<CreateUploadError> for S3Error {
+    fn from(error: CreateUploadError) -> Self {
+        match error {
+            CreateUploadError::Bucket(error) => error.into(),
+            CreateUploadError::Encryption(error) => error.into(),
         }
     }
 }
@@ -132,6 +163,7 @@ impl From<PutObjectError> for S3Error {
             PutObjectError::TooLarge => Self::new(ErrorCode::EntityTooLarge),
             PutObjectError::Locked(locked) => Self::from(*locked),
             PutObjectError::Refused(refusal) => Self::from(*refusal),
+            PutObjectError::Encryption(error) => error.into(),
         }
     }
 }
@@ -148,6 +180,7 @@ impl From<GetObjectError> for S3Error {
                 }
             }
             GetObjectError::NoSuchVersion => Self::new(ErrorCode::NoSuchVersion),
+            GetObjectError::Encryption(error) => error.into(),
             GetObjectError::IsDeleteMarker { version, modified_ms } => {
                 let error = Self::new(ErrorCode::MethodNotAllowed)
                     .header(header::ALLOW, HeaderValue::from_static("DELETE"));
@@ -198,6 +231,7 @@ impl From<UploadPartError> for S3Error {
     fn from(error: UploadPartError) -> Self {
         match error {
             UploadPartError::Upload(error) => error.into(),
+            UploadPartError::Put(PutObjectError::Encryption(error)) => of_upload(error),
             UploadPartError::Put(error) => error.into(),
             UploadPartError::ChecksumMismatch { expected, got } => {
                 let expected = expected.map_or("null", |expected| Algorithm::of(expected).name());
@@ -228,6 +262,7 @@ impl From<CompleteError> for S3Error {
             CompleteError::TooLarge => Self::new(ErrorCode::EntityTooLarge),
             CompleteError::Locked(locked) => Self::from(*locked),
             CompleteError::Refused(refusal) => Self::from(*refusal),
+            CompleteError::Encryption(error) => of_upload(error),
             CompleteError::BadChecksum => checksum::mismatch(),
             CompleteError::BadSize { expected, actual } => Self::invalid_request(format!(
                 "The provided 'x-amz-mp-object-size' header value {expected} does not match what \
@@ -255,6 +290,19 @@ impl From<IdentityError> for S3Error {
                 Self::with_message(ErrorCode::AccessDenied, error.to_string())
             }
         }
+    }
+}
+
+/// An upload is not retrieved: its requests repeat the key it was begun with.
+fn of_upload(error: EncryptionError) -> S3Error {
+    match error {
+        EncryptionError::KeyMissing => S3Error::invalid_request(
+            "The multipart upload initiate requested encryption. Subsequent part requests must \
+             include the appropriate encryption parameters.",
+        ),
+        error @ (EncryptionError::WrongKey
+        | EncryptionError::KeyNotApplicable
+        | EncryptionError::NoSuchKey(_)) => error.into(),
     }
 }
 

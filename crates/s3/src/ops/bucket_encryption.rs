@@ -1,8 +1,7 @@
 //! Put, Get and DeleteBucketEncryption:
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketEncryption.html>.
 //!
-//! Every object is encrypted with SSE-S3 whatever stands here; the configuration is kept so that
-//! tools find what they have set.
+//! What stands here is what objects get that ask for nothing; without it they get SSE-S3.
 
 use http::StatusCode;
 use tidelock_store::{BucketChange, DefaultEncryption};
@@ -17,15 +16,14 @@ use crate::xml::documents::{Encryption, EncryptionRule};
 pub(super) async fn put(call: &mut Call<'_>) -> S3Result<Response> {
     let bucket = call.bucket()?;
     let body = document::read(call, CONFIGURATION_BYTES_MAX, Integrity::Optional).await?;
-    call.store().bucket(&call.principal, &bucket).await?;
+    let found = call.store().bucket(&call.principal, &bucket).await?;
     let rule = EncryptionRule::parse(&body)?;
     let encryption = match rule.encryption {
         Encryption::Aes256 => DefaultEncryption::Aes256 { bucket_key: rule.bucket_key },
-        Encryption::Kms => {
-            return Err(S3Error::with_message(
-                ErrorCode::NotImplemented,
-                "Default encryption with aws:kms is not implemented",
-            ));
+        Encryption::Kms { key } => {
+            // A key that does not exist would refuse every write.
+            call.store().kms_key(key.as_deref(), &found.row.region)?;
+            DefaultEncryption::Kms { key, bucket_key: rule.bucket_key }
         }
     };
     let change = BucketChange::Encryption(Some(encryption));
@@ -35,13 +33,20 @@ pub(super) async fn put(call: &mut Call<'_>) -> S3Result<Response> {
 
 pub(super) async fn get(call: &mut Call<'_>) -> S3Result<Response> {
     let bucket = call.store().bucket(&call.principal, &call.bucket()?).await?;
-    let Some(DefaultEncryption::Aes256 { bucket_key }) = bucket.row.encryption else {
-        return Err(S3Error::new(ErrorCode::ServerSideEncryptionConfigurationNotFoundError));
+    let (algorithm, key, bucket_key) = match bucket.row.encryption {
+        Some(DefaultEncryption::Aes256 { bucket_key }) => ("AES256", None, bucket_key),
+        Some(DefaultEncryption::Kms { key, bucket_key }) => ("aws:kms", key, bucket_key),
+        None => {
+            return Err(S3Error::new(ErrorCode::ServerSideEncryptionConfigurationNotFoundError));
+        }
     };
     let document = XmlWriter::s3_document("ServerSideEncryptionConfiguration", |xml| {
         xml.element("Rule", |xml| {
             xml.element("ApplyServerSideEncryptionByDefault", |xml| {
-                xml.text("SSEAlgorithm", "AES256");
+                xml.text("SSEAlgorithm", algorithm);
+                if let Some(key) = &key {
+                    xml.text("KMSMasterKeyID", key);
+                }
             });
             xml.value("BucketKeyEnabled", bucket_key);
         });

@@ -22,6 +22,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key) = (call.bucket()?, call.key()?);
     let condition = conditions::write(&call.headers, call.condition_forms())?;
     let upload = upload_id(call)?;
+    let customer_key = encryption::of_completion(&call.headers)?;
     // The checksum in the headers is the object's, not the document's.
     let body = call.payload.collect(LIST_BYTES_MAX).await?;
     let requested = CompleteDocument::parse(&body)?;
@@ -38,12 +39,13 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
         parts: &parts,
         checksum: checksum::stated(&call.headers)?,
         size: object_size(call)?,
+        customer_key: customer_key.as_ref(),
     };
     let stored = call.store().complete_upload(&request).await;
     let stored = stored.map_err(|error| refusal(call, error))?;
     let mut response = response::ok_xml(document(call, &stored));
     write_new_version(&mut response, stored.version);
-    encryption::write(response.headers_mut());
+    encryption::write(response.headers_mut(), &stored.encryption);
     Ok(response)
 }
 

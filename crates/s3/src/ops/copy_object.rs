@@ -18,8 +18,7 @@ pub(super) const SOURCE_VERSION_ID: HeaderName =
 const METADATA_DIRECTIVE: &str = "x-amz-metadata-directive";
 const TAGGING_DIRECTIVE: &str = "x-amz-tagging-directive";
 /// Headers that make a copy onto itself a change.
-const CHANGING_HEADERS: [&str; 3] =
-    ["x-amz-storage-class", "x-amz-server-side-encryption", "x-amz-website-redirect-location"];
+const CHANGING_HEADERS: [&str; 2] = ["x-amz-storage-class", "x-amz-website-redirect-location"];
 const REDIRECT_LOCATION: &str = "x-amz-website-redirect-location";
 
 /// Whether something comes from the source or from the request.
@@ -52,7 +51,8 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
         sent,
         now_ms: call.service.clock.now(),
     };
-    let changes = CHANGING_HEADERS.iter().any(|name| call.headers.contains_key(*name));
+    let changing = CHANGING_HEADERS.iter().chain(&encryption::CHANGING_HEADERS);
+    let changes = changing.into_iter().any(|name| call.headers.contains_key(*name));
     if source.is_current(&bucket, &key) && decision.metadata == Directive::Copy && !changes {
         return Err(S3Error::invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself without \
@@ -77,7 +77,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let mut response = response::ok_xml(document(&stored));
     write_new_version(&mut response, stored.version);
     write_source_version(&mut response, &info);
-    encryption::write(response.headers_mut());
+    encryption::write(response.headers_mut(), &stored.encryption);
     Ok(response)
 }
 
@@ -103,7 +103,8 @@ impl Decision {
             Directive::Replace => self.sent.tags.clone(),
         };
         let controls = self.sent.controls.clone();
-        Ok(ObjectSettings { headers, metadata, tags, controls })
+        let encryption = self.sent.encryption.clone();
+        Ok(ObjectSettings { headers, metadata, tags, controls, encryption })
     }
 
     /// All but the redirect, which a copy has only where it is sent along.

@@ -1,7 +1,9 @@
 //! `x-amz-copy-source`: what CopyObject and UploadPartCopy copy.
 
 use percent_encoding::percent_decode_str;
-use tidelock_store::{BucketName, CopyError, CopySource, ObjectInfo, ObjectKey, VersionSelector};
+use tidelock_store::{
+    BucketName, CopyError, CopySource, CustomerKey, ObjectInfo, ObjectKey, VersionSelector,
+};
 
 use crate::call::{Call, parse_bucket, parse_key, parse_version};
 use crate::conditions::ReadCondition;
@@ -18,13 +20,14 @@ pub(super) struct Source {
     key: ObjectKey,
     version: Option<VersionSelector>,
     version_text: Option<String>,
+    customer_key: Option<CustomerKey>,
 }
 
 impl Source {
     /// The source that a call names.
     pub(super) fn of(call: &Call<'_>) -> S3Result<Self> {
-        encryption::check_copy_source(&call.headers)?;
-        Self::parse(call.header(COPY_SOURCE.as_str()).unwrap_or_default())
+        let source = Self::parse(call.header(COPY_SOURCE.as_str()).unwrap_or_default())?;
+        Ok(Self { customer_key: encryption::of_copy_source(&call.headers)?, ..source })
     }
 
     /// `[/]bucket/key[?versionId=id]`, bucket and key percent-encoded.
@@ -40,12 +43,14 @@ impl Source {
             return Err(malformed(header));
         }
         let version = version_text.as_deref().map(parse_version).transpose()?;
-        Ok(Self { bucket: parse_bucket(bucket)?, key: parse_key(key)?, version, version_text })
+        let (bucket, key) = (parse_bucket(bucket)?, parse_key(key)?);
+        Ok(Self { bucket, key, version, version_text, customer_key: None })
     }
 
     /// The source in the domain's words.
     pub(super) fn as_copy_source(&self) -> CopySource<'_> {
-        CopySource { bucket: &self.bucket, key: &self.key, version: self.version }
+        let customer_key = self.customer_key.as_ref();
+        CopySource { bucket: &self.bucket, key: &self.key, version: self.version, customer_key }
     }
 
     /// Whether this is the object itself, as it is now.

@@ -38,7 +38,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
         response::set_static(&mut response, CHECKSUM_ALGORITHM, name);
         response::set_static(&mut response, CHECKSUM_TYPE, checksum::type_text(kind));
     }
-    encryption::write(response.headers_mut());
+    encryption::write(response.headers_mut(), &info.encryption);
     Ok(response)
 }
 

@@ -44,11 +44,12 @@ struct Wish {
 
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key, version) = (call.bucket()?, call.key()?, call.version()?);
-    encryption::check_read(&call.headers)?;
+    let customer = encryption::of_read(&call.headers)?;
+    let customer = customer.as_ref();
     let wish = Wish::of(call)?;
     let (store, principal) = (call.store(), &call.principal);
     if call.method == Method::HEAD {
-        let info = store.head_object(principal, &bucket, &key, version).await?;
+        let info = store.head_object_with_key(principal, &bucket, &key, version, customer).await?;
         let selected = wish.select(&info)?;
         let mut response = answer(call, &wish, &info, &selected, ResponseBody::omitted());
         let length = HeaderValue::from(selected.length_bytes(&info));
@@ -56,7 +57,8 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
         return Ok(response);
     }
     let select = |info: &ObjectInfo| wish.select(info).map(Selected::into_range);
-    let object = store.get_object(principal, &bucket, &key, version, select).await??;
+    let wanted = (version, customer);
+    let object = store.get_object_with_key(principal, &bucket, &key, wanted, select).await??;
     let selected = wish.select(&object.info)?;
     let length_bytes = selected.length_bytes(&object.info);
     let body = ResponseBody::of_reader(object.reader, length_bytes);
@@ -169,7 +171,7 @@ fn answer(
     response::set(&mut response, header::ETAG, &etag::quoted(&info.etag));
     response::set(&mut response, header::LAST_MODIFIED, &date::http_date(info.modified_ms));
     write_version(&mut response, info);
-    encryption::write(response.headers_mut());
+    encryption::write(response.headers_mut(), &info.settings.controls.encryption);
     if let Selected::Some(range) = selected {
         let text = range::content_range(range, info.size);
         response::set(&mut response, header::CONTENT_RANGE, &text);

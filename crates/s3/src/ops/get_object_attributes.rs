@@ -27,10 +27,12 @@ enum Attribute {
 
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key, version) = (call.bucket()?, call.key()?, call.version()?);
-    encryption::check_read(&call.headers)?;
+    let customer = encryption::of_read(&call.headers)?;
+    let customer = customer.as_ref();
     let asked = asked(call)?;
     let page = PartsPage::of(call)?;
-    let info = call.store().head_object(&call.principal, &bucket, &key, version).await?;
+    let (store, principal) = (call.store(), &call.principal);
+    let info = store.head_object_with_key(principal, &bucket, &key, version, customer).await?;
     let document = XmlWriter::s3_document("GetObjectAttributesResponse", |xml| {
         for attribute in &asked {
             write(xml, *attribute, &info, page);

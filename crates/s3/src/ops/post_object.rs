@@ -20,6 +20,7 @@ use super::put_object;
 use crate::access::{self, Asked, Circumstances, Need};
 use crate::authn::{Authenticated, host_of};
 use crate::call::{parse_bucket, parse_key};
+use crate::encryption::SECRET_HEADERS;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::form::{Fields, FileBody, Form};
 use crate::payload::{Framing, Payload, WireBody};
@@ -305,7 +306,8 @@ fn headers_of(fields: &Fields) -> S3Result<HeaderMap> {
             name if name.starts_with("x-amz-") && !SIGNATURE_FIELDS.contains(&name) => name,
             _ => continue,
         };
-        let malformed = || S3Error::invalid_argument("The form field is malformed.", name, value);
+        let shown = if SECRET_HEADERS.contains(&name) { "" } else { value };
+        let malformed = || S3Error::invalid_argument("The form field is malformed.", name, shown);
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| malformed())?;
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| malformed())?;
         headers.insert(header, value);

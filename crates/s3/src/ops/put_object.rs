@@ -43,9 +43,8 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     Ok(response)
 }
 
-/// What every write of an object is checked for: encryption, lock.
+/// What every write of an object is checked for: lock.
 pub(super) fn check_headers(headers: &HeaderMap) -> S3Result<()> {
-    encryption::check_write(headers)?;
     object_lock::check_write(headers)
 }
 
@@ -75,7 +74,7 @@ pub(super) fn write_stored(response: &mut Response, stored: &StoredObject) {
     if let Some(checksum) = &stored.checksum {
         write_checksum(response, checksum);
     }
-    encryption::write(response.headers_mut());
+    encryption::write(response.headers_mut(), &stored.encryption);
 }
 
 /// The version that a write made; AWS does not show the `null` version here.

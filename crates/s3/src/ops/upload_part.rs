@@ -1,7 +1,7 @@
 //! UploadPart: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html>.
 
 use http::{StatusCode, header};
-use tidelock_store::{StoredPart, UploadId, UploadPart, UploadPartError};
+use tidelock_store::{PutObjectError, StoredPart, UploadId, UploadPart, UploadPartError};
 
 use super::put_object::{self, check_length};
 use crate::call::Call;
@@ -13,7 +13,7 @@ const PART_NUMBERS: std::ops::RangeInclusive<u16> = 1..=10_000;
 
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key) = (call.bucket()?, call.key()?);
-    encryption::check_write(&call.headers)?;
+    let customer_key = encryption::of_part(&call.headers)?;
     let number = part_number(call)?;
     let upload = upload_id(call)?;
     let content_md5 = checksum::content_md5(&call.headers)?;
@@ -28,16 +28,19 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
         number,
         content_md5,
         checksum,
+        customer_key: customer_key.as_ref(),
     };
     let stored = store.upload_part(&request, &mut call.payload).await;
     let stored = stored.map_err(|error| match error {
-        UploadPartError::Put(error) => put_object::refusal(call, error),
+        UploadPartError::Put(error @ (PutObjectError::BadChecksum | PutObjectError::TooLarge)) => {
+            put_object::refusal(call, error)
+        }
         error => error.into(),
     })?;
     let mut response = response::empty(StatusCode::OK);
     response::set(&mut response, header::ETAG, &etag::quoted_part(&stored.md5));
     write_checksum(&mut response, &stored);
-    encryption::write(response.headers_mut());
+    encryption::write(response.headers_mut(), &stored.encryption);
     Ok(response)
 }
 

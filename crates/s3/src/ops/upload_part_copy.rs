@@ -1,6 +1,8 @@
 //! UploadPartCopy: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html>.
 
-use tidelock_store::{ByteRange, CopyError, ObjectInfo, UploadPart, UploadPartError};
+use tidelock_store::{
+    ByteRange, CopyError, ObjectInfo, PutObjectError, UploadPart, UploadPartError,
+};
 
 use super::copy_object::write_source_version;
 use super::copy_source::{self, Source};
@@ -17,7 +19,7 @@ const SOURCE_RANGE: &str = "x-amz-copy-source-range";
 
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key) = (call.bucket()?, call.key()?);
-    encryption::check_write(&call.headers)?;
+    let customer_key = encryption::of_part(&call.headers)?;
     let source = Source::of(call)?;
     let request = UploadPart {
         principal: &call.principal,
@@ -27,6 +29,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
         number: part_number(call)?,
         content_md5: None,
         checksum: None,
+        customer_key: customer_key.as_ref(),
     };
     let condition = ReadCondition::of_copy_source(&call.headers);
     let wanted = call.header(SOURCE_RANGE);
@@ -37,7 +40,9 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     };
     let copied = call.store().upload_part_copy(&request, source.as_copy_source(), select).await;
     let copied = copied.map_err(|error| match error {
-        CopyError::Part(UploadPartError::Put(error)) => put_object::refusal(call, error),
+        CopyError::Part(UploadPartError::Put(
+            error @ (PutObjectError::BadChecksum | PutObjectError::TooLarge),
+        )) => put_object::refusal(call, error),
         error => source.refusal(error),
     });
     let (info, stored) = copied??;
@@ -50,6 +55,6 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     });
     let mut response = response::ok_xml(document);
     write_source_version(&mut response, &info);
-    encryption::write(response.headers_mut());
+    encryption::write(response.headers_mut(), &stored.encryption);
     Ok(response)
 }

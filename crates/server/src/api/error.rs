@@ -149,6 +149,11 @@ impl From<RefusedError> for ApiError {
             RefusedError::NoSuchVersion => {
                 Self::new(StatusCode::NOT_FOUND, "NoSuchVersion", &error.to_string())
             }
+            RefusedError::Encryption(_) => {
+                let message = "the refused version is encrypted with a key that the server has not: \
+                               only its writer can open it";
+                Self::new(StatusCode::BAD_REQUEST, "CustomerKeyNeeded", message)
+            }
         }
     }
 }

@@ -9,8 +9,8 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use tidelock_s3::{ResponseBody, S3Error};
 use tidelock_store::{
-    BodyError, BucketError, ConditionFailure, DeleteObjectError, GetObjectError, InvalidObjectKey,
-    LockedBy, PutObjectError, Refusal, RefusalReason, StorageError,
+    BodyError, BucketError, ConditionFailure, DeleteObjectError, EncryptionError, GetObjectError,
+    InvalidObjectKey, LockedBy, PutObjectError, Refusal, RefusalReason, StorageError,
 };
 use tidelock_tfstate::Lock;
 
@@ -242,6 +242,7 @@ impl From<PutObjectError> for TfError {
             PutObjectError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge"),
             PutObjectError::Locked(locked) => return (*locked).into(),
             PutObjectError::Refused(refusal) => return (*refusal).into(),
+            PutObjectError::Encryption(error) => return error.into(),
         };
         Self::new(status, code, &error.to_string())
     }
@@ -251,11 +252,30 @@ impl From<GetObjectError> for TfError {
     fn from(error: GetObjectError) -> Self {
         match error {
             GetObjectError::Bucket(error) => error.into(),
+            GetObjectError::Encryption(error) => error.into(),
             GetObjectError::NoSuchKey { .. } => {
                 Self::new(StatusCode::NOT_FOUND, "NoSuchState", "there is no state")
             }
             GetObjectError::NoSuchVersion | GetObjectError::IsDeleteMarker { .. } => {
                 Self::impossible(&error)
+            }
+        }
+    }
+}
+
+impl From<EncryptionError> for TfError {
+    /// Not 404: Terraform would take it for a state that was never written.
+    fn from(error: EncryptionError) -> Self {
+        match error {
+            EncryptionError::KeyMissing
+            | EncryptionError::WrongKey
+            | EncryptionError::KeyNotApplicable => {
+                let message = "the state is encrypted with a customer's key (SSE-C), which only S3's own \
+                               operations take; use the s3 backend with sse_customer_key";
+                Self::new(StatusCode::BAD_REQUEST, "CustomerKeyNeeded", message)
+            }
+            EncryptionError::NoSuchKey(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "NoSuchEncryptionKey", &error.to_string())
             }
         }
     }

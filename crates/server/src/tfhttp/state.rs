@@ -30,7 +30,8 @@ pub(super) async fn get(call: &mut Call) -> Answered {
 /// HEAD: what GET would answer, without the state.
 pub(super) async fn head(call: &mut Call) -> Answered {
     let (bucket, key) = (&call.address.bucket, &call.address.key);
-    let info = call.store.head_object(&call.principal, bucket, key, None).await?;
+    let (store, principal) = (&call.store, &call.principal);
+    let info = store.head_object_with_key(principal, bucket, key, None, None).await?;
     let mut response = described(&info);
     *response.body_mut() = ResponseBody::omitted();
     response.headers_mut().insert(header::CONTENT_LENGTH, info.size.into());

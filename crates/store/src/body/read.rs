@@ -14,7 +14,7 @@ use super::seal::{
 };
 use super::source::{BodyError, BodySource};
 use crate::Store;
-use crate::error::StorageError;
+use crate::error::{EncryptionError, StorageError};
 
 /// Sealed chunks that one read of a blob asks for: half a MiB.
 const CHUNKS_PER_READ: u64 = 16;
@@ -32,6 +32,8 @@ pub(crate) struct Segment {
 pub(crate) enum OpenError {
     /// Its rows or its blob are not there: the object was replaced meanwhile, or is damaged.
     Gone,
+    /// What was sent does not open it.
+    Encryption(EncryptionError),
     /// The store failed.
     Storage(StorageError),
 }
@@ -41,8 +43,16 @@ impl OpenError {
     pub(crate) fn of_known_body(self) -> StorageError {
         match self {
             Self::Gone => StorageError::Corrupt("a body is gone".to_owned()),
+            // Whoever knows the body has its data key.
+            Self::Encryption(error) => StorageError::Corrupt(error.to_string()),
             Self::Storage(error) => error,
         }
+    }
+}
+
+impl From<EncryptionError> for OpenError {
+    fn from(error: EncryptionError) -> Self {
+        Self::Encryption(error)
     }
 }
 
@@ -237,7 +247,7 @@ impl ObjectReader {
                 Err(OpenError::Gone) => {
                     return Err(StorageError::Corrupt("a part of the body is gone".to_owned()));
                 }
-                Err(OpenError::Storage(error)) => return Err(error),
+                Err(error) => return Err(error.of_known_body()),
             };
         }
     }

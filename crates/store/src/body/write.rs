@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use tidelock_blob::{BlobId, BlobWriter};
+use tidelock_meta::record::controls::ServerSideEncryption;
 use tidelock_meta::record::reclaim::{self, ReclaimRow, Reclaimed};
 use tidelock_meta::record::{body, version::Body, version::Checksum};
 use tidelock_meta::{Batch, Expect, Key, OpId, Outcome, Version};
@@ -12,6 +13,7 @@ use super::seal::{CHUNK_BYTES, ChunkCipher, ChunkPlace, DataKey, TAG_BYTES};
 use super::source::BodySource;
 use crate::Store;
 use crate::checksum::{ChecksumExpectation, ChecksumRequest, DEFAULT_ALGORITHM, Digester};
+use crate::encryption::{blind_checksum, blind_md5, is_customers};
 use crate::error::{PutObjectError, StorageError};
 
 /// What must be true of a body, as the request says.
@@ -48,6 +50,21 @@ impl WrittenBody {
             [chunk] => Some(chunk),
             _ => None,
         }
+    }
+
+    /// The MD5 and the checksum as they are kept with the object: those of a customer's say nothing of
+    /// its content to who has not its key. `tagging` blinds the MD5: the data key of an object, the key
+    /// of its upload of a part, so that a part sent again has the same entity tag.
+    pub(crate) fn kept_digests(
+        &self,
+        encryption: &ServerSideEncryption,
+        tagging: &DataKey,
+    ) -> ([u8; 16], Checksum) {
+        if !is_customers(encryption) {
+            return (self.md5, self.checksum.clone());
+        }
+        let checksum = blind_checksum(&self.data_key, &self.checksum);
+        (blind_md5(tagging, &self.md5), checksum)
     }
 
     /// Adds to `batch` what makes the body permanent.

@@ -16,6 +16,7 @@ use crate::Store;
 use crate::body::read::{OpenError, OpenSegment, Segment};
 use crate::body::write::WrittenBody;
 use crate::bucket::OpenBucket;
+use crate::encryption::{CustomerKey, is_customers};
 use crate::error::StorageError;
 use crate::object::{ObjectReader, Target};
 use crate::state::{DERIVED_BODY_BYTES_MAX, Derived, Index, derive};
@@ -102,19 +103,22 @@ impl Store {
     pub(crate) async fn candidate_of(
         self: &Arc<Self>,
         written: &WrittenBody,
+        customer: Option<&CustomerKey>,
     ) -> Result<Candidate, StorageError> {
         let open = self.open_written(written).await?;
         let body = ObjectReader::new(Arc::clone(self), Some(open), VecDeque::new());
-        self.candidate_of_bytes(body, written.size).await
+        self.candidate_of_bytes(body, written.size, customer).await
     }
 
-    /// What so many bytes are that are to become an object.
+    /// What so many bytes are that are to become an object. Of a state under a customer's key nothing is
+    /// derived but what the rules need, and its digest says nothing without that key.
     pub(crate) async fn candidate_of_bytes(
         &self,
         body: ObjectReader,
         size: u64,
+        customer: Option<&CustomerKey>,
     ) -> Result<Candidate, StorageError> {
-        let keeping = match size <= DERIVED_BODY_BYTES_MAX as u64 {
+        let keeping = match customer.is_none() && size <= DERIVED_BODY_BYTES_MAX as u64 {
             true => KeptBytes::All,
             false => KeptBytes::None,
         };
@@ -134,6 +138,7 @@ impl Store {
             Some(index) => Some(self.write_index(index).await?),
             None => None,
         };
+        let sha256 = customer.map_or(sha256, |customer| customer.digest_of(&sha256));
         Ok(Candidate { size, sha256, state, derived, index })
     }
 
@@ -194,9 +199,8 @@ impl Store {
         bucket: &OpenBucket,
         version: &ObjectVersion,
     ) -> Result<Stored, StorageError> {
-        if version.object().is_none() {
-            return Ok(Stored::Nothing);
-        }
+        let Some(facts) = version.object() else { return Ok(Stored::Nothing) };
+        let encryption = &facts.controls.encryption;
         if let Some(facts) = self.unseal_state_facts(bucket.row.id, target.key, version)? {
             let is_empty = facts.counts.is_some_and(|counts| {
                 (counts.managed, counts.data, counts.deposed, counts.outputs) == (0, 0, 0, 0)
@@ -209,7 +213,9 @@ impl Store {
             Ok(reader) => reader,
             // Replaced at this moment: the commit will find another version and ask again.
             Err(OpenError::Gone) => return Ok(Stored::Other),
-            Err(OpenError::Storage(error)) => return Err(error),
+            // What it is only its customer can tell: a state is known as one once it was written here.
+            Err(OpenError::Encryption(_)) if is_customers(encryption) => return Ok(Stored::Other),
+            Err(error) => return Err(error.of_known_body()),
         };
         let ReadBody { sha256, state, .. } = look_at(reader, KeptBytes::None).await?;
         Ok(match state {

@@ -20,7 +20,7 @@ use crate::audit::AuditEvent;
 use crate::body::read::OpenError;
 use crate::bucket::OpenBucket;
 use crate::commit::{Plan, View};
-use crate::error::{BucketError, StorageError};
+use crate::error::{BucketError, EncryptionError, StorageError};
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{GetObject, ObjectInfo, Target};
@@ -69,6 +69,9 @@ pub enum RefusedError {
     /// There is no such refused version.
     #[error("there is no such refused version")]
     NoSuchVersion,
+    /// Only the key of its writer opens it.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
 }
 
 /// A refusal that is about to be committed.
@@ -214,6 +217,7 @@ impl Store {
         match self.open_version(target, &open, &version).await {
             Ok(reader) => Ok(GetObject { info, reader }),
             Err(OpenError::Gone) => Err(RefusedError::NoSuchVersion),
+            Err(OpenError::Encryption(error)) => Err(error.into()),
             Err(OpenError::Storage(error)) => Err(error.into()),
         }
     }

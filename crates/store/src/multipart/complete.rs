@@ -25,6 +25,9 @@ use crate::body::seal::DataKey;
 use crate::bucket::OpenBucket;
 use crate::commit::{Plan, Reading, View};
 use crate::condition::{ConditionFailure, UploadWindow, WriteCondition};
+use crate::encryption::{
+    CustomerKey, KeyFailure, blind_checksum, check_customer_key, is_customers,
+};
 use crate::error::{CompleteError, StorageError, UploadError};
 use crate::guard::{
     Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, PlannedRefusal, REFUSED_KEPT_MAX,
@@ -59,6 +62,8 @@ pub struct CompleteUpload<'a> {
     pub checksum: Option<(ChecksumAlgorithm, Vec<u8>)>,
     /// `x-amz-mp-object-size`
     pub size: Option<u64>,
+    /// The customer's key, if the upload was begun with one.
+    pub customer_key: Option<&'a CustomerKey>,
 }
 
 enum Attempt {
@@ -120,6 +125,7 @@ impl Store {
                 return Ok(answer);
             }
             let key = place.upload_key.clone();
+            let place_now = &place;
             // Confirmed: the commit checks that the upload is still sealed, not what its parts are.
             let looked = self.rows.answer(|reading| async move {
                 let seen = reading.row(key.clone()).await?;
@@ -127,7 +133,12 @@ impl Store {
                 if upload.row.state != UploadState::Sealed {
                     return Ok(None);
                 }
-                let parts = all_parts(&reading, request.upload).await?;
+                let mut parts = all_parts(&reading, request.upload).await?;
+                let customer = request.customer_key;
+                check_customer_key(&upload.row.controls.encryption, customer)?;
+                if customer.is_some() {
+                    self.show_checksums(place_now, &upload, request, &mut parts)?;
+                }
                 let assembled = assemble(request.parts, &parts, upload.row.checksum, &self.config)?;
                 check_expectations(request, &assembled)?;
                 Ok::<_, CompleteError>(Some((upload, assembled, parts)))
@@ -167,7 +178,8 @@ impl Store {
             let upload = OpenUpload::of(place.upload_key.clone(), view.rows[0].as_ref())?;
             match &upload.row.state {
                 UploadState::Completed(completed) => {
-                    first_answer(&place.bucket, completed, request).map(|it| Plan::Answer(Some(it)))
+                    first_answer(&place.bucket, &upload.row, completed, request)
+                        .map(|it| Plan::Answer(Some(it)))
                 }
                 UploadState::Sealed => Ok(Plan::Answer(None)),
                 UploadState::Open => {
@@ -189,7 +201,7 @@ impl Store {
         place: &Place<'_>,
         sealed: &SealedUpload<'_>,
         candidate: &mut Option<(Version, Candidate)>,
-    ) -> Result<Option<CurrentState>, StorageError> {
+    ) -> Result<Option<CurrentState>, CompleteError> {
         if place.bucket.row.guard.is_none() || place.target.key.is_lock() {
             return Ok(None);
         }
@@ -197,7 +209,8 @@ impl Store {
         if candidate.as_ref().is_none_or(|(of, _)| *of != sealed_at) {
             self.abandon_candidate(candidate.take().map(|(_, outdated)| outdated)).await;
             let reader = self.upload_reader(place, sealed)?;
-            let read = self.candidate_of_bytes(reader, sealed.assembled.size).await?;
+            let (size, customer) = (sealed.assembled.size, sealed.request.customer_key);
+            let read = self.candidate_of_bytes(reader, size, customer).await?;
             *candidate = Some((sealed_at, read));
         }
         Ok(Some(self.current_state(place.target, &place.bucket).await?))
@@ -208,8 +221,9 @@ impl Store {
         self: &Arc<Self>,
         place: &Place<'_>,
         sealed: &SealedUpload<'_>,
-    ) -> Result<ObjectReader, StorageError> {
-        let upload_key = UploadKey::new(self.upload_key(place, sealed)?, sealed.request.upload)?;
+    ) -> Result<ObjectReader, CompleteError> {
+        let upload_key = self.upload_key(place, &sealed.upload, sealed.request)?;
+        let upload_key = UploadKey::new(upload_key, sealed.request.upload)?;
         let Assembled { ranges, size, .. } = &sealed.assembled;
         let is_listed = |(number, _): &&(u16, PartRow)| {
             ranges.iter().any(|(first, last)| (*first..=*last).contains(number))
@@ -222,10 +236,28 @@ impl Store {
     fn upload_key(
         &self,
         place: &Place<'_>,
-        sealed: &SealedUpload<'_>,
-    ) -> Result<DataKey, StorageError> {
-        let bound = upload_place(place.bucket.row.id, place.target.key, sealed.request.upload);
-        self.unwrap_key(&sealed.upload.row.wrapped_key, &bound)
+        upload: &OpenUpload,
+        request: &CompleteUpload<'_>,
+    ) -> Result<DataKey, KeyFailure> {
+        let bound = upload_place(place.bucket.row.id, place.target.key, request.upload);
+        let (encryption, wrapped) = (&upload.row.controls.encryption, &upload.row.wrapped_key);
+        self.unwrap_data_key(encryption, request.customer_key, wrapped, &bound)
+    }
+
+    /// Puts the checksums of the parts of a customer's upload into their rows, where they are blinded.
+    fn show_checksums(
+        &self,
+        place: &Place<'_>,
+        upload: &OpenUpload,
+        request: &CompleteUpload<'_>,
+        parts: &mut [(u16, PartRow)],
+    ) -> Result<(), KeyFailure> {
+        let upload_key = self.upload_key(place, upload, request)?;
+        let upload_key = UploadKey::new(upload_key, request.upload)?;
+        for (number, part) in parts {
+            part.checksum = upload_key.shown_checksum(*number, part)?;
+        }
+        Ok(())
     }
 
     async fn commit_completed(
@@ -406,15 +438,22 @@ impl Store {
         &self,
         ending: &Ending<'_>,
         random: [u8; 8],
-    ) -> Result<ObjectVersion, StorageError> {
+    ) -> Result<ObjectVersion, CompleteError> {
         let Ending { place, sealed, bucket, head, .. } = *ending;
         let key = place.target.key;
         let (row, assembled) = (&sealed.upload.row, &sealed.assembled);
         let now = self.now();
         let id = head.next_id(now, random);
-        let upload_key = self.upload_key(place, sealed)?;
+        let upload_key = self.upload_key(place, &sealed.upload, sealed.request)?;
+        let protection =
+            self.protection_of(&row.controls.encryption, sealed.request.customer_key)?;
         let bound_to = Self::key_place(bucket.row.id, key, id);
+        let wrapped_key = self.wrap_data_key(&protection, &upload_key, &bound_to)?;
         let (upload, ranges) = (sealed.request.upload.0, assembled.ranges.clone());
+        let blinded = |checksum: &Checksum| match is_customers(&row.controls.encryption) {
+            true => blind_checksum(&upload_key, checksum),
+            false => checksum.clone(),
+        };
         Ok(ObjectVersion {
             id,
             is_null: writes_null(bucket.row.versioning),
@@ -426,9 +465,9 @@ impl Store {
                 headers: row.headers.clone(),
                 metadata: row.metadata.clone(),
                 tags: row.tags.clone(),
-                checksum: assembled.checksum.clone(),
+                checksum: assembled.checksum.as_ref().map(blinded),
                 body: Body::Parts { upload, ranges },
-                wrapped_key: self.keyring.wrap(&*upload_key, &bound_to, &*self.entropy),
+                wrapped_key,
                 state: None,
                 controls: row.controls.clone(),
             })),
@@ -486,13 +525,15 @@ fn completed_row(
     ranges: &[(u16, u16)],
 ) -> UploadRow {
     let assembled = &sealed.assembled;
+    // What tells of the content of a customer's object is not kept.
+    let tells = !is_customers(&sealed.upload.row.controls.encryption);
     let completed = Completed {
         completed_ms,
         request: request_digest(sealed.request.parts),
         version: version.id,
         is_null: version.is_null,
         etag: assembled.etag,
-        checksum: assembled.checksum.clone(),
+        checksum: assembled.checksum.clone().filter(|_| tells),
         ranges: ranges.to_vec(),
     };
     let state = UploadState::Completed(Box::new(completed));
@@ -501,6 +542,7 @@ fn completed_row(
 
 fn first_answer(
     bucket: &OpenBucket,
+    upload: &UploadRow,
     completed: &Completed,
     request: &CompleteUpload<'_>,
 ) -> Result<StoredObject, CompleteError> {
@@ -514,10 +556,12 @@ fn first_answer(
         checksum: completed.checksum.clone(),
         modified_ms: completed.completed_ms,
         size: 0,
+        encryption: upload.controls.encryption.clone(),
     })
 }
 
 fn stored(version: &ObjectVersion, bucket: &OpenBucket, assembled: &Assembled) -> StoredObject {
+    let facts = version.object();
     StoredObject {
         version: DisplayVersion::of(version),
         versioning: bucket.row.versioning,
@@ -525,5 +569,6 @@ fn stored(version: &ObjectVersion, bucket: &OpenBucket, assembled: &Assembled) -
         checksum: assembled.checksum.clone(),
         modified_ms: version.modified_ms,
         size: assembled.size,
+        encryption: facts.map(|facts| facts.controls.encryption.clone()).unwrap_or_default(),
     }
 }

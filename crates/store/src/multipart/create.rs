@@ -1,6 +1,7 @@
 //! CreateMultipartUpload:
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html>.
 
+use tidelock_meta::record::controls::ServerSideEncryption;
 use tidelock_meta::record::upload::{self, UploadId, UploadRow, UploadState};
 use tidelock_meta::record::version::{ChecksumAlgorithm, ChecksumType};
 use tidelock_meta::{Batch, OpId, Write};
@@ -14,7 +15,7 @@ use crate::body::seal::DATA_KEY_BYTES;
 use crate::bucket::OpenBucket;
 use crate::checksum;
 use crate::commit::Plan;
-use crate::error::BucketError;
+use crate::error::CreateUploadError;
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ObjectSettings, OpenHead, Target};
@@ -41,6 +42,8 @@ pub struct UploadInfo {
     pub upload: UploadId,
     /// The checksum its parts and its object will have.
     pub checksum: Option<UploadChecksum>,
+    /// How they will be encrypted.
+    pub encryption: ServerSideEncryption,
 }
 
 impl Store {
@@ -49,7 +52,7 @@ impl Store {
     pub async fn create_upload(
         &self,
         request: &CreateUpload<'_>,
-    ) -> Result<UploadInfo, BucketError> {
+    ) -> Result<UploadInfo, CreateUploadError> {
         let target =
             Target { principal: request.principal, bucket: request.bucket, key: request.key };
         let bucket_id = self.find_bucket(target.principal, target.bucket).await?.row.id;
@@ -65,7 +68,7 @@ impl Store {
             metadata: request.settings.metadata.clone(),
             tags: request.settings.tags.clone(),
             checksum: request.checksum.map(with_type),
-            wrapped_key: self.keyring.wrap(&*upload_key, &place, &*self.entropy),
+            wrapped_key: Vec::new(),
             state: UploadState::Open,
             controls: request.settings.controls.clone(),
         };
@@ -77,6 +80,10 @@ impl Store {
             let bucket = OpenBucket::again(bucket_id, target.bucket, seen, target.principal)?;
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
             row.mutations = head.row.mutations;
+            let protection = self.protection(&request.settings.encryption, &bucket.row)?;
+            row.wrapped_key = self.wrap_data_key(&protection, &upload_key, &place)?;
+            let encryption = protection.encryption;
+            row.controls.encryption = encryption.clone();
             let mut head_row = head.row.clone();
             head_row.uploads += 1;
             let mut batch = Batch::new(OpId(id.0));
@@ -87,10 +94,10 @@ impl Store {
             let event = AuditEvent::new("CreateMultipartUpload");
             let event = event.object(target.bucket.as_str(), target.key.as_str());
             self.audit(&mut batch, target.principal, &event);
-            Ok::<_, BucketError>(Plan::Commit(batch, ()))
+            Ok::<_, CreateUploadError>(Plan::Commit(batch, encryption))
         })
-        .await?;
-        Ok(UploadInfo { upload: id, checksum })
+        .await
+        .map(|encryption| UploadInfo { upload: id, checksum, encryption })
     }
 }
 

@@ -3,11 +3,13 @@
 
 use ring::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
 use tidelock_meta::record::BucketId;
+use tidelock_meta::record::part::PartRow;
 use tidelock_meta::record::upload::UploadId;
-use tidelock_meta::record::version::Body;
+use tidelock_meta::record::version::{Body, Checksum};
 use zeroize::Zeroizing;
 
 use crate::body::seal::DataKey;
+use crate::encryption::blind_checksum;
 use crate::entropy::{self, Entropy};
 use crate::error::StorageError;
 use crate::keyring;
@@ -42,6 +44,17 @@ impl UploadKey {
         let aad = Aad::from(self.bound(place));
         let opened = self.key.open_in_place(nonce, aad, &mut bytes).map_err(|_| damaged())?;
         data_key(opened)
+    }
+
+    /// The checksum of a part of a customer's upload: it is blinded in its row.
+    pub(crate) fn shown_checksum(
+        &self,
+        number: u16,
+        part: &PartRow,
+    ) -> Result<Option<Checksum>, StorageError> {
+        let Some(blinded) = &part.checksum else { return Ok(None) };
+        let data_key = self.unwrap(&part.wrapped_key, &part_place(number, &part.body))?;
+        Ok(Some(blind_checksum(&data_key, blinded)))
     }
 
     fn bound(&self, place: &[u8]) -> Vec<u8> {

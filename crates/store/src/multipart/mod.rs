@@ -8,6 +8,7 @@ mod list;
 mod part;
 mod part_list;
 
+use tidelock_meta::record::controls::ServerSideEncryption;
 use tidelock_meta::record::upload::{self, UploadRow, UploadState};
 use tidelock_meta::record::version::{Checksum, ChecksumAlgorithm, ChecksumType};
 use tidelock_meta::{Key, Versioned};
@@ -36,6 +37,8 @@ pub struct StoredPart {
     pub modified_ms: i64,
     /// Plaintext bytes.
     pub size: u64,
+    /// How it is encrypted.
+    pub encryption: ServerSideEncryption,
 }
 
 /// The checksum that an upload was begun with.

@@ -16,6 +16,7 @@ use crate::body::write::{BodyExpectation, WrittenBody};
 use crate::bucket::OpenBucket;
 use crate::checksum::{ChecksumExpectation, ChecksumRequest};
 use crate::commit::Plan;
+use crate::encryption::{CustomerKey, check_customer_key};
 use crate::error::{CopyError, UploadPartError};
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
@@ -38,6 +39,8 @@ pub struct UploadPart<'a> {
     pub content_md5: Option<[u8; 16]>,
     /// The checksum asked for.
     pub checksum: Option<ChecksumRequest>,
+    /// The customer's key, if the upload was begun with one.
+    pub customer_key: Option<&'a CustomerKey>,
 }
 
 impl Store {
@@ -53,6 +56,7 @@ impl Store {
             .rows
             .look(|reading| async move { read_upload(&reading, target, request.upload).await });
         let (bucket, upload) = found.await?;
+        check_customer_key(&upload.row.controls.encryption, request.customer_key)?;
         let checksum = part_checksum(&upload.row, request.checksum.clone())?;
         let expectation = BodyExpectation { md5: request.content_md5, checksum };
         let written = self.write_body(source, &expectation).await?;
@@ -88,14 +92,18 @@ impl Store {
         let (bucket, upload) = place;
         let bucket_id = bucket.row.id;
         let bound_to = upload_place(bucket_id, target.key, request.upload);
-        let upload_key = self.unwrap_key(&upload.row.wrapped_key, &bound_to)?;
+        let encryption = &upload.row.controls.encryption;
+        let wrapped = &upload.row.wrapped_key;
+        let customer = request.customer_key;
+        let upload_key = self.unwrap_data_key(encryption, customer, wrapped, &bound_to)?;
+        let (md5, checksum) = written.kept_digests(encryption, &upload_key);
         let ring = UploadKey::new(upload_key, request.upload)?;
         let part_bound_to = part_place(request.number, &written.body);
         let row = PartRow {
             modified_ms: self.now(),
             size: written.size,
-            md5: written.md5,
-            checksum: Some(written.checksum.clone()),
+            md5,
+            checksum: Some(checksum),
             body: written.body.clone(),
             wrapped_key: ring.wrap(&written.data_key, &part_bound_to, &*self.entropy),
         };
@@ -126,8 +134,9 @@ impl Store {
             Ok::<_, UploadPartError>(Plan::Commit(batch, ()))
         })
         .await?;
-        let PartRow { modified_ms, size, md5, checksum, .. } = row;
-        Ok(StoredPart { md5, checksum, modified_ms, size })
+        let PartRow { modified_ms, size, md5, .. } = row;
+        let (checksum, encryption) = (Some(written.checksum.clone()), encryption.clone());
+        Ok(StoredPart { md5, checksum, modified_ms, size, encryption })
     }
 }
 

@@ -10,6 +10,7 @@ use crate::Store;
 use crate::body::write::BodyExpectation;
 use crate::checksum::{ChecksumExpectation, ChecksumRequest};
 use crate::condition::WriteCondition;
+use crate::encryption::CustomerKey;
 use crate::error::CopyError;
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
@@ -25,6 +26,8 @@ pub struct CopySource<'a> {
     pub key: &'a ObjectKey,
     /// Which version; none: the current one.
     pub version: Option<VersionSelector>,
+    /// The customer's key that it is encrypted with, if it is.
+    pub customer_key: Option<&'a CustomerKey>,
 }
 
 /// A CopyObject request.
@@ -63,7 +66,7 @@ impl Store {
             Ok(settings) => settings,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        self.refuse_early(target, request.condition).await?;
+        self.refuse_early(target, request.condition, &settings.encryption).await?;
         let of_source = source.info.checksum.as_ref().map(|checksum| checksum.algorithm);
         let checksum = request.checksum.or(of_source).map(|algorithm| ChecksumRequest {
             algorithm,
@@ -83,7 +86,8 @@ impl Store {
         source: CopySource<'_>,
         select: impl Fn(&ObjectInfo) -> Result<Option<ByteRange>, R> + Send,
     ) -> Result<Result<GetObject, R>, CopyError> {
-        self.get_object(principal, source.bucket, source.key, source.version, select)
+        let wanted = (source.version, source.customer_key);
+        self.get_object_with_key(principal, source.bucket, source.key, wanted, select)
             .await
             .map_err(CopyError::Source)
     }

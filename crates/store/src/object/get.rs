@@ -13,8 +13,12 @@ use super::ObjectInfo;
 use super::install::{OpenHead, Target};
 use crate::Store;
 use crate::body::read::{ObjectReader, OpenError, Segment};
+use crate::body::seal::DataKey;
 use crate::bucket::OpenBucket;
 use crate::commit::Reading;
+use crate::encryption::{
+    CustomerKey, KeyFailure, blind_checksum, check_customer_key, is_customers,
+};
 use crate::error::{GetObjectError, StorageError};
 use crate::identity::Principal;
 use crate::multipart::{UploadKey, part_place};
@@ -67,6 +71,32 @@ impl Store {
         look.await
     }
 
+    /// The same, for a reader who has the customer's key that the object may be encrypted with.
+    ///
+    /// # Errors
+    ///
+    /// Besides, [`GetObjectError::Encryption`] when the key is not the one that belongs to the object.
+    pub async fn head_object_with_key(
+        &self,
+        principal: &Principal,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version: Option<VersionSelector>,
+        customer: Option<&CustomerKey>,
+    ) -> Result<ObjectInfo, GetObjectError> {
+        let target = Target { principal, bucket, key };
+        let look = self.rows.answer(|reading| async move {
+            let found = find(&reading, target, version).await?;
+            let data_key = self.customers_data_key(target, &found, customer)?;
+            let (mut info, parts) = describe(&reading, &found).await?;
+            if let Some(data_key) = &data_key {
+                show_checksums(&mut info, found.facts()?, &parts, data_key)?;
+            }
+            Ok(info)
+        });
+        look.await
+    }
+
     /// An object and some of its bytes. `select` sees what is known of the object and says which
     /// bytes are wanted (none: all), or refuses; it may be asked more than once.
     pub async fn get_object<R>(
@@ -77,10 +107,27 @@ impl Store {
         version: Option<VersionSelector>,
         select: impl Fn(&ObjectInfo) -> Result<Option<ByteRange>, R> + Send,
     ) -> Result<Result<GetObject, R>, GetObjectError> {
+        self.get_object_with_key(principal, bucket, key, (version, None), select).await
+    }
+
+    /// The same, for a reader who has the customer's key that the object may be encrypted with.
+    ///
+    /// # Errors
+    ///
+    /// Besides, [`GetObjectError::Encryption`] when the key is not the one that belongs to the object.
+    pub async fn get_object_with_key<R>(
+        self: &Arc<Self>,
+        principal: &Principal,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        (version, customer): (Option<VersionSelector>, Option<&CustomerKey>),
+        select: impl Fn(&ObjectInfo) -> Result<Option<ByteRange>, R> + Send,
+    ) -> Result<Result<GetObject, R>, GetObjectError> {
         let target = Target { principal, bucket, key };
+        let wanted = (version, customer);
         self.rows
             .answer(
-                |reading| async move { self.open_object(&reading, target, version, select).await },
+                |reading| async move { self.open_object(&reading, target, wanted, select).await },
             )
             .await
     }
@@ -89,7 +136,7 @@ impl Store {
         self: &Arc<Self>,
         reading: &Reading,
         target: Target<'_>,
-        version: Option<VersionSelector>,
+        (version, customer): (Option<VersionSelector>, Option<&CustomerKey>),
         select: impl Fn(&ObjectInfo) -> Result<Option<ByteRange>, R> + Send,
     ) -> Result<Result<GetObject, R>, GetObjectError> {
         let mut gone: Option<VersionId> = None;
@@ -99,16 +146,21 @@ impl Store {
                 // It was not replaced meanwhile: its bytes are missing.
                 break;
             }
-            let (info, parts) = describe(reading, &found).await?;
+            let data_key = self.customers_data_key(target, &found, customer)?;
+            let (mut info, parts) = describe(reading, &found).await?;
+            if let Some(data_key) = &data_key {
+                show_checksums(&mut info, found.facts()?, &parts, data_key)?;
+            }
             let wanted = match select(&info) {
                 Ok(wanted) => wanted.unwrap_or(0..info.size),
                 Err(refusal) => return Ok(Err(refusal)),
             };
             // Opening a blob may take long.
             reading.confirm_now().await?;
-            match self.open_found(target, &found, parts, &wanted).await {
+            match self.open_found(target, &found, (parts, data_key), &wanted).await {
                 Ok(reader) => return Ok(Ok(GetObject { info, reader })),
                 Err(OpenError::Gone) => gone = Some(found.version.id),
+                Err(OpenError::Encryption(error)) => return Err(error.into()),
                 Err(OpenError::Storage(error)) => return Err(error.into()),
             }
         }
@@ -159,14 +211,14 @@ impl Store {
             Ok::<_, StorageError>((found, described))
         });
         let (found, (info, parts)) = looked.await?;
-        self.open_found(target, &found, parts, &(0..info.size)).await
+        self.open_found(target, &found, (parts, None), &(0..info.size)).await
     }
 
     async fn open_found(
         self: &Arc<Self>,
         target: Target<'_>,
         found: &FoundObject,
-        parts: Vec<(u16, PartRow)>,
+        parts: (Vec<(u16, PartRow)>, Option<DataKey>),
         wanted: &ByteRange,
     ) -> Result<ObjectReader, OpenError> {
         let mut segments = self.segments(target, found, parts, wanted)?;
@@ -181,19 +233,65 @@ impl Store {
         &self,
         target: Target<'_>,
         found: &FoundObject,
-        parts: Vec<(u16, PartRow)>,
+        (parts, data_key): (Vec<(u16, PartRow)>, Option<DataKey>),
         wanted: &ByteRange,
-    ) -> Result<VecDeque<Segment>, StorageError> {
+    ) -> Result<VecDeque<Segment>, OpenError> {
         let facts = found.facts()?;
-        let place = Self::key_place(found.bucket.row.id, target.key, found.version.id);
-        let data_key = self.unwrap_data_key(facts, &place)?;
+        let data_key = match data_key {
+            Some(data_key) => data_key,
+            None => self.object_data_key(target, found, None)?,
+        };
         let Body::Parts { upload, .. } = &facts.body else {
             let (body, size, wanted) = (facts.body.clone(), facts.size, wanted.clone());
             return Ok(VecDeque::from([Segment { body, size, data_key, wanted }]));
         };
         let upload_key = UploadKey::new(data_key, UploadId(*upload))?;
-        part_segments(&upload_key, parts, wanted)
+        Ok(part_segments(&upload_key, parts, wanted)?)
     }
+
+    /// The data key of an object that only a customer's key opens. None of any other, with which no key
+    /// may be sent: its own is unwrapped when its bytes are wanted.
+    fn customers_data_key(
+        &self,
+        target: Target<'_>,
+        found: &FoundObject,
+        customer: Option<&CustomerKey>,
+    ) -> Result<Option<DataKey>, KeyFailure> {
+        check_customer_key(&found.facts()?.controls.encryption, customer)?;
+        match customer {
+            Some(_) => self.object_data_key(target, found, customer).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn object_data_key(
+        &self,
+        target: Target<'_>,
+        found: &FoundObject,
+        customer: Option<&CustomerKey>,
+    ) -> Result<DataKey, KeyFailure> {
+        let facts = found.facts()?;
+        let place = Self::key_place(found.bucket.row.id, target.key, found.version.id);
+        let encryption = &facts.controls.encryption;
+        self.unwrap_data_key(encryption, customer, &facts.wrapped_key, &place)
+    }
+}
+
+/// Puts the checksums of a customer's object into what is told of it: they are blinded where they are
+/// kept.
+fn show_checksums(
+    info: &mut ObjectInfo,
+    facts: &ObjectFacts,
+    parts: &[(u16, PartRow)],
+    data_key: &DataKey,
+) -> Result<(), StorageError> {
+    info.checksum = facts.checksum.as_ref().map(|blinded| blind_checksum(data_key, blinded));
+    if let Body::Parts { upload, .. } = &facts.body {
+        let upload_key = UploadKey::new(data_key.clone(), UploadId(*upload))?;
+        let shown = parts.iter().map(|(number, part)| upload_key.shown_checksum(*number, part));
+        info.part_checksums = Some(shown.collect::<Result<_, _>>()?);
+    }
+    Ok(())
 }
 
 /// What is wanted of the bytes that `parts` come to.
@@ -288,7 +386,9 @@ async fn describe(
         return Err(StorageError::Corrupt("the parts of an object are not all there".to_owned()));
     }
     info.part_sizes = Some(sizes);
-    info.part_checksums = Some(parts.iter().map(|(_, part)| part.checksum.clone()).collect());
+    let is_blinded = is_customers(&facts.controls.encryption);
+    let checksum = |part: &PartRow| part.checksum.clone().filter(|_| !is_blinded);
+    info.part_checksums = Some(parts.iter().map(|(_, part)| checksum(part)).collect());
     Ok((info, parts))
 }
 

@@ -8,7 +8,7 @@ mod install;
 mod put;
 
 use tidelock_meta::record::bucket::Versioning;
-use tidelock_meta::record::controls::Controls;
+use tidelock_meta::record::controls::{Controls, ServerSideEncryption};
 use tidelock_meta::record::version::{Checksum, ETag, ObjectFacts, ObjectVersion};
 
 pub use crate::body::read::ObjectReader;
@@ -21,6 +21,7 @@ pub(crate) use install::{Keeping, OpenHead, Target, writes_null};
 pub use put::PutObject;
 pub(crate) use put::op_id;
 
+use crate::encryption::{EncryptionRequest, is_customers};
 use crate::version::DisplayVersion;
 
 /// What a writer says of an object besides its bytes.
@@ -32,8 +33,10 @@ pub struct ObjectSettings {
     pub metadata: Vec<(String, String)>,
     /// Object tags.
     pub tags: Vec<(String, String)>,
-    /// Encryption, locks and grants that were asked for.
+    /// Locks and grants that were asked for; of an object that is there, its encryption too.
     pub controls: Controls,
+    /// How it is to be encrypted; nothing is said here of an object that is there.
+    pub encryption: EncryptionRequest,
 }
 
 /// What a write answers.
@@ -51,6 +54,8 @@ pub struct StoredObject {
     pub modified_ms: i64,
     /// Plaintext bytes.
     pub size: u64,
+    /// How it is encrypted.
+    pub encryption: ServerSideEncryption,
 }
 
 /// All that a reader is told of an object.
@@ -89,8 +94,10 @@ impl ObjectInfo {
                 metadata: facts.metadata.clone(),
                 tags: facts.tags.clone(),
                 controls: facts.controls.clone(),
+                encryption: EncryptionRequest::BucketDefault,
             },
-            checksum: facts.checksum.clone(),
+            // A blinded one says nothing.
+            checksum: facts.checksum.clone().filter(|_| !is_customers(&facts.controls.encryption)),
             part_sizes: None,
             part_checksums: None,
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidelock_meta::record::bucket::{Enforcement, GuardConfig};
+use tidelock_meta::record::controls::Controls;
 use tidelock_meta::record::version::{ETag, ObjectFacts, ObjectVersion, VersionKind};
 use tidelock_meta::{Batch, OpId};
 
@@ -16,6 +17,7 @@ use crate::bucket::OpenBucket;
 use crate::checksum::ChecksumRequest;
 use crate::commit::{Plan, View};
 use crate::condition::{ConditionFailure, UploadWindow, WriteCondition};
+use crate::encryption::EncryptionRequest;
 use crate::error::{PutObjectError, StorageError};
 use crate::guard::{
     Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, PlannedRefusal, REFUSED_KEPT_MAX,
@@ -62,7 +64,7 @@ impl Store {
     ) -> Result<StoredObject, PutObjectError> {
         let target =
             Target { principal: request.principal, bucket: request.bucket, key: request.key };
-        self.refuse_early(target, request.condition).await?;
+        self.refuse_early(target, request.condition, &request.settings.encryption).await?;
         let expectation =
             BodyExpectation { md5: request.content_md5, checksum: request.checksum.clone() };
         let written = self.write_body(source, &expectation).await?;
@@ -76,9 +78,11 @@ impl Store {
         &self,
         target: Target<'_>,
         condition: &WriteCondition,
+        encryption: &EncryptionRequest,
     ) -> Result<(), PutObjectError> {
         let look = self.rows.look(|reading| async move {
             let bucket = OpenBucket::read(&reading, target.bucket, target.principal).await?;
+            self.protection(encryption, &bucket.row)?;
             if condition.is_empty() || target.key.is_lock() {
                 return Ok(());
             }
@@ -131,7 +135,8 @@ impl Store {
             let current = match (&bucket.row.guard, target.key.is_lock()) {
                 (Some(_), false) => {
                     if candidate.is_none() {
-                        *candidate = Some(self.candidate_of(new.written).await?);
+                        let customer = new.settings.encryption.customer_key();
+                        *candidate = Some(self.candidate_of(new.written, customer).await?);
                     }
                     Some(self.current_state(target, &bucket).await?)
                 }
@@ -220,7 +225,7 @@ impl Store {
         if let Err(failure) = new.condition.check(current, UploadWindow::Quiet) {
             return self.same_lock(new, failure, place, view);
         }
-        let version = self.new_version(new, place, false);
+        let version = self.new_version(new, place, false)?;
         let event = new.event(DisplayVersion::of(&version));
         let tell = |batch: &mut Batch| self.audit(batch, new.target.principal, &event);
         self.plan_install(new, place, version, (Keeping::AsVersioned, tell), view)
@@ -256,7 +261,7 @@ impl Store {
             };
         }
         let purges = purges_locks(config, bucket.row.versioning);
-        let version = self.new_version(new, place, purges);
+        let version = self.new_version(new, place, purges)?;
         let body = self.lock_body(new.written)?;
         let keeping = if purges { Keeping::Nothing } else { Keeping::AsVersioned };
         let taken = version.clone();
@@ -276,7 +281,7 @@ impl Store {
     ) -> Result<Plan<Settled>, PutObjectError> {
         let current = place.head.row.current.as_ref();
         new.condition.check(current, UploadWindow::Quiet)?;
-        let mut version = self.new_version(new, place, false);
+        let mut version = self.new_version(new, place, false)?;
         match self.guard_write(write)? {
             Verdict::Indifferent => {
                 let event = new.event(DisplayVersion::of(&version));
@@ -335,30 +340,39 @@ impl Store {
         Ok(Plan::Commit(batch, Settled::Landed(Landed::New(stored))))
     }
 
-    fn new_version(&self, new: &NewObject<'_>, place: &Place<'_>, is_null: bool) -> ObjectVersion {
+    fn new_version(
+        &self,
+        new: &NewObject<'_>,
+        place: &Place<'_>,
+        is_null: bool,
+    ) -> Result<ObjectVersion, PutObjectError> {
         let NewObject { target, settings, written, .. } = *new;
         let Place { bucket, head, random } = *place;
         let now = self.now();
         let id = head.next_id(now, random);
         let bound_to = Self::key_place(bucket.row.id, target.key, id);
-        ObjectVersion {
+        let protection = self.protection(&settings.encryption, &bucket.row)?;
+        let wrapped_key = self.wrap_data_key(&protection, &written.data_key, &bound_to)?;
+        let (md5, checksum) = written.kept_digests(&protection.encryption, &written.data_key);
+        let encryption = protection.encryption;
+        Ok(ObjectVersion {
             id,
             is_null: is_null || writes_null(bucket.row.versioning),
             modified_ms: head.modified_ms(now),
             author: target.principal.arn.clone(),
             kind: VersionKind::Object(Box::new(ObjectFacts {
                 size: written.size,
-                etag: ETag { md5: written.md5, parts: None },
+                etag: ETag { md5, parts: None },
                 headers: settings.headers.clone(),
                 metadata: settings.metadata.clone(),
                 tags: settings.tags.clone(),
-                checksum: Some(written.checksum.clone()),
+                checksum: Some(checksum),
                 body: written.body.clone(),
-                wrapped_key: self.keyring.wrap(&*written.data_key, &bound_to, &*self.entropy),
+                wrapped_key,
                 state: None,
-                controls: settings.controls.clone(),
+                controls: Controls { encryption, ..settings.controls.clone() },
             })),
-        }
+        })
     }
 
     /// The answer to a refused write: success if it is the same lock by the same principal again
@@ -374,7 +388,8 @@ impl Store {
         let (ConditionFailure::IfNoneMatch, Some(current)) = (failure, &head.row.current) else {
             return Err(failure.into());
         };
-        match self.compare_lock(new.target, bucket, current, new.written, view)? {
+        let sent = (new.written, new.settings.encryption.customer_key());
+        match self.compare_lock(new.target, bucket, current, sent, view)? {
             Comparison::Needs(keys) => Ok(Plan::Read(keys)),
             Comparison::Same => {
                 let known = stored(current, bucket, new.written);
@@ -448,12 +463,14 @@ pub(crate) fn op_id(version: &ObjectVersion) -> OpId {
 }
 
 fn stored(version: &ObjectVersion, bucket: &OpenBucket, written: &WrittenBody) -> StoredObject {
+    let facts = version.object();
     StoredObject {
         version: DisplayVersion::of(version),
         versioning: bucket.row.versioning,
-        etag: ETag { md5: written.md5, parts: None },
+        etag: facts.map_or(ETag { md5: written.md5, parts: None }, |facts| facts.etag),
         checksum: Some(written.checksum.clone()),
         modified_ms: version.modified_ms,
         size: written.size,
+        encryption: facts.map(|facts| facts.controls.encryption.clone()).unwrap_or_default(),
     }
 }

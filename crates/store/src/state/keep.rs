@@ -87,7 +87,7 @@ impl Store {
         let mut open = match opened {
             Ok(open) => open,
             Err(OpenError::Gone) => return Ok(None),
-            Err(OpenError::Storage(error)) => return Err(error),
+            Err(error) => return Err(error.of_known_body()),
         };
         let mut bytes = Vec::new();
         while let Some(piece) = open.next().await? {

@@ -106,14 +106,14 @@ impl PublicAccessBlockDocument {
 }
 
 /// The algorithm of a bucket's default encryption.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Encryption {
     Aes256,
-    Kms,
+    Kms { key: Option<String> },
 }
 
 /// `ServerSideEncryptionConfiguration`: AWS takes exactly one rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EncryptionRule {
     pub(crate) encryption: Encryption,
     pub(crate) bucket_key: bool,
@@ -136,8 +136,7 @@ impl EncryptionRule {
             match child.name() {
                 "ApplyServerSideEncryptionByDefault" => once(&mut encryption, by_default(child)?)?,
                 "BucketKeyEnabled" => once(&mut bucket_key, boolean(child)?)?,
-                // Which kinds of encryption uploads may not ask for: SSE-C is refused anyway.
-                "BlockedEncryptionTypes" => {}
+                "BlockedEncryptionTypes" => none_blocked(child)?,
                 _ => return Err(S3Error::malformed_xml()),
             }
         }
@@ -146,12 +145,31 @@ impl EncryptionRule {
     }
 }
 
+/// Which kinds of encryption uploads may not ask for: to block some is not built.
+fn none_blocked(element: &Element) -> S3Result<()> {
+    for child in element.children() {
+        match (child.name(), child.trimmed()) {
+            ("EncryptionType", "NONE") => {}
+            ("EncryptionType", "SSE-C") => {
+                let message = "Blocking SSE-C is not implemented";
+                return Err(S3Error::with_message(ErrorCode::NotImplemented, message));
+            }
+            _ => return Err(S3Error::malformed_xml()),
+        }
+    }
+    Ok(())
+}
+
 fn by_default(element: &Element) -> S3Result<Encryption> {
     let (mut algorithm, mut kms_key) = (None, None);
     for child in element.children() {
         match (child.name(), child.trimmed()) {
             ("SSEAlgorithm", "AES256") => once(&mut algorithm, Encryption::Aes256)?,
-            ("SSEAlgorithm", "aws:kms" | "aws:kms:dsse") => once(&mut algorithm, Encryption::Kms)?,
+            ("SSEAlgorithm", "aws:kms") => once(&mut algorithm, Encryption::Kms { key: None })?,
+            ("SSEAlgorithm", "aws:kms:dsse") => {
+                let message = "Default encryption with aws:kms:dsse is not implemented";
+                return Err(S3Error::with_message(ErrorCode::NotImplemented, message));
+            }
             ("KMSMasterKeyID", id) => once(&mut kms_key, id.to_owned())?,
             _ => return Err(S3Error::malformed_xml()),
         }
@@ -163,6 +181,9 @@ fn by_default(element: &Element) -> S3Result<Encryption> {
              aws:kms:dsse",
         )
         .field("ArgumentName", "ApplyServerSideEncryptionByDefault")),
+        (Some(Encryption::Kms { .. }), key) => {
+            Ok(Encryption::Kms { key: key.filter(|key| !key.is_empty()) })
+        }
         (algorithm, _) => algorithm.ok_or_else(S3Error::malformed_xml),
     }
 }
@@ -258,8 +279,20 @@ mod tests {
         );
         check(
             &rule("<SSEAlgorithm>aws:kms</SSEAlgorithm><KMSMasterKeyID>k</KMSMasterKeyID>", ""),
-            Ok((Encryption::Kms, false)),
+            Ok((Encryption::Kms { key: Some("k".to_owned()) }, false)),
         );
+        check(
+            &rule("<SSEAlgorithm>aws:kms</SSEAlgorithm>", ""),
+            Ok((Encryption::Kms { key: None }, false)),
+        );
+        check(&rule("<SSEAlgorithm>aws:kms:dsse</SSEAlgorithm>", ""), Err("NotImplemented"));
+        let blocked = |kind: &str| {
+            let kind = format!("<EncryptionType>{kind}</EncryptionType>");
+            rule(aes, &format!("<BlockedEncryptionTypes>{kind}</BlockedEncryptionTypes>"))
+        };
+        check(&blocked("NONE"), Ok((Encryption::Aes256, false)));
+        check(&blocked("SSE-C"), Err("NotImplemented"));
+        check(&blocked("SSE-X"), Err("MalformedXML"));
         check(&rule(&format!("{aes}{key}"), ""), Err("InvalidArgument"));
         check(&rule("<SSEAlgorithm>DES</SSEAlgorithm>", ""), Err("MalformedXML"));
         check(&rule(aes, "").repeat(2), Err("MalformedXML"));
