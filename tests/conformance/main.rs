@@ -16,6 +16,7 @@ mod identity;
 mod listings;
 mod locks;
 mod multipart;
+mod object_lock;
 mod operations;
 mod payloads;
 mod reads;
@@ -131,6 +132,11 @@ fn listings_of_objects() {
 #[test]
 fn multipart_uploads() {
     one(&multipart::rows());
+}
+
+#[test]
+fn object_lock_rows() {
+    one(&object_lock::rows());
 }
 
 #[test]

@@ -59,14 +59,15 @@ pub use audit::{
     QUERY_ENTRIES_MAX, SealWhen,
 };
 pub use body::source::{BodyError, BodySource, BytesSource};
-pub use bucket::{Bucket, BucketChange, BucketPage, DocumentKind, GuardEdit};
+pub use bucket::{Bucket, BucketChange, BucketPage, DocumentKind, GuardEdit, NewBucket};
 pub use checksum::{ChecksumExpectation, ChecksumRequest, Digester};
 pub use condition::{ConditionFailure, DeleteCondition, ETagMatch, WriteCondition, etag_text};
 pub use config::StoreConfig;
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{
     BucketError, CompleteError, CopyError, CreateBucketError, DeleteBucketError, DeleteObjectError,
-    GetObjectError, IdentityError, PutObjectError, StorageError, UploadError, UploadPartError,
+    GetObjectError, IdentityError, PutLockError, PutObjectError, StorageError, UploadError,
+    UploadPartError,
 };
 pub use failpoint::{Failpoint, InvalidFailpoint};
 pub use guard::{
@@ -91,8 +92,8 @@ pub use multipart::{
 pub use name::OBJECT_KEY_BYTES_MAX;
 pub use name::{BucketName, InvalidBucketName, InvalidObjectKey, ObjectKey};
 pub use object::{
-    ByteRange, CopyObject, CopySource, DeletedObject, GetObject, ObjectInfo, ObjectReader,
-    ObjectSettings, PutObject, StoredObject,
+    ByteRange, CopyObject, CopySource, DeletedObject, GetObject, Governance, LockChange,
+    ObjectInfo, ObjectReader, ObjectSettings, PutObject, StoredObject,
 };
 pub use origin::{
     Audited, ConnectionId, Conversation, Origin, Protocol, USER_AGENT_BYTES_MAX, user_agent,

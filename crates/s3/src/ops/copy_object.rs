@@ -11,7 +11,7 @@ use crate::error::{S3Error, S3Result};
 use crate::response::{self, Response};
 use crate::tags::Tags;
 use crate::xml::XmlWriter;
-use crate::{checksum, date, encryption, etag, settings};
+use crate::{checksum, date, encryption, etag, object_lock, settings};
 
 pub(super) const SOURCE_VERSION_ID: HeaderName =
     HeaderName::from_static("x-amz-copy-source-version-id");
@@ -43,12 +43,15 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let condition = conditions::write(&call.headers, call.condition_forms())?;
     check_headers(&call.headers)?;
     let source = Source::of(call)?;
+    let now_ms = call.service.clock.now();
+    let mut sent = settings::of_headers(&call.headers)?;
+    object_lock::ask(&call.headers, now_ms, &mut sent.controls)?;
     let decision = Decision {
         condition: ReadCondition::of_copy_source(&call.headers),
         metadata: directive(call, METADATA_DIRECTIVE, "Unknown metadata directive.")?,
         tagging: directive(call, TAGGING_DIRECTIVE, "Unknown tagging directive.")?,
-        sent: settings::of_headers(&call.headers)?,
-        now_ms: call.service.clock.now(),
+        sent,
+        now_ms,
     };
     let changes = CHANGING_HEADERS.iter().any(|name| call.headers.contains_key(*name));
     if source.is_current(&bucket, &key) && decision.metadata == Directive::Copy && !changes {

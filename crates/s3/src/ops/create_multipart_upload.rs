@@ -9,7 +9,7 @@ use crate::call::Call;
 use crate::error::{S3Error, S3Result};
 use crate::response::{self, Response};
 use crate::xml::XmlWriter;
-use crate::{checksum, encryption, settings};
+use crate::{checksum, encryption, object_lock, settings};
 
 const CHECKSUM_ALGORITHM: HeaderName = HeaderName::from_static("x-amz-checksum-algorithm");
 const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
@@ -17,7 +17,8 @@ const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type")
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key) = (call.bucket()?, call.key()?);
     check_headers(&call.headers)?;
-    let settings = settings::of_headers(&call.headers)?;
+    let mut settings = settings::of_headers(&call.headers)?;
+    object_lock::ask(&call.headers, call.service.clock.now(), &mut settings.controls)?;
     let request = CreateUpload {
         principal: &call.principal,
         bucket: &bucket,

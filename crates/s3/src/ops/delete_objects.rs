@@ -3,14 +3,15 @@
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use tidelock_store::{
-    AuditEvent, BucketName, DeleteCondition, DeleteObjectError, DeletedObject, ObjectKey,
-    VersionSelector,
+    AuditEvent, BucketName, DeleteCondition, DeleteObjectError, DeletedObject, Governance,
+    ObjectKey, VersionSelector,
 };
 
 use crate::call::{Call, parse_key, parse_version};
 use crate::conditions::parse_etags;
 use crate::document::{self, Integrity, LIST_BYTES_MAX};
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::object_lock::governance;
 use crate::response::{self, Response};
 use crate::xml::XmlWriter;
 use crate::xml::documents::{DeleteDocument, DeleteEntry};
@@ -49,7 +50,7 @@ async fn delete(
     bucket: &BucketName,
     entry: &DeleteEntry,
 ) -> S3Result<DeletedObject> {
-    let deleted = match parse(entry) {
+    let deleted = match parse(entry, governance(call)) {
         Ok((key, version, condition)) => {
             let store = call.store();
             match store.delete_object(&call.principal, bucket, &key, version, &condition).await {
@@ -63,7 +64,7 @@ async fn delete(
     deleted.inspect_err(|error| note_refusal(call, entry, error))
 }
 
-fn parse(entry: &DeleteEntry) -> S3Result<Asked> {
+fn parse(entry: &DeleteEntry, governance: Governance) -> S3Result<Asked> {
     if let Some(condition) = entry.foreign_condition {
         return Err(S3Error::header_not_implemented(condition));
     }
@@ -71,7 +72,8 @@ fn parse(entry: &DeleteEntry) -> S3Result<Asked> {
     let version = entry.version_id.as_deref().map(parse_version).transpose();
     // AWS says here that there is no such version, not that there can be none.
     let version = version.map_err(|_| S3Error::new(ErrorCode::NoSuchVersion))?;
-    let condition = DeleteCondition { if_match: entry.etag.as_deref().map(parse_etags) };
+    let if_match = entry.etag.as_deref().map(parse_etags);
+    let condition = DeleteCondition { if_match, governance };
     Ok((key, version, condition))
 }
 

@@ -11,7 +11,7 @@ use crate::conditions::ReadCondition;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::range;
 use crate::response::{self, Response, ResponseBody};
-use crate::{date, encryption, etag, settings};
+use crate::{date, encryption, etag, object_lock, settings};
 
 const PARTS_COUNT: HeaderName = HeaderName::from_static("x-amz-mp-parts-count");
 const CHECKSUM_MODE: &str = "x-amz-checksum-mode";
@@ -160,6 +160,7 @@ fn answer(
     };
     let mut response = response::with_body(status, body);
     settings::write(response.headers_mut(), &info.settings);
+    object_lock::write(response.headers_mut(), &info.settings.controls);
     for (name, header) in OVERRIDES {
         if let Some(value) = call.query.filled(name) {
             response::set(&mut response, header, value);

@@ -41,9 +41,6 @@ pub(super) fn answer_of(operation: Operation) -> Option<Answer> {
         Op::GetBucketReplication => {
             Answer::Refusal(ErrorCode::ReplicationConfigurationNotFoundError)
         }
-        Op::GetObjectLockConfiguration => {
-            Answer::Refusal(ErrorCode::ObjectLockConfigurationNotFoundError)
-        }
         Op::GetBucketAnalyticsConfiguration
         | Op::GetBucketIntelligentTieringConfiguration
         | Op::GetBucketInventoryConfiguration

@@ -28,7 +28,7 @@ use crate::service::{Peer, S3Service};
 use crate::tags::{self, Tagged};
 use crate::xml::XmlWriter;
 use crate::xml::documents::parse_tagging;
-use crate::{checksum, etag, settings};
+use crate::{checksum, etag, object_lock, settings};
 
 /// How long the fields may take to arrive: nobody is known before.
 const FIELDS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -109,7 +109,7 @@ async fn open(
 impl Upload {
     async fn store(self, service: &S3Service, form: &mut Form) -> S3Result<Response> {
         put_object::check_headers(&self.headers)?;
-        let settings = self.settings()?;
+        let settings = self.settings(service.clock.now())?;
         let request = PutObject {
             principal: &self.principal,
             bucket: &parse_bucket(&self.bucket)?,
@@ -129,8 +129,9 @@ impl Upload {
         Ok(self.answer(&stored))
     }
 
-    fn settings(&self) -> S3Result<ObjectSettings> {
-        let settings = settings::of_headers(&self.headers)?;
+    fn settings(&self, now_ms: i64) -> S3Result<ObjectSettings> {
+        let mut settings = settings::of_headers(&self.headers)?;
+        object_lock::ask(&self.headers, now_ms, &mut settings.controls)?;
         match self.fields.value("tagging") {
             None => Ok(settings),
             Some(document) => {

@@ -3,11 +3,10 @@
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use tidelock_store::{Checksum, DisplayVersion, PutObject, PutObjectError, StoredObject};
 
-use super::object_lock;
 use crate::call::Call;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::response::{self, Response};
-use crate::{acl, checksum, conditions, encryption, etag, settings};
+use crate::{acl, checksum, conditions, encryption, etag, object_lock, settings};
 
 pub(super) const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
@@ -21,9 +20,13 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     if call.headers.contains_key(WRITE_OFFSET) {
         return Err(S3Error::header_not_implemented(WRITE_OFFSET));
     }
-    let settings = settings::of_headers(&call.headers)?;
+    let mut settings = settings::of_headers(&call.headers)?;
+    object_lock::ask(&call.headers, call.service.clock.now(), &mut settings.controls)?;
     let content_md5 = checksum::content_md5(&call.headers)?;
     let checksum = checksum::request_of(&call.headers)?;
+    if content_md5.is_none() && checksum.is_none() {
+        object_lock::check_unchecked(&settings.controls)?;
+    }
     check_length(call)?;
     let (principal, store) = (call.principal.clone(), call.store());
     let request = PutObject {
@@ -42,11 +45,10 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     Ok(response)
 }
 
-/// What every write of an object is checked for: ACL, encryption, lock.
+/// What every write of an object is checked for: ACL, encryption.
 pub(super) fn check_headers(headers: &HeaderMap) -> S3Result<()> {
     acl::check_object(headers)?;
-    encryption::check_write(headers)?;
-    object_lock::check_write(headers)
+    encryption::check_write(headers)
 }
 
 /// Refuses a body that has no announced length, or one over the limit.

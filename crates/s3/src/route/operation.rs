@@ -112,7 +112,7 @@ operations! {
     GetBucketTagging Bucket GET ["tagging"] Any Built
     GetBucketVersioning Bucket GET ["versioning"] Any Built
     GetBucketWebsite Bucket GET ["website"] Any Fixed
-    GetObjectLockConfiguration Bucket GET ["object-lock"] Any Fixed
+    GetObjectLockConfiguration Bucket GET ["object-lock"] Any Built
     GetPublicAccessBlock Bucket GET ["publicAccessBlock"] Any Built
     ListBucketAnalyticsConfigurations Bucket GET ["analytics"] Any Fixed
     ListBucketIntelligentTieringConfigurations Bucket GET ["intelligent-tiering"] Any Fixed
@@ -142,7 +142,7 @@ operations! {
     PutBucketTagging Bucket PUT ["tagging"] Any Built
     PutBucketVersioning Bucket PUT ["versioning"] Any Built
     PutBucketWebsite Bucket PUT ["website"] Any NotBuilt
-    PutObjectLockConfiguration Bucket PUT ["object-lock"] Any Fixed
+    PutObjectLockConfiguration Bucket PUT ["object-lock"] Any Built
     PutPublicAccessBlock Bucket PUT ["publicAccessBlock"] Any Built
     UpdateBucketMetadataAnnotationTableConfiguration Bucket PUT ["metadataAnnotationTable"] Any NotBuilt
     UpdateBucketMetadataInventoryTableConfiguration Bucket PUT ["metadataInventoryTable"] Any NotBuilt
@@ -172,8 +172,8 @@ operations! {
     GetObjectAnnotation Object GET ["annotation" "annotationName"] Any NotBuilt
     GetObjectAcl Object GET ["acl"] Any Built
     GetObjectAttributes Object GET ["attributes"] Any Built
-    GetObjectLegalHold Object GET ["legal-hold"] Any Fixed
-    GetObjectRetention Object GET ["retention"] Any Fixed
+    GetObjectLegalHold Object GET ["legal-hold"] Any Built
+    GetObjectRetention Object GET ["retention"] Any Built
     GetObjectTagging Object GET ["tagging"] Any Built
     GetObjectTorrent Object GET ["torrent"] Any NotBuilt
     ListObjectAnnotations Object GET ["annotation"] Any NotBuilt
@@ -184,8 +184,8 @@ operations! {
     UploadPart Object PUT ["partNumber" "uploadId"] Any Built
     PutObjectAcl Object PUT ["acl"] Any Fixed
     PutObjectAnnotation Object PUT ["annotation"] Any NotBuilt
-    PutObjectLegalHold Object PUT ["legal-hold"] Any Fixed
-    PutObjectRetention Object PUT ["retention"] Any Fixed
+    PutObjectLegalHold Object PUT ["legal-hold"] Any Built
+    PutObjectRetention Object PUT ["retention"] Any Built
     PutObjectTagging Object PUT ["tagging"] Any Built
     RenameObject Object PUT ["renameObject"] Any NotBuilt
     UpdateObjectEncryption Object PUT ["encryption"] Any NotBuilt

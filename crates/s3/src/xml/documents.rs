@@ -3,6 +3,7 @@
 mod bucket;
 mod complete;
 mod delete;
+mod object_lock;
 mod tagging;
 
 pub(crate) use bucket::{
@@ -11,6 +12,10 @@ pub(crate) use bucket::{
 };
 pub(crate) use complete::{CompleteDocument, CompletePart};
 pub(crate) use delete::{DeleteDocument, DeleteEntry};
+pub(crate) use object_lock::{
+    mode_of_text, mode_text, object_lock_document, parse_legal_hold, parse_object_lock,
+    parse_retention,
+};
 pub(crate) use tagging::parse_tagging;
 
 use super::Element;

@@ -109,6 +109,10 @@ impl From<BucketError> for ApiError {
         let (status, code) = match &error {
             BucketError::NoSuchBucket => (StatusCode::NOT_FOUND, "NoSuchBucket"),
             BucketError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
+            BucketError::NoObjectLock => (StatusCode::BAD_REQUEST, "InvalidRequest"),
+            BucketError::NotVersioned | BucketError::HasObjectLock => {
+                (StatusCode::CONFLICT, "InvalidBucketState")
+            }
             BucketError::Storage(cause) => return cause.clone().into(),
         };
         Self::new(status, code, &error.to_string())

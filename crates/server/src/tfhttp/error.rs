@@ -208,6 +208,10 @@ impl From<BucketError> for TfError {
             // Not 404: Terraform would take it for a state that was never written.
             BucketError::NoSuchBucket => (StatusCode::BAD_REQUEST, "NoSuchBucket"),
             BucketError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
+            BucketError::NoObjectLock => (StatusCode::BAD_REQUEST, "InvalidRequest"),
+            BucketError::NotVersioned | BucketError::HasObjectLock => {
+                (StatusCode::CONFLICT, "InvalidBucketState")
+            }
             BucketError::Storage(error) => return error.into(),
         };
         Self::new(status, code, &error.to_string())
@@ -265,6 +269,9 @@ impl From<DeleteObjectError> for TfError {
             DeleteObjectError::Bucket(error) => error.into(),
             DeleteObjectError::Condition(failure) => failure.into(),
             DeleteObjectError::Refused(refusal) => (*refusal).into(),
+            DeleteObjectError::Protected => {
+                Self::new(StatusCode::FORBIDDEN, "AccessDenied", &error.to_string())
+            }
         }
     }
 }

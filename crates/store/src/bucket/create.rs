@@ -1,7 +1,7 @@
 //! CreateBucket: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>.
 
 use tidelock_meta::record::BucketId;
-use tidelock_meta::record::bucket::{self, BucketRow, ObjectOwnership, Versioning};
+use tidelock_meta::record::bucket::{self, BucketRow, ObjectLock, ObjectOwnership, Versioning};
 use tidelock_meta::{Batch, OpId};
 
 use super::Bucket;
@@ -12,18 +12,44 @@ use crate::error::CreateBucketError;
 use crate::identity::Principal;
 use crate::name::BucketName;
 
+/// What a bucket is made with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewBucket {
+    /// Its `LocationConstraint`; empty for the default region.
+    pub region: String,
+    /// Its tags, if there are some.
+    pub tags: Option<Vec<(String, String)>>,
+    /// Whether its versions can be locked; then it is versioned.
+    pub object_lock: Option<ObjectLock>,
+}
+
 impl Store {
-    /// Makes a bucket that belongs to `principal`.
+    /// Makes a bucket that belongs to `principal` and whose versions cannot be locked.
     ///
     /// # Errors
     ///
-    /// When somebody has a bucket of that name, or the caller has too many.
+    /// As those of [`Store::make_bucket`].
     pub async fn create_bucket(
         &self,
         principal: &Principal,
         name: &BucketName,
         region: &str,
         tags: Option<Vec<(String, String)>>,
+    ) -> Result<Bucket, CreateBucketError> {
+        let new = NewBucket { region: region.to_owned(), tags, object_lock: None };
+        self.make_bucket(principal, name, new).await
+    }
+
+    /// Makes a bucket that belongs to `principal`.
+    ///
+    /// # Errors
+    ///
+    /// When somebody has a bucket of that name, or the caller has too many.
+    pub async fn make_bucket(
+        &self,
+        principal: &Principal,
+        name: &BucketName,
+        new: NewBucket,
     ) -> Result<Bucket, CreateBucketError> {
         let owned = self
             .rows
@@ -33,16 +59,19 @@ impl Store {
             id: BucketId(self.random()),
             owner: principal.canonical_id.clone(),
             created_ms: self.now(),
-            region: region.to_owned(),
-            versioning: Versioning::Unversioned,
+            region: new.region,
+            versioning: match new.object_lock {
+                Some(_) => Versioning::Enabled,
+                None => Versioning::Unversioned,
+            },
             deleting: false,
             public_access_block: None,
             encryption: None,
-            tags,
+            tags: new.tags,
             guard: None,
             object_ownership: Some(ObjectOwnership::BucketOwnerEnforced),
             acl: None,
-            object_lock: None,
+            object_lock: new.object_lock,
             policy: None,
             cors: None,
             lifecycle: None,

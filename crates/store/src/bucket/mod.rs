@@ -11,6 +11,7 @@ use tidelock_meta::record::bucket::{self, BucketRow};
 use tidelock_meta::{Batch, Key, Versioned};
 
 pub use change::{BucketChange, DocumentKind};
+pub use create::NewBucket;
 pub use guard::GuardEdit;
 pub use list::BucketPage;
 

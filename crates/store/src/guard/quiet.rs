@@ -106,8 +106,15 @@ impl Store {
         });
         match told.await {
             // A bucket that went at this moment has no locks.
-            Ok(()) | Err(BucketError::NoSuchBucket | BucketError::AccessDenied) => Ok(()),
             Err(BucketError::Storage(error)) => Err(error),
+            Ok(())
+            | Err(
+                BucketError::NoSuchBucket
+                | BucketError::AccessDenied
+                | BucketError::NoObjectLock
+                | BucketError::NotVersioned
+                | BucketError::HasObjectLock,
+            ) => Ok(()),
         }
     }
 }

@@ -33,7 +33,8 @@ use crate::guard::{
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{
-    Keeping, ObjectReader, OpenHead, StoredObject, Target, part_segments, writes_null,
+    Keeping, ObjectReader, OpenHead, StoredObject, Target, of_new_object, part_segments,
+    writes_null,
 };
 use crate::version::DisplayVersion;
 
@@ -406,7 +407,7 @@ impl Store {
         &self,
         ending: &Ending<'_>,
         random: [u8; 8],
-    ) -> Result<ObjectVersion, StorageError> {
+    ) -> Result<ObjectVersion, CompleteError> {
         let Ending { place, sealed, bucket, head, .. } = *ending;
         let key = place.target.key;
         let (row, assembled) = (&sealed.upload.row, &sealed.assembled);
@@ -415,6 +416,7 @@ impl Store {
         let upload_key = self.upload_key(place, sealed)?;
         let bound_to = Self::key_place(bucket.row.id, key, id);
         let (upload, ranges) = (sealed.request.upload.0, assembled.ranges.clone());
+        let controls = of_new_object(&bucket.row, &row.controls, now).map_err(UploadError::from)?;
         Ok(ObjectVersion {
             id,
             is_null: writes_null(bucket.row.versioning),
@@ -430,7 +432,7 @@ impl Store {
                 body: Body::Parts { upload, ranges },
                 wrapped_key: self.keyring.wrap(&*upload_key, &bound_to, &*self.entropy),
                 state: None,
-                controls: row.controls.clone(),
+                controls,
             })),
         })
     }

@@ -4,6 +4,7 @@ mod copy;
 mod delete;
 mod get;
 mod install;
+mod lock;
 mod put;
 mod tagging;
 
@@ -17,6 +18,8 @@ pub use delete::DeletedObject;
 pub(crate) use get::part_segments;
 pub use get::{ByteRange, GetObject};
 pub(crate) use install::{Keeping, OpenHead, Target, writes_null};
+pub use lock::{Governance, LockChange};
+pub(crate) use lock::{check_lockable, of_new_object};
 pub use put::PutObject;
 pub(crate) use put::op_id;
 

@@ -7,6 +7,7 @@ use tidelock_meta::record::version::{ETag, ObjectFacts, ObjectVersion, VersionKi
 use tidelock_meta::{Batch, OpId};
 
 use super::install::{Keeping, OpenHead, Target, writes_null};
+use super::lock::{check_lockable, of_new_object};
 use super::{ObjectSettings, StoredObject};
 use crate::Store;
 use crate::audit::AuditEvent;
@@ -16,7 +17,7 @@ use crate::bucket::OpenBucket;
 use crate::checksum::ChecksumRequest;
 use crate::commit::{Plan, View};
 use crate::condition::{ConditionFailure, UploadWindow, WriteCondition};
-use crate::error::{PutObjectError, StorageError};
+use crate::error::{BucketError, PutObjectError, StorageError};
 use crate::guard::{
     Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, PlannedRefusal, REFUSED_KEPT_MAX,
     Refusal, Verdict, Wait, guard_keys, purges_locks, rolled_back_from,
@@ -62,7 +63,7 @@ impl Store {
     ) -> Result<StoredObject, PutObjectError> {
         let target =
             Target { principal: request.principal, bucket: request.bucket, key: request.key };
-        self.refuse_early(target, request.condition).await?;
+        self.refuse_early(target, request.condition, request.settings).await?;
         let expectation =
             BodyExpectation { md5: request.content_md5, checksum: request.checksum.clone() };
         let written = self.write_body(source, &expectation).await?;
@@ -76,9 +77,11 @@ impl Store {
         &self,
         target: Target<'_>,
         condition: &WriteCondition,
+        settings: &ObjectSettings,
     ) -> Result<(), PutObjectError> {
         let look = self.rows.look(|reading| async move {
             let bucket = OpenBucket::read(&reading, target.bucket, target.principal).await?;
+            check_lockable(&bucket.row, &settings.controls)?;
             if condition.is_empty() || target.key.is_lock() {
                 return Ok(());
             }
@@ -220,7 +223,7 @@ impl Store {
         if let Err(failure) = new.condition.check(current, UploadWindow::Quiet) {
             return self.same_lock(new, failure, place, view);
         }
-        let version = self.new_version(new, place, false);
+        let version = self.new_version(new, place, false)?;
         let event = new.event(DisplayVersion::of(&version));
         let tell = |batch: &mut Batch| self.audit(batch, new.target.principal, &event);
         self.plan_install(new, place, version, (Keeping::AsVersioned, tell), view)
@@ -255,8 +258,8 @@ impl Store {
                 same => same,
             };
         }
-        let purges = purges_locks(config, bucket.row.versioning);
-        let version = self.new_version(new, place, purges);
+        let purges = purges_locks(config, &bucket.row);
+        let version = self.new_version(new, place, purges)?;
         let body = self.lock_body(new.written)?;
         let keeping = if purges { Keeping::Nothing } else { Keeping::AsVersioned };
         let taken = version.clone();
@@ -276,7 +279,7 @@ impl Store {
     ) -> Result<Plan<Settled>, PutObjectError> {
         let current = place.head.row.current.as_ref();
         new.condition.check(current, UploadWindow::Quiet)?;
-        let mut version = self.new_version(new, place, false);
+        let mut version = self.new_version(new, place, false)?;
         match self.guard_write(write)? {
             Verdict::Indifferent => {
                 let event = new.event(DisplayVersion::of(&version));
@@ -335,13 +338,19 @@ impl Store {
         Ok(Plan::Commit(batch, Settled::Landed(Landed::New(stored))))
     }
 
-    fn new_version(&self, new: &NewObject<'_>, place: &Place<'_>, is_null: bool) -> ObjectVersion {
+    fn new_version(
+        &self,
+        new: &NewObject<'_>,
+        place: &Place<'_>,
+        is_null: bool,
+    ) -> Result<ObjectVersion, BucketError> {
         let NewObject { target, settings, written, .. } = *new;
         let Place { bucket, head, random } = *place;
         let now = self.now();
         let id = head.next_id(now, random);
         let bound_to = Self::key_place(bucket.row.id, target.key, id);
-        ObjectVersion {
+        let controls = of_new_object(&bucket.row, &settings.controls, now)?;
+        Ok(ObjectVersion {
             id,
             is_null: is_null || writes_null(bucket.row.versioning),
             modified_ms: head.modified_ms(now),
@@ -356,9 +365,9 @@ impl Store {
                 body: written.body.clone(),
                 wrapped_key: self.keyring.wrap(&*written.data_key, &bound_to, &*self.entropy),
                 state: None,
-                controls: settings.controls.clone(),
+                controls,
             })),
-        }
+        })
     }
 
     /// The answer to a refused write: success if it is the same lock by the same principal again
