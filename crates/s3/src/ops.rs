@@ -3,6 +3,7 @@
 mod abort_multipart_upload;
 mod acl;
 mod bucket_encryption;
+mod bucket_lifecycle;
 mod bucket_tagging;
 mod bucket_versioning;
 mod complete_multipart_upload;
@@ -65,6 +66,9 @@ pub(crate) async fn dispatch(call: &mut Call<'_>) -> S3Result<Response> {
         Op::DeleteBucketTagging => bucket_tagging::delete(call).await,
         Op::GetBucketOwnershipControls => ownership_controls::get(call).await,
         Op::PutBucketOwnershipControls => ownership_controls::put(call).await,
+        Op::PutBucketLifecycleConfiguration => bucket_lifecycle::put(call).await,
+        Op::GetBucketLifecycleConfiguration => bucket_lifecycle::get(call).await,
+        Op::DeleteBucketLifecycle => bucket_lifecycle::delete(call).await,
         Op::GetObjectLockConfiguration => object_lock::get_configuration(call).await,
         Op::PutObjectLockConfiguration => object_lock::put_configuration(call).await,
         Op::ListObjects => list_objects::handle(call).await,

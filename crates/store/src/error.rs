@@ -324,6 +324,18 @@ pub enum IdentityError {
 }
 
 impl BucketError {
+    /// The failure of the store, if it is one.
+    pub(crate) fn into_storage(self) -> Option<StorageError> {
+        match self {
+            Self::Storage(error) => Some(error),
+            Self::NoSuchBucket
+            | Self::AccessDenied
+            | Self::NoObjectLock
+            | Self::NotVersioned
+            | Self::HasObjectLock => None,
+        }
+    }
+
     fn is_outcome_unknown(&self) -> bool {
         matches!(self, Self::Storage(StorageError::Unavailable(_)))
     }

@@ -21,6 +21,7 @@ mod guard;
 mod identity;
 mod keyring;
 mod lease;
+mod lifecycle;
 mod listing;
 mod lock;
 mod multipart;
@@ -47,6 +48,10 @@ pub use tidelock_meta::record::bucket::{
 pub use tidelock_meta::record::bucket_document::DocumentId;
 pub use tidelock_meta::record::controls::{
     Acl, Controls, Grant, Grantee, Permission, Retention, RetentionMode, ServerSideEncryption,
+};
+pub use tidelock_meta::record::lifecycle::{
+    Expiration, FilterForm, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration,
+    TransitionMinimum,
 };
 pub use tidelock_meta::record::version::{
     Checksum, ChecksumAlgorithm, ChecksumType, ETag, VersionId,
@@ -81,6 +86,7 @@ pub use lease::{
     ANNOUNCEMENT_INTERVAL, ANNOUNCEMENT_TERM, AnnouncedServer, Announcements, CLOCK_SKEW_MAX,
     LEASE_TERM_MAX, LeaseTerm, SILENCE, Watched, watch_servers,
 };
+pub use lifecycle::{LifecycleReport, LifecycleSubject, ObjectExpiration};
 pub use listing::{
     ListObjects, ListUploads, ListVersions, ListedFacts, ListedObject, ListedUpload, ListedVersion,
     ObjectPage, UploadPage, VersionCursor, VersionPage,

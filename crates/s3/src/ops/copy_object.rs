@@ -3,6 +3,7 @@
 use http::HeaderName;
 use tidelock_store::{CopyError, CopyObject, ObjectInfo, ObjectSettings, StoredObject, Versioning};
 
+use super::bucket_lifecycle::write_expiration;
 use super::copy_source::{self, Source};
 use super::put_object::{self, check_headers, write_new_version};
 use crate::call::Call;
@@ -78,6 +79,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let mut response = response::ok_xml(document(&stored));
     write_new_version(&mut response, stored.version);
     write_source_version(&mut response, &info);
+    write_expiration(&mut response, call.store(), &key, stored.lifecycle.as_ref()).await;
     encryption::write(response.headers_mut());
     Ok(response)
 }

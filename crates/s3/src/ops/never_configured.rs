@@ -35,9 +35,6 @@ pub(super) fn answer_of(operation: Operation) -> Option<Answer> {
         }
         Op::GetBucketCors => Answer::Refusal(ErrorCode::NoSuchCORSConfiguration),
         Op::GetBucketWebsite => Answer::Refusal(ErrorCode::NoSuchWebsiteConfiguration),
-        Op::GetBucketLifecycleConfiguration => {
-            Answer::Refusal(ErrorCode::NoSuchLifecycleConfiguration)
-        }
         Op::GetBucketReplication => {
             Answer::Refusal(ErrorCode::ReplicationConfigurationNotFoundError)
         }
@@ -62,7 +59,6 @@ pub(super) fn answer_of(operation: Operation) -> Option<Answer> {
         }
         Op::ListBucketMetricsConfigurations => Answer::EmptyList("ListMetricsConfigurationsResult"),
         Op::DeleteBucketCors
-        | Op::DeleteBucketLifecycle
         | Op::DeleteBucketPolicy
         | Op::DeleteBucketReplication
         | Op::DeleteBucketWebsite => Answer::Deleted,

@@ -15,6 +15,7 @@ use tidelock_store::{
     ObjectSettings, Principal, Protocol, PutObject, PutObjectError, StoredObject, WriteCondition,
 };
 
+use super::bucket_lifecycle::write_expiration;
 use super::put_object;
 use crate::authn::{Authenticated, host_of};
 use crate::call::{parse_bucket, parse_key};
@@ -110,10 +111,11 @@ impl Upload {
     async fn store(self, service: &S3Service, form: &mut Form) -> S3Result<Response> {
         put_object::check_headers(&self.headers)?;
         let settings = self.settings(service.clock.now())?;
+        let key = parse_key(&self.key)?;
         let request = PutObject {
             principal: &self.principal,
             bucket: &parse_bucket(&self.bucket)?,
-            key: &parse_key(&self.key)?,
+            key: &key,
             condition: &WriteCondition::default(),
             settings: &settings,
             content_md5: checksum::content_md5(&self.headers)?,
@@ -126,7 +128,10 @@ impl Upload {
             PutObjectError::BadChecksum => checksum::mismatch_of(&self.headers),
             error => error.into(),
         })?;
-        Ok(self.answer(&stored))
+        let mut response = self.answer(&stored);
+        let subject = stored.lifecycle.as_ref();
+        write_expiration(&mut response, &service.store, &key, subject).await;
+        Ok(response)
     }
 
     fn settings(&self, now_ms: i64) -> S3Result<ObjectSettings> {

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use tidelock_store::{Checksum, DisplayVersion, PutObject, PutObjectError, StoredObject};
 
+use super::bucket_lifecycle::write_expiration;
 use crate::call::Call;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::response::{self, Response};
@@ -42,6 +43,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let stored = stored.map_err(|error| refusal(call, error))?;
     let mut response = response::empty(StatusCode::OK);
     write_stored(&mut response, &stored);
+    write_expiration(&mut response, store, &key, stored.lifecycle.as_ref()).await;
     Ok(response)
 }
 

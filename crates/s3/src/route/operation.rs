@@ -98,7 +98,7 @@ operations! {
     GetBucketAcl Bucket GET ["acl"] Any Built
     GetBucketCors Bucket GET ["cors"] Any Fixed
     GetBucketEncryption Bucket GET ["encryption"] Any Built
-    GetBucketLifecycleConfiguration Bucket GET ["lifecycle"] Any Fixed
+    GetBucketLifecycleConfiguration Bucket GET ["lifecycle"] Any Built
     GetBucketLocation Bucket GET ["location"] Any Built
     GetBucketLogging Bucket GET ["logging"] Any Fixed
     GetBucketMetadataConfiguration Bucket GET ["metadataConfiguration"] Any NotBuilt
@@ -131,7 +131,7 @@ operations! {
     PutBucketEncryption Bucket PUT ["encryption"] Any Built
     PutBucketIntelligentTieringConfiguration Bucket PUT ["intelligent-tiering"] Any NotBuilt
     PutBucketInventoryConfiguration Bucket PUT ["inventory"] Any NotBuilt
-    PutBucketLifecycleConfiguration Bucket PUT ["lifecycle"] Any NotBuilt
+    PutBucketLifecycleConfiguration Bucket PUT ["lifecycle"] Any Built
     PutBucketLogging Bucket PUT ["logging"] Any NotBuilt
     PutBucketMetricsConfiguration Bucket PUT ["metrics"] Any NotBuilt
     PutBucketNotificationConfiguration Bucket PUT ["notification"] Any NotBuilt
@@ -157,7 +157,7 @@ operations! {
     DeleteBucketEncryption Bucket DELETE ["encryption"] Any Built
     DeleteBucketIntelligentTieringConfiguration Bucket DELETE ["intelligent-tiering"] Any NotBuilt
     DeleteBucketInventoryConfiguration Bucket DELETE ["inventory"] Any NotBuilt
-    DeleteBucketLifecycle Bucket DELETE ["lifecycle"] Any Fixed
+    DeleteBucketLifecycle Bucket DELETE ["lifecycle"] Any Built
     DeleteBucketMetadataConfiguration Bucket DELETE ["metadataConfiguration"] Any NotBuilt
     DeleteBucketMetadataTableConfiguration Bucket DELETE ["metadataTable"] Any NotBuilt
     DeleteBucketMetricsConfiguration Bucket DELETE ["metrics"] Any NotBuilt

@@ -3,6 +3,7 @@
 mod bucket;
 mod complete;
 mod delete;
+mod lifecycle;
 mod object_lock;
 mod tagging;
 
@@ -12,6 +13,7 @@ pub(crate) use bucket::{
 };
 pub(crate) use complete::{CompleteDocument, CompletePart};
 pub(crate) use delete::{DeleteDocument, DeleteEntry};
+pub(crate) use lifecycle::{lifecycle_document, parse_lifecycle};
 pub(crate) use object_lock::{
     mode_of_text, mode_text, object_lock_document, parse_legal_hold, parse_object_lock,
     parse_retention,

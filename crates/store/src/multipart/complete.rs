@@ -31,6 +31,7 @@ use crate::guard::{
     Refusal, Verdict, guard_keys, rolled_back_from,
 };
 use crate::identity::Principal;
+use crate::lifecycle::LifecycleSubject;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{
     Keeping, ObjectReader, OpenHead, StoredObject, Target, of_new_object, part_segments,
@@ -516,6 +517,7 @@ fn first_answer(
         checksum: completed.checksum.clone(),
         modified_ms: completed.completed_ms,
         size: 0,
+        lifecycle: None,
     })
 }
 
@@ -527,5 +529,6 @@ fn stored(version: &ObjectVersion, bucket: &OpenBucket, assembled: &Assembled) -
         checksum: assembled.checksum.clone(),
         modified_ms: version.modified_ms,
         size: assembled.size,
+        lifecycle: LifecycleSubject::of(&bucket.row, version),
     }
 }

@@ -138,7 +138,7 @@ impl Store {
         })
     }
 
-    fn plan_delete(
+    pub(crate) fn plan_delete(
         &self,
         target: Target<'_>,
         (version, governance): (Option<VersionSelector>, Governance),
@@ -205,7 +205,7 @@ impl Store {
     }
 
     /// A version that is locked stays: that is decided from the rows that the commit checks.
-    pub(crate) fn plan_delete_version(
+    fn plan_delete_version(
         &self,
         target: Target<'_>,
         (bucket, head): (&OpenBucket, &OpenHead),
@@ -236,7 +236,7 @@ impl Store {
     }
 
     /// The newest noncurrent version becomes current.
-    fn plan_delete_current(
+    pub(crate) fn plan_delete_current(
         &self,
         target: Target<'_>,
         bucket: &OpenBucket,

@@ -17,6 +17,7 @@ use crate::bucket::OpenBucket;
 use crate::commit::Reading;
 use crate::error::{GetObjectError, StorageError};
 use crate::identity::Principal;
+use crate::lifecycle::LifecycleSubject;
 use crate::multipart::{UploadKey, part_place};
 use crate::name::{BucketName, ObjectKey};
 use crate::version::{DisplayVersion, VersionSelector};
@@ -43,6 +44,14 @@ pub(crate) struct FoundObject {
 }
 
 impl FoundObject {
+    /// What says when it expires; a version that was named may be another than the current one.
+    fn lifecycle(&self, named: Option<VersionSelector>) -> Option<LifecycleSubject> {
+        match named {
+            None => LifecycleSubject::of(&self.bucket.row, &self.version),
+            Some(_) => None,
+        }
+    }
+
     pub(crate) fn facts(&self) -> Result<&ObjectFacts, StorageError> {
         self.version.object().ok_or_else(|| {
             StorageError::Corrupt("a delete marker was taken for an object".to_owned())
@@ -62,7 +71,9 @@ impl Store {
         let target = Target { principal, bucket, key };
         let look = self.rows.answer(|reading| async move {
             let found = find(&reading, target, version).await?;
-            Ok(describe(&reading, &found).await?.0)
+            let (mut info, _) = describe(&reading, &found).await?;
+            info.lifecycle = found.lifecycle(version);
+            Ok(info)
         });
         look.await
     }
@@ -99,7 +110,8 @@ impl Store {
                 // It was not replaced meanwhile: its bytes are missing.
                 break;
             }
-            let (info, parts) = describe(reading, &found).await?;
+            let (mut info, parts) = describe(reading, &found).await?;
+            info.lifecycle = found.lifecycle(version);
             let wanted = match select(&info) {
                 Ok(wanted) => wanted.unwrap_or(0..info.size),
                 Err(refusal) => return Ok(Err(refusal)),

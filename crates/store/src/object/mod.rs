@@ -19,10 +19,11 @@ pub(crate) use get::part_segments;
 pub use get::{ByteRange, GetObject};
 pub(crate) use install::{Keeping, OpenHead, Target, writes_null};
 pub use lock::{Governance, LockChange};
-pub(crate) use lock::{check_lockable, of_new_object};
+pub(crate) use lock::{check_lockable, is_protected_version, of_new_object};
 pub use put::PutObject;
 pub(crate) use put::op_id;
 
+use crate::lifecycle::LifecycleSubject;
 use crate::version::DisplayVersion;
 
 /// What a writer says of an object besides its bytes.
@@ -53,6 +54,8 @@ pub struct StoredObject {
     pub modified_ms: i64,
     /// Plaintext bytes.
     pub size: u64,
+    /// What must be known to say when it expires, where the bucket has lifecycle rules.
+    pub lifecycle: Option<LifecycleSubject>,
 }
 
 /// All that a reader is told of an object.
@@ -76,6 +79,8 @@ pub struct ObjectInfo {
     pub part_sizes: Option<Vec<u64>>,
     /// The parts' checksums in the same order.
     pub part_checksums: Option<Vec<Option<Checksum>>>,
+    /// The same of the current version, if that was asked for.
+    pub lifecycle: Option<LifecycleSubject>,
 }
 
 impl ObjectInfo {
@@ -95,6 +100,7 @@ impl ObjectInfo {
             checksum: facts.checksum.clone(),
             part_sizes: None,
             part_checksums: None,
+            lifecycle: None,
         }
     }
 }

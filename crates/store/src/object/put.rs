@@ -23,6 +23,7 @@ use crate::guard::{
     Refusal, Verdict, Wait, guard_keys, purges_locks, rolled_back_from,
 };
 use crate::identity::Principal;
+use crate::lifecycle::LifecycleSubject;
 use crate::lock::Comparison;
 use crate::name::{BucketName, ObjectKey};
 use crate::version::DisplayVersion;
@@ -464,5 +465,6 @@ fn stored(version: &ObjectVersion, bucket: &OpenBucket, written: &WrittenBody) -
         checksum: Some(written.checksum.clone()),
         modified_ms: version.modified_ms,
         size: written.size,
+        lifecycle: LifecycleSubject::of(&bucket.row, version),
     }
 }
