@@ -13,6 +13,7 @@ mod disk;
 mod forms;
 mod http;
 mod identity;
+mod lifecycle;
 mod listings;
 mod locks;
 mod multipart;
@@ -132,6 +133,11 @@ fn listings_of_objects() {
 #[test]
 fn multipart_uploads() {
     one(&multipart::rows());
+}
+
+#[test]
+fn lifecycle_rows() {
+    one(&lifecycle::rows());
 }
 
 #[test]

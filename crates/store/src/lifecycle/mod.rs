@@ -40,6 +40,9 @@ pub struct LifecycleSubject {
 impl LifecycleSubject {
     pub(crate) fn of(bucket: &BucketRow, version: &ObjectVersion) -> Option<Self> {
         let (document, facts) = (bucket.lifecycle?, version.object()?);
+        if bucket.guard.is_some() && facts.state.is_some() {
+            return None;
+        }
         let (size, tags) = (facts.size, facts.tags.clone());
         Some(Self { bucket: bucket.id, document, size, tags, modified_ms: version.modified_ms })
     }
@@ -66,6 +69,9 @@ impl Store {
         key: &ObjectKey,
         subject: &LifecycleSubject,
     ) -> Result<Option<ObjectExpiration>, StorageError> {
+        if key.is_lock() {
+            return Ok(None);
+        }
         let rules = self.lifecycle_rules(subject.bucket, subject.document).await?;
         let expirations = rules.into_iter().flat_map(|lifecycle| lifecycle.rules).filter(|rule| {
             rule.enabled

@@ -20,9 +20,9 @@ use crate::name::{BucketName, ObjectKey};
 
 /// Rows of one step of a pass.
 const PASS_SCAN_ROWS: usize = 200;
-/// Commits of one pass: what is left waits for the next one, so that a bucket that has much to expire does
+/// What one pass removes: what is left waits for the next one, so that a bucket that has much to expire does
 /// not keep the sweep from its other work.
-const PASS_COMMITS_MAX: u64 = 100_000;
+const PASS_REMOVALS_MAX: u64 = 100_000;
 
 /// What a pass has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,12 +38,12 @@ pub struct LifecycleReport {
 }
 
 impl LifecycleReport {
-    fn commits(&self) -> u64 {
+    fn removals(&self) -> u64 {
         self.expired + self.noncurrent + self.delete_markers + self.aborted
     }
 
     fn is_full(&self) -> bool {
-        self.commits() >= PASS_COMMITS_MAX
+        self.removals() >= PASS_REMOVALS_MAX
     }
 }
 
