@@ -73,7 +73,12 @@ class Server:
 
     @classmethod
     def start(
-        cls, data: Path, *flags: str, engine: str | None = None, ca_bundle: str | None = None
+        cls,
+        data: Path,
+        *flags: str,
+        engine: str | None = None,
+        ca_bundle: str | None = None,
+        variables: dict[str, str] | None = None,
     ) -> "Server":
         """Starts on a free port of this machine, over the engine of the lane when none is named, and waits
         until it listens."""
@@ -82,7 +87,7 @@ class Server:
         environment = clean_environment() | {
             "TIDELOCK_ROOT_ACCESS_KEY": ROOT_ACCESS_KEY,
             "TIDELOCK_ROOT_SECRET_KEY": ROOT_SECRET_KEY,
-        }
+        } | (variables or {})
         process = subprocess.Popen(
             command,
             env=environment,

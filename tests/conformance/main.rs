@@ -16,9 +16,11 @@ mod encryption;
 mod forms;
 mod http;
 mod identity;
+mod lifecycle;
 mod listings;
 mod locks;
 mod multipart;
+mod object_lock;
 mod operations;
 mod payloads;
 mod reads;
@@ -139,6 +141,16 @@ fn multipart_uploads() {
 #[test]
 fn cross_origin_requests() {
     one(&cors::rows());
+}
+
+#[test]
+fn lifecycle_rows() {
+    one(&lifecycle::rows());
+}
+
+#[test]
+fn object_lock_rows() {
+    one(&object_lock::rows());
 }
 
 #[test]

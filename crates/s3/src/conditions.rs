@@ -67,7 +67,10 @@ pub(crate) fn write(headers: &HeaderMap, forms: Forms) -> S3Result<WriteConditio
 pub(crate) fn delete(headers: &HeaderMap) -> S3Result<DeleteCondition> {
     match FOREIGN_DELETE_CONDITIONS.into_iter().find(|name| headers.contains_key(*name)) {
         Some(name) => Err(S3Error::header_not_implemented(name)),
-        None => Ok(DeleteCondition { if_match: etags(headers, header::IF_MATCH.as_str()) }),
+        None => {
+            let if_match = etags(headers, header::IF_MATCH.as_str());
+            Ok(DeleteCondition { if_match, ..DeleteCondition::default() })
+        }
     }
 }
 

@@ -33,6 +33,11 @@ pub(crate) fn parse(text: &str) -> Option<UnixMillis> {
     parsed.map(Timestamp::as_millisecond)
 }
 
+/// Reads ISO 8601 alone.
+pub(crate) fn parse_iso8601(text: &str) -> Option<UnixMillis> {
+    text.trim().parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
+}
+
 /// A moment outside of what dates can say is shown as the nearest that they can.
 fn timestamp(millis: UnixMillis) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or(if millis < 0 {

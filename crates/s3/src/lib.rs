@@ -19,6 +19,7 @@ mod encryption;
 mod error;
 mod etag;
 mod form;
+mod object_lock;
 mod ops;
 mod owner;
 mod payload;

@@ -4,6 +4,7 @@ mod abort_multipart_upload;
 mod acl;
 mod bucket_cors;
 mod bucket_encryption;
+mod bucket_lifecycle;
 mod bucket_policy;
 mod bucket_tagging;
 mod bucket_versioning;
@@ -76,6 +77,11 @@ pub(crate) async fn dispatch(call: &mut Call<'_>) -> S3Result<Response> {
         Op::GetBucketOwnershipControls => ownership_controls::get(call).await,
         Op::PutBucketOwnershipControls => ownership_controls::put(call).await,
         Op::DeleteBucketOwnershipControls => ownership_controls::delete(call).await,
+        Op::PutBucketLifecycleConfiguration => bucket_lifecycle::put(call).await,
+        Op::GetBucketLifecycleConfiguration => bucket_lifecycle::get(call).await,
+        Op::DeleteBucketLifecycle => bucket_lifecycle::delete(call).await,
+        Op::GetObjectLockConfiguration => object_lock::get_configuration(call).await,
+        Op::PutObjectLockConfiguration => object_lock::put_configuration(call).await,
         Op::ListObjects => list_objects::handle(call).await,
         Op::ListObjectsV2 => list_objects_v2::handle(call).await,
         Op::ListObjectVersions => list_object_versions::handle(call).await,
@@ -106,11 +112,10 @@ async fn dispatch_object(call: &mut Call<'_>) -> S3Result<Response> {
         Op::GetObjectAcl => acl::get_object(call).await,
         Op::PutBucketAcl => acl::put_bucket(call).await,
         Op::PutObjectAcl => acl::put_object(call).await,
-        Op::GetObjectLegalHold
-        | Op::GetObjectRetention
-        | Op::PutObjectLegalHold
-        | Op::PutObjectRetention => object_lock::of_object(call).await,
-        Op::PutObjectLockConfiguration => object_lock::put_configuration(call).await,
+        Op::GetObjectLegalHold => object_lock::get_legal_hold(call).await,
+        Op::GetObjectRetention => object_lock::get_retention(call).await,
+        Op::PutObjectLegalHold => object_lock::put_legal_hold(call).await,
+        Op::PutObjectRetention => object_lock::put_retention(call).await,
         operation => match never_configured::answer_of(operation) {
             Some(answer) => never_configured::handle(call, answer).await,
             None => Err(not_built(operation)),

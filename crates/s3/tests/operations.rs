@@ -306,7 +306,8 @@ async fn buckets() {
     assert_eq!(rest.text("ContinuationToken"), "");
     let locked = [("x-amz-bucket-object-lock-enabled", "true")];
     let locked = fixture.send(Method::PUT, "/third", &locked, b"").await;
-    assert_eq!(locked.verdict(), "501 NotImplemented");
+    assert_eq!(locked.verdict(), "200");
+    assert!(fixture.get("/third?versioning").await.body.contains(">Enabled<"));
     assert_eq!(fixture.delete("/first").await.verdict(), "204");
     assert_eq!(fixture.delete("/first").await.verdict(), "404 NoSuchBucket");
 }

@@ -20,6 +20,8 @@ use crate::tls::Certificate;
 const CERTIFICATE_POLL: Duration = Duration::from_secs(5);
 /// Pause between sweeps; the first is at start.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// Sweeps in a day of lifecycle rules, at least: where a day is short.
+const SWEEPS_PER_DAY_MIN: u32 = 4;
 /// Pause between looks at the locks of guarded buckets.
 const LOCK_LOOK_INTERVAL: Duration = Duration::from_secs(30);
 /// How long an entry of the audit log that rode in no commit waits in memory.
@@ -75,12 +77,17 @@ pub(crate) async fn ignore_hangup(
     }
 }
 
-/// Removes what no object needs any more, on a store that nobody else uses.
+fn sweep_interval(store: &Store) -> Duration {
+    SWEEP_INTERVAL.min(store.config().lifecycle_day / SWEEPS_PER_DAY_MIN)
+}
+
+/// Removes what no object needs any more, and what lifecycle rules have expire, on a store that nobody else
+/// uses.
 pub(crate) async fn sweep(
     store: Arc<Store>,
     mut draining: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+    let mut interval = tokio::time::interval(sweep_interval(&store));
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut first = true;
     loop {
@@ -99,14 +106,14 @@ pub(crate) async fn sweep(
     }
 }
 
-/// Removes what no object needs any more, on a store that others use too: one server sweeps, the
+/// The same on a store that others use too: one server sweeps, the
 /// others look now and then whether it is still there.
 pub(crate) async fn sweep_in_turn(
     store: Arc<Store>,
     metrics: Arc<Metrics>,
     mut draining: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+    let mut interval = tokio::time::interval(sweep_interval(&store));
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let sweeping = async {

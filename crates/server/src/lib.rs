@@ -22,6 +22,7 @@ mod pace;
 mod private_file;
 mod serve;
 mod server;
+mod short_day;
 mod stall;
 mod target;
 mod telemetry;

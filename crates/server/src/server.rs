@@ -32,6 +32,7 @@ use crate::error::ServeError;
 use crate::failpoint;
 use crate::listener::{self, Listening};
 use crate::metrics::Metrics;
+use crate::short_day;
 use crate::tfhttp::TfHttp;
 use crate::tls::Certificate;
 use crate::webhooks::{self, Sender};
@@ -316,6 +317,7 @@ fn open_store(
         lock_waits_max: defaults.lock_waits_max.min(config.limits.requests_max / 4),
         audit_retention: config.audit.retention,
         audit_bytes_max: config.audit.bytes_max,
+        lifecycle_day: short_day::from_environment().unwrap_or(defaults.lifecycle_day),
         failpoint: failpoint::from_environment(),
         ..defaults
     };

@@ -6,6 +6,8 @@
 
 use tidelock_meta::record::version::{ETag, ObjectFacts, ObjectVersion};
 
+use crate::object::Governance;
+
 /// What an entity tag header asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ETagMatch {
@@ -29,6 +31,8 @@ pub struct WriteCondition {
 pub struct DeleteCondition {
     /// `If-Match`
     pub if_match: Option<ETagMatch>,
+    /// `x-amz-bypass-governance-retention`
+    pub governance: Governance,
 }
 
 /// Why a condition does not hold.
@@ -212,7 +216,8 @@ mod tests {
             ("X5", SAME, None, Err(NoSuchKey)),
         ];
         for (name, wanted, current, expected) in rows {
-            let condition = DeleteCondition { if_match: etag(wanted) };
+            let condition =
+                DeleteCondition { if_match: etag(wanted), ..DeleteCondition::default() };
             assert_eq!(condition.check(current), expected, "{name}");
         }
     }

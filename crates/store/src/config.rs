@@ -31,6 +31,9 @@ pub struct StoreConfig {
     pub audit_retention: Duration,
     /// Bytes of the audit log that are kept.
     pub audit_bytes_max: u64,
+    /// How long a pass of lifecycle rules takes a day to be: 24 hours, but in tests that cannot wait. What
+    /// clients are told counts days of 24 hours.
+    pub lifecycle_day: Duration,
     /// Where the process dies, in tests of what is left then.
     pub failpoint: Option<Failpoint>,
 }
@@ -49,6 +52,7 @@ impl Default for StoreConfig {
             lock_waits_max: 64,
             audit_retention: Duration::from_secs(400 * 24 * 3600),
             audit_bytes_max: 1 << 30,
+            lifecycle_day: Duration::from_secs(24 * 3600),
             failpoint: None,
         }
     }

@@ -73,6 +73,15 @@ pub enum BucketError {
     /// What it says of who may use it has changed since that was decided: to be decided again.
     #[error("the access rules of the bucket have changed")]
     AccessChanged,
+    /// It has no Object Lock, and a version was to be locked.
+    #[error("the bucket has no Object Lock")]
+    NoObjectLock,
+    /// Object Lock was to be turned on, and its versioning is off or suspended.
+    #[error("Object Lock needs versioning")]
+    NotVersioned,
+    /// Its versioning was to be suspended, and it has Object Lock.
+    #[error("versioning cannot be suspended where there is Object Lock")]
+    HasObjectLock,
     /// The store failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -197,6 +206,26 @@ pub enum DeleteObjectError {
     /// The guard refuses it.
     #[error(transparent)]
     Refused(Box<Refusal>),
+    /// A retention or a legal hold protects the version.
+    #[error("the version is protected by Object Lock")]
+    Protected,
+}
+
+/// Why a version was not locked otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PutLockError {
+    /// There is no such version.
+    #[error(transparent)]
+    Object(#[from] GetObjectError),
+    /// The retention that is there may not be replaced by this one.
+    #[error("the version is protected by Object Lock")]
+    Retained,
+}
+
+impl From<BucketError> for PutLockError {
+    fn from(error: BucketError) -> Self {
+        Self::Object(error.into())
+    }
 }
 
 /// Why an object was not copied.
@@ -342,6 +371,20 @@ pub enum IdentityError {
 }
 
 impl BucketError {
+    /// The failure of the store, if it is one.
+    pub(crate) fn into_storage(self) -> Option<StorageError> {
+        match self {
+            Self::Storage(error) => Some(error),
+            Self::NoSuchBucket
+            | Self::AccessDenied
+            | Self::AccessChanged
+            | Self::HasAcl
+            | Self::NoObjectLock
+            | Self::NotVersioned
+            | Self::HasObjectLock => None,
+        }
+    }
+
     fn is_outcome_unknown(&self) -> bool {
         matches!(self, Self::Storage(StorageError::Unavailable(_)))
     }
@@ -398,6 +441,7 @@ from_storage! {
     DeleteBucketError => |error| Self::Bucket(BucketError::Storage(error)),
     PutObjectError => |error| Self::Bucket(BucketError::Storage(error)),
     GetObjectError => |error| Self::Bucket(BucketError::Storage(error)),
+    PutLockError => |error| Self::Object(GetObjectError::from(error)),
     DeleteObjectError => |error| Self::Bucket(BucketError::Storage(error)),
     UploadError => |error| Self::Bucket(BucketError::Storage(error)),
     CreateUploadError => |error| Self::Bucket(BucketError::Storage(error)),

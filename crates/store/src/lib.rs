@@ -22,6 +22,7 @@ mod guard;
 mod identity;
 mod keyring;
 mod lease;
+mod lifecycle;
 mod listing;
 mod lock;
 mod multipart;
@@ -50,6 +51,10 @@ pub use tidelock_meta::record::bucket_document::DocumentId;
 pub use tidelock_meta::record::controls::{
     Acl, Controls, Grant, Grantee, Permission, Retention, RetentionMode, ServerSideEncryption,
 };
+pub use tidelock_meta::record::lifecycle::{
+    Expiration, FilterForm, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration,
+    TransitionMinimum,
+};
 pub use tidelock_meta::record::version::{
     Checksum, ChecksumAlgorithm, ChecksumType, ETag, VersionId,
 };
@@ -72,8 +77,8 @@ pub use encryption::{CUSTOMER_KEY_BYTES, CustomerKey, EncryptionRequest};
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{
     BucketError, CompleteError, CopyError, CreateBucketError, CreateUploadError, DeleteBucketError,
-    DeleteObjectError, EncryptionError, GetObjectError, IdentityError, PutObjectError,
-    StorageError, UploadError, UploadPartError,
+    DeleteObjectError, EncryptionError, GetObjectError, IdentityError, PutLockError,
+    PutObjectError, StorageError, UploadError, UploadPartError,
 };
 pub use failpoint::{Failpoint, InvalidFailpoint};
 pub use guard::{
@@ -87,6 +92,7 @@ pub use lease::{
     ANNOUNCEMENT_INTERVAL, ANNOUNCEMENT_TERM, AnnouncedServer, Announcements, CLOCK_SKEW_MAX,
     LEASE_TERM_MAX, LeaseTerm, SILENCE, Watched, watch_servers,
 };
+pub use lifecycle::{LifecycleReport, LifecycleSubject, ObjectExpiration};
 pub use listing::{
     ListObjects, ListUploads, ListVersions, ListedFacts, ListedObject, ListedUpload, ListedVersion,
     ObjectPage, UploadPage, VersionCursor, VersionPage,
@@ -98,8 +104,8 @@ pub use multipart::{
 pub use name::OBJECT_KEY_BYTES_MAX;
 pub use name::{BucketName, InvalidBucketName, InvalidObjectKey, ObjectKey};
 pub use object::{
-    ByteRange, CopyObject, CopySource, DeletedObject, GetObject, ObjectEdit, ObjectInfo,
-    ObjectReader, ObjectSettings, PutObject, StoredObject,
+    ByteRange, CopyObject, CopySource, DeletedObject, GetObject, Governance, LockChange,
+    ObjectEdit, ObjectInfo, ObjectReader, ObjectSettings, PutObject, StoredObject,
 };
 pub use origin::{
     Audited, ConnectionId, Conversation, Origin, Protocol, USER_AGENT_BYTES_MAX, user_agent,

@@ -1,8 +1,10 @@
-//! The sweeper: removes what no object needs. Safe with many servers and at any moment: it claims a
-//! row before it removes what the row names, and a writer that wanted to keep it loses its commit.
+//! The sweeper: removes what no object needs, and what lifecycle rules have expire. Safe with many servers
+//! and at any moment: it claims a row before it removes what the row names, and a writer that wanted to keep
+//! it loses its commit.
 
 mod state;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidelock_blob::BlobId;
@@ -15,6 +17,7 @@ use tidelock_meta::{Batch, Key, KeyRange, OpId, Versioned, Write, successor_of_k
 
 use crate::Store;
 use crate::error::StorageError;
+use crate::lifecycle::LifecycleReport;
 
 /// Rows of one step of a sweep.
 const SWEEP_SCAN_ROWS: usize = 200;
@@ -41,6 +44,8 @@ pub struct SweepReport {
     pub buckets: u64,
     /// Refused versions of states that were kept long enough.
     pub refused: u64,
+    /// What lifecycle rules have removed.
+    pub lifecycle: LifecycleReport,
 }
 
 impl Store {
@@ -50,13 +55,14 @@ impl Store {
     ///
     /// When the store fails; what was not removed is tried again by the next sweep. One row that cannot
     /// be swept does not keep the others from it; the first such failure is the answer.
-    pub async fn sweep(&self) -> Result<SweepReport, StorageError> {
+    pub async fn sweep(self: &Arc<Self>) -> Result<SweepReport, StorageError> {
         let mut report = SweepReport::default();
+        let expired = self.apply_lifecycles(&mut report.lifecycle).await;
         let due = self.sweep_rows(reclaim::range_due(self.now()), |_| true, &mut report).await;
         self.sweep_completed(&mut report).await?;
         let refused = self.sweep_refused(&mut report).await;
         self.sweep_announcements().await?;
-        due.and(refused).map(|()| report)
+        due.and(refused).and(expired).map(|()| report)
     }
 
     /// Removes what is due, if no other server has taken that on; none if one has.
@@ -66,7 +72,7 @@ impl Store {
     /// # Errors
     ///
     /// As those of [`Store::sweep`].
-    pub async fn sweep_leased(&self) -> Result<Option<SweepReport>, StorageError> {
+    pub async fn sweep_leased(self: &Arc<Self>) -> Result<Option<SweepReport>, StorageError> {
         match self.lease(SWEEP_LEASE, SWEEP_LEASE_TERM).await? {
             Some(_) => self.sweep().await.map(Some),
             None => Ok(None),
@@ -88,7 +94,10 @@ impl Store {
     /// # Errors
     ///
     /// As those of [`Store::sweep`].
-    pub async fn sweep_at_start(&self, _: ServesAlone) -> Result<SweepReport, StorageError> {
+    pub async fn sweep_at_start(
+        self: &Arc<Self>,
+        _: ServesAlone,
+    ) -> Result<SweepReport, StorageError> {
         let mut dead = SweepReport::default();
         let is_dead = |row: &ReclaimRow| row.what == Reclaimed::Intent && row.owner != self.owner;
         let swept = self.sweep_rows(reclaim::range_of_all(), is_dead, &mut dead).await;

@@ -86,7 +86,8 @@ fn objects(filled: &Filled) -> Vec<Asked<'_>> {
         store.copy_object(&request, |_| Ok::<_, ()>(ObjectSettings::default())).await
     };
     let missing = Some("00000000000000000000000000000001".parse().unwrap());
-    let stale = DeleteCondition { if_match: Some(ETagMatch::OneOf(vec!["0".to_owned()])) };
+    let other_etag = Some(ETagMatch::OneOf(vec!["0".to_owned()]));
+    let stale = DeleteCondition { if_match: other_etag, ..DeleteCondition::default() };
     let other = ETag { md5: [0; 16], parts: None };
     let matching = if_match(etag);
     let write = |key: &'static str, body: &'static str, condition: WriteCondition| async move {

@@ -46,6 +46,7 @@ pub mod dead_letter;
 pub mod guard;
 pub mod head;
 pub mod lease;
+pub mod lifecycle;
 pub mod part;
 pub mod reclaim;
 pub mod refused;

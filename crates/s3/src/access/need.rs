@@ -46,6 +46,8 @@ impl Need {
     /// To write an object.
     pub const PUT_OBJECT: Self = Self::or_list("s3:PutObject", ByList::Bucket(Permission::Write));
 
+    /// To remove what is retained in governance mode, where a request asks for it.
+    pub const BYPASS_GOVERNANCE_RETENTION: Self = Self::of("s3:BypassGovernanceRetention");
     /// To take a lock from whoever holds it.
     pub const BREAK_LOCK: Self = Self::of("tidelock:BreakLock");
     /// To see how the states in a bucket are guarded.
@@ -152,9 +154,6 @@ pub(crate) fn needs_besides(
         add(has("x-amz-object-lock-mode"), "s3:PutObjectRetention");
         add(has("x-amz-object-lock-legal-hold"), "s3:PutObjectLegalHold");
     }
-    if matches!(operation, Op::DeleteObject | Op::PutObjectRetention) && bypasses(headers) {
-        needs.push(Need::of("s3:BypassGovernanceRetention"));
-    }
     let writes = [Op::PutObject, Op::CopyObject, Op::CompleteMultipartUpload, Op::DeleteObject];
     let compares = writes.contains(&operation)
         && headers.get("if-match").is_some_and(|tag| tag.as_bytes() != b"*");
@@ -162,11 +161,6 @@ pub(crate) fn needs_besides(
         needs.push(Need::get_object(of_version && operation == Op::GetObjectAttributes));
     }
     needs
-}
-
-fn bypasses(headers: &HeaderMap) -> bool {
-    let value = headers.get("x-amz-bypass-governance-retention");
-    value.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }
 
 /// The action of an operation on a bucket's configuration.

@@ -84,6 +84,7 @@ error_codes! {
     InvalidPolicyDocument BAD_REQUEST "The content of the form does not meet the conditions specified in the policy document."
     InvalidRange RANGE_NOT_SATISFIABLE "The requested range is not satisfiable"
     InvalidRequest BAD_REQUEST "Invalid Request"
+    InvalidRetentionPeriod BAD_REQUEST "The retention period is not valid"
     InvalidStorageClass BAD_REQUEST "The storage class you specified is not valid"
     InvalidTag BAD_REQUEST "The tag provided was not a valid tag."
     InvalidToken BAD_REQUEST "The provided token is malformed or otherwise invalid."

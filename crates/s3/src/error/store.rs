@@ -6,8 +6,8 @@ use http::{HeaderName, HeaderValue, header};
 use tidelock_store::{
     BodyError, BucketError, CompleteError, ConditionFailure, CopyError, CreateBucketError,
     CreateUploadError, DeleteBucketError, DeleteObjectError, DisplayVersion, EncryptionError,
-    GetObjectError, IdentityError, LockedBy, PutObjectError, Refusal, RefusalReason, StorageError,
-    UploadError, UploadPartError,
+    GetObjectError, IdentityError, LockedBy, PutLockError, PutObjectError, Refusal, RefusalReason,
+    StorageError, UploadError, UploadPartError,
 };
 
 use super::{ErrorCode, S3Error};
@@ -37,6 +37,18 @@ impl From<BucketError> for S3Error {
             BucketError::AccessDenied => Self::new(ErrorCode::AccessDenied),
             BucketError::HasAcl => Self::new(ErrorCode::InvalidBucketAclWithObjectOwnership),
             BucketError::AccessChanged => Self::new(ErrorCode::SlowDown).caused_by(&error),
+            BucketError::NoObjectLock => {
+                Self::invalid_request("Bucket is missing Object Lock Configuration")
+            }
+            BucketError::NotVersioned => Self::with_message(
+                ErrorCode::InvalidBucketState,
+                "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
+            ),
+            BucketError::HasObjectLock => Self::with_message(
+                ErrorCode::InvalidBucketState,
+                "An Object Lock configuration is present on this bucket, so the versioning state \
+                 cannot be changed.",
+            ),
             BucketError::Storage(error) => error.into(),
         }
     }
@@ -200,8 +212,23 @@ impl From<DeleteObjectError> for S3Error {
             DeleteObjectError::Bucket(error) => error.into(),
             DeleteObjectError::Condition(failure) => failure.into(),
             DeleteObjectError::Refused(refusal) => Self::from(*refusal),
+            DeleteObjectError::Protected => protected(),
         }
     }
+}
+
+impl From<PutLockError> for S3Error {
+    fn from(error: PutLockError) -> Self {
+        match error {
+            PutLockError::Object(error) => error.into(),
+            PutLockError::Retained => protected(),
+        }
+    }
+}
+
+fn protected() -> S3Error {
+    let message = "Access Denied because object protected by object lock.";
+    S3Error::with_message(ErrorCode::AccessDenied, message)
 }
 
 impl From<CopyError> for S3Error {

@@ -3,6 +3,7 @@
 
 use tidelock_store::{CompleteError, CompleteUpload, RequestedPart, StoredObject};
 
+use super::bucket_lifecycle::write_expiration;
 use super::put_object::write_new_version;
 use super::upload_part::upload_id;
 use crate::authn::host_in;
@@ -46,6 +47,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let mut response = response::ok_xml(document(call, &stored));
     write_new_version(&mut response, stored.version);
     encryption::write(response.headers_mut(), &stored.encryption);
+    write_expiration(&mut response, call.store(), &key, stored.lifecycle.as_ref()).await;
     Ok(response)
 }
 

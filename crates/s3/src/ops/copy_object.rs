@@ -3,15 +3,16 @@
 use http::HeaderName;
 use tidelock_store::{CopyError, CopyObject, ObjectInfo, ObjectSettings, StoredObject, Versioning};
 
+use super::bucket_lifecycle::write_expiration;
 use super::copy_source::{self, Source};
-use super::put_object::{self, check_headers, write_new_version};
+use super::put_object::{self, write_new_version};
 use crate::call::Call;
 use crate::conditions::{self, ReadCondition};
 use crate::error::{S3Error, S3Result};
 use crate::response::{self, Response};
 use crate::tags::Tags;
 use crate::xml::XmlWriter;
-use crate::{acl, checksum, date, encryption, etag, settings};
+use crate::{acl, checksum, date, encryption, etag, object_lock, settings};
 
 pub(super) const SOURCE_VERSION_ID: HeaderName =
     HeaderName::from_static("x-amz-copy-source-version-id");
@@ -40,16 +41,17 @@ struct Decision {
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key) = (call.bucket()?, call.key()?);
     let condition = conditions::write(&call.headers, call.condition_forms())?;
-    check_headers(&call.headers)?;
     let source = Source::of(call)?;
     let mut sent = settings::of_headers(&call.headers)?;
     sent.controls.acl = acl::of_write(call.store(), &call.headers, &call.principal).await?;
+    let now_ms = call.service.clock.now();
+    object_lock::ask(&call.headers, now_ms, &mut sent.controls)?;
     let decision = Decision {
         condition: ReadCondition::of_copy_source(&call.headers),
         metadata: directive(call, METADATA_DIRECTIVE, "Unknown metadata directive.")?,
         tagging: directive(call, TAGGING_DIRECTIVE, "Unknown tagging directive.")?,
         sent,
-        now_ms: call.service.clock.now(),
+        now_ms,
     };
     let changing = CHANGING_HEADERS.iter().chain(&encryption::CHANGING_HEADERS);
     let changes = changing.into_iter().any(|name| call.headers.contains_key(*name));
@@ -78,6 +80,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     write_new_version(&mut response, stored.version);
     write_source_version(&mut response, &info);
     encryption::write(response.headers_mut(), &stored.encryption);
+    write_expiration(&mut response, call.store(), &key, stored.lifecycle.as_ref()).await;
     Ok(response)
 }
 

@@ -1,7 +1,7 @@
 //! CreateBucket: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>.
 
 use http::{HeaderName, StatusCode, header};
-use tidelock_store::{CreateBucketError, NewBucket, ObjectOwnership};
+use tidelock_store::{CreateBucketError, NewBucket, ObjectLock, ObjectOwnership};
 
 use crate::acl;
 use crate::call::Call;
@@ -22,16 +22,15 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let object_ownership = ownership(call)?;
     let acl = acl::of_new_bucket(call.store(), &call.headers, &call.principal, object_ownership);
     let acl = acl.await?;
-    if call.header(OBJECT_LOCK).is_some_and(|enabled| enabled.eq_ignore_ascii_case("true")) {
-        return Err(S3Error::header_not_implemented(OBJECT_LOCK));
-    }
+    let locks = call.header(OBJECT_LOCK).is_some_and(|it| it.eq_ignore_ascii_case("true"));
     let body = document::read(call, CONFIGURATION_BYTES_MAX, Integrity::Optional).await?;
     let configuration = BucketConfiguration::parse(&body)?;
     let tags = tags::validate(configuration.tags, Tagged::NewBucket)?;
     let region = configuration.location_constraint.unwrap_or_default();
-    let is_plain = region.is_empty() && tags.is_empty();
+    let is_plain = region.is_empty() && tags.is_empty() && !locks;
     let tags = (!tags.is_empty()).then_some(tags);
-    let new = NewBucket { region, tags, object_ownership, acl, object_lock: None };
+    let object_lock = locks.then(ObjectLock::default);
+    let new = NewBucket { region, tags, object_ownership, acl, object_lock };
     match call.store().create_bucket(&call.principal, &bucket, new).await {
         Ok(_) => {}
         // As AWS does in its first region: what is there already is as good as made.

@@ -4,21 +4,20 @@
 use http::{HeaderMap, HeaderName};
 use tidelock_store::{ChecksumAlgorithm, ChecksumType, CreateUpload};
 
-use super::put_object::check_headers;
 use crate::call::Call;
 use crate::error::{S3Error, S3Result};
 use crate::response::{self, Response};
 use crate::xml::XmlWriter;
-use crate::{acl, checksum, encryption, settings};
+use crate::{acl, checksum, encryption, object_lock, settings};
 
 const CHECKSUM_ALGORITHM: HeaderName = HeaderName::from_static("x-amz-checksum-algorithm");
 const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
 
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key) = (call.bucket()?, call.key()?);
-    check_headers(&call.headers)?;
     let mut settings = settings::of_headers(&call.headers)?;
     settings.controls.acl = acl::of_write(call.store(), &call.headers, &call.principal).await?;
+    object_lock::ask(&call.headers, call.service.clock.now(), &mut settings.controls)?;
     let request = CreateUpload {
         principal: &call.principal,
         bucket: &bucket,

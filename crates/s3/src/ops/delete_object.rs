@@ -1,18 +1,21 @@
 //! DeleteObject: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html>.
 
 use http::{HeaderName, StatusCode};
+use tidelock_store::DeleteCondition;
 
 use super::put_object::VERSION_ID;
 use crate::call::Call;
 use crate::conditions;
 use crate::error::S3Result;
+use crate::object_lock::governance;
 use crate::response::{self, Response};
 
 const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
 
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key, version) = (call.bucket()?, call.key()?, call.version()?);
-    let condition = conditions::delete(&call.headers)?;
+    let governance = governance(call, (&bucket, &key, version)).await;
+    let condition = DeleteCondition { governance, ..conditions::delete(&call.headers)? };
     let deleted =
         call.store().delete_object(&call.principal, &bucket, &key, version, &condition).await?;
     let mut response = response::empty(StatusCode::NO_CONTENT);

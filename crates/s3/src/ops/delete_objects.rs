@@ -3,8 +3,8 @@
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use tidelock_store::{
-    AuditEvent, BucketName, DeleteCondition, DeleteObjectError, DeletedObject, ObjectKey,
-    Principal, VersionSelector,
+    AuditEvent, BucketName, DeleteCondition, DeleteObjectError, DeletedObject, ETagMatch,
+    ObjectKey, Principal, VersionSelector,
 };
 
 use crate::access::{Asked, Need};
@@ -12,6 +12,7 @@ use crate::call::{Call, parse_key, parse_version};
 use crate::conditions::parse_etags;
 use crate::document::{self, Integrity, LIST_BYTES_MAX};
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::object_lock::governance;
 use crate::response::{self, Response};
 use crate::xml::XmlWriter;
 use crate::xml::documents::{DeleteDocument, DeleteEntry};
@@ -44,7 +45,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
 }
 
 /// What an entry asks to be deleted.
-type Entry = (ObjectKey, Option<VersionSelector>, DeleteCondition);
+type Entry = (ObjectKey, Option<VersionSelector>, Option<ETagMatch>);
 
 /// The answer as a whole is a success: what it refuses is told here.
 async fn delete(
@@ -53,8 +54,9 @@ async fn delete(
     entry: &DeleteEntry,
 ) -> S3Result<DeletedObject> {
     let deleted = match parse(entry) {
-        Ok((key, version, condition)) => {
+        Ok((key, version, if_match)) => {
             let place = (bucket, &key, version);
+            let condition = DeleteCondition { if_match, governance: governance(call, place).await };
             match allow(call, place, entry).await {
                 Err(denied) => Err(denied),
                 Ok(principal) => {
@@ -101,8 +103,7 @@ fn parse(entry: &DeleteEntry) -> S3Result<Entry> {
     let version = entry.version_id.as_deref().map(parse_version).transpose();
     // AWS says here that there is no such version, not that there can be none.
     let version = version.map_err(|_| S3Error::new(ErrorCode::NoSuchVersion))?;
-    let condition = DeleteCondition { if_match: entry.etag.as_deref().map(parse_etags) };
-    Ok((key, version, condition))
+    Ok((key, version, entry.etag.as_deref().map(parse_etags)))
 }
 
 fn note_refusal(call: &Call<'_>, entry: &DeleteEntry, error: &S3Error) {

@@ -3,16 +3,18 @@
 use std::ops::Range;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use tidelock_store::{Checksum, ObjectInfo, Versioning};
+use tidelock_store::{Checksum, GetObjectError, ObjectInfo, Versioning};
 
+use super::bucket_lifecycle::write_expiration;
 use super::put_object::{VERSION_ID, write_checksum};
 use crate::call::Call;
 use crate::conditions::ReadCondition;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::range;
 use crate::response::{self, Response, ResponseBody};
-use crate::{date, encryption, etag, settings};
+use crate::{date, encryption, etag, object_lock, settings};
 
+const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
 const PARTS_COUNT: HeaderName = HeaderName::from_static("x-amz-mp-parts-count");
 const CHECKSUM_MODE: &str = "x-amz-checksum-mode";
 const PART_NUMBERS: std::ops::RangeInclusive<usize> = 1..=10_000;
@@ -49,20 +51,35 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let wish = Wish::of(call)?;
     let (store, principal) = (call.store(), &call.principal);
     if call.method == Method::HEAD {
-        let info = store.head_object_with_key(principal, &bucket, &key, version, customer).await?;
+        let info = store.head_object_with_key(principal, &bucket, &key, version, customer).await;
+        let info = info.map_err(refusal)?;
         let selected = wish.select(&info)?;
         let mut response = answer(call, &wish, &info, &selected, ResponseBody::omitted());
         let length = HeaderValue::from(selected.length_bytes(&info));
         response.headers_mut().insert(header::CONTENT_LENGTH, length);
+        write_expiration(&mut response, store, &key, info.lifecycle.as_ref()).await;
         return Ok(response);
     }
     let select = |info: &ObjectInfo| wish.select(info).map(Selected::into_range);
     let wanted = (version, customer);
-    let object = store.get_object_with_key(principal, &bucket, &key, wanted, select).await??;
+    let object = store.get_object_with_key(principal, &bucket, &key, wanted, select).await;
+    let object = object.map_err(refusal)??;
     let selected = wish.select(&object.info)?;
     let length_bytes = selected.length_bytes(&object.info);
     let body = ResponseBody::of_reader(object.reader, length_bytes);
-    Ok(answer(call, &wish, &object.info, &selected, body))
+    let mut response = answer(call, &wish, &object.info, &selected, body);
+    write_expiration(&mut response, store, &key, object.info.lifecycle.as_ref()).await;
+    Ok(response)
+}
+
+/// Where nothing is, no delete marker is either; AWS leaves that out.
+fn refusal(error: GetObjectError) -> S3Error {
+    match error {
+        GetObjectError::NoSuchKey { delete_marker: None } => {
+            S3Error::from(error).header(DELETE_MARKER, HeaderValue::from_static("false"))
+        }
+        error => error.into(),
+    }
 }
 
 /// The version of an object that was read; in a bucket that never had versions there is none.
@@ -162,6 +179,7 @@ fn answer(
     };
     let mut response = response::with_body(status, body);
     settings::write(response.headers_mut(), &info.settings);
+    object_lock::write(response.headers_mut(), &info.settings.controls);
     for (name, header) in OVERRIDES {
         if let Some(value) = call.query.filled(name) {
             response::set(&mut response, header, value);

@@ -31,14 +31,8 @@ pub(super) fn answer_of(operation: Operation) -> Option<Answer> {
     use Operation as Op;
     Some(match operation {
         Op::GetBucketWebsite => Answer::Refusal(ErrorCode::NoSuchWebsiteConfiguration),
-        Op::GetBucketLifecycleConfiguration => {
-            Answer::Refusal(ErrorCode::NoSuchLifecycleConfiguration)
-        }
         Op::GetBucketReplication => {
             Answer::Refusal(ErrorCode::ReplicationConfigurationNotFoundError)
-        }
-        Op::GetObjectLockConfiguration => {
-            Answer::Refusal(ErrorCode::ObjectLockConfigurationNotFoundError)
         }
         Op::GetBucketAnalyticsConfiguration
         | Op::GetBucketIntelligentTieringConfiguration
@@ -60,9 +54,7 @@ pub(super) fn answer_of(operation: Operation) -> Option<Answer> {
             Answer::EmptyList("ListInventoryConfigurationsResult")
         }
         Op::ListBucketMetricsConfigurations => Answer::EmptyList("ListMetricsConfigurationsResult"),
-        Op::DeleteBucketLifecycle | Op::DeleteBucketReplication | Op::DeleteBucketWebsite => {
-            Answer::Deleted
-        }
+        Op::DeleteBucketReplication | Op::DeleteBucketWebsite => Answer::Deleted,
         _ => return None,
     })
 }

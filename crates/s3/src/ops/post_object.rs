@@ -16,6 +16,7 @@ use tidelock_store::{
     StoredObject, WriteCondition,
 };
 
+use super::bucket_lifecycle::write_expiration;
 use super::put_object;
 use crate::access::{self, Asked, Circumstances, Need};
 use crate::authn::{Authenticated, host_of};
@@ -32,7 +33,7 @@ use crate::service::{Peer, S3Service};
 use crate::tags::{self, Tagged};
 use crate::xml::XmlWriter;
 use crate::xml::documents::parse_tagging;
-use crate::{acl, checksum, etag, settings};
+use crate::{acl, checksum, etag, object_lock, settings};
 
 /// How long the fields may take to arrive: nobody is known before.
 const FIELDS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -125,8 +126,7 @@ impl Upload {
     ) -> S3Result<Response> {
         let (bucket, key) = (parse_bucket(&self.bucket)?, parse_key(&self.key)?);
         self.authorize(service, peer, (&bucket, &key)).await?;
-        put_object::check_headers(&self.headers)?;
-        let mut settings = self.settings()?;
+        let mut settings = self.settings(service.clock.now())?;
         settings.controls.acl =
             acl::of_write(&service.store, &self.headers, &self.principal).await?;
         let request = PutObject {
@@ -145,7 +145,10 @@ impl Upload {
             PutObjectError::BadChecksum => checksum::mismatch_of(&self.headers),
             error => error.into(),
         })?;
-        Ok(self.answer(&stored))
+        let mut response = self.answer(&stored);
+        let subject = stored.lifecycle.as_ref();
+        write_expiration(&mut response, &service.store, &key, subject).await;
+        Ok(response)
     }
 
     /// Whoever signed it, the form's sender has to be allowed to write.
@@ -170,8 +173,9 @@ impl Upload {
         Ok(())
     }
 
-    fn settings(&self) -> S3Result<ObjectSettings> {
-        let settings = settings::of_headers(&self.headers)?;
+    fn settings(&self, now_ms: i64) -> S3Result<ObjectSettings> {
+        let mut settings = settings::of_headers(&self.headers)?;
+        object_lock::ask(&self.headers, now_ms, &mut settings.controls)?;
         match self.fields.value("tagging") {
             None => Ok(settings),
             Some(document) => {

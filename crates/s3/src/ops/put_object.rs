@@ -1,13 +1,13 @@
 //! PutObject: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>.
 
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 use tidelock_store::{Checksum, DisplayVersion, PutObject, PutObjectError, StoredObject};
 
-use super::object_lock;
+use super::bucket_lifecycle::write_expiration;
 use crate::call::Call;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::response::{self, Response};
-use crate::{acl, checksum, conditions, encryption, etag, settings};
+use crate::{acl, checksum, conditions, encryption, etag, object_lock, settings};
 
 pub(super) const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
@@ -17,14 +17,17 @@ const WRITE_OFFSET: &str = "x-amz-write-offset-bytes";
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key) = (call.bucket()?, call.key()?);
     let condition = conditions::write(&call.headers, call.condition_forms())?;
-    check_headers(&call.headers)?;
     if call.headers.contains_key(WRITE_OFFSET) {
         return Err(S3Error::header_not_implemented(WRITE_OFFSET));
     }
     let mut settings = settings::of_headers(&call.headers)?;
     settings.controls.acl = acl::of_write(call.store(), &call.headers, &call.principal).await?;
+    object_lock::ask(&call.headers, call.service.clock.now(), &mut settings.controls)?;
     let content_md5 = checksum::content_md5(&call.headers)?;
     let checksum = checksum::request_of(&call.headers)?;
+    if content_md5.is_none() && checksum.is_none() {
+        object_lock::check_unchecked(&settings.controls)?;
+    }
     check_length(call)?;
     let (principal, store) = (call.principal.clone(), call.store());
     let request = PutObject {
@@ -40,12 +43,8 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let stored = stored.map_err(|error| refusal(call, error))?;
     let mut response = response::empty(StatusCode::OK);
     write_stored(&mut response, &stored);
+    write_expiration(&mut response, store, &key, stored.lifecycle.as_ref()).await;
     Ok(response)
-}
-
-/// What every write of an object is checked for: lock.
-pub(super) fn check_headers(headers: &HeaderMap) -> S3Result<()> {
-    object_lock::check_write(headers)
 }
 
 /// Refuses a body that has no announced length, or one over the limit.

@@ -98,7 +98,7 @@ operations! {
     GetBucketAcl Bucket GET ["acl"] Any Built
     GetBucketCors Bucket GET ["cors"] Any Built
     GetBucketEncryption Bucket GET ["encryption"] Any Built
-    GetBucketLifecycleConfiguration Bucket GET ["lifecycle"] Any Fixed
+    GetBucketLifecycleConfiguration Bucket GET ["lifecycle"] Any Built
     GetBucketLocation Bucket GET ["location"] Any Built
     GetBucketLogging Bucket GET ["logging"] Any Fixed
     GetBucketMetadataConfiguration Bucket GET ["metadataConfiguration"] Any NotBuilt
@@ -112,7 +112,7 @@ operations! {
     GetBucketTagging Bucket GET ["tagging"] Any Built
     GetBucketVersioning Bucket GET ["versioning"] Any Built
     GetBucketWebsite Bucket GET ["website"] Any Fixed
-    GetObjectLockConfiguration Bucket GET ["object-lock"] Any Fixed
+    GetObjectLockConfiguration Bucket GET ["object-lock"] Any Built
     GetPublicAccessBlock Bucket GET ["publicAccessBlock"] Any Built
     ListBucketAnalyticsConfigurations Bucket GET ["analytics"] Any Fixed
     ListBucketIntelligentTieringConfigurations Bucket GET ["intelligent-tiering"] Any Fixed
@@ -131,7 +131,7 @@ operations! {
     PutBucketEncryption Bucket PUT ["encryption"] Any Built
     PutBucketIntelligentTieringConfiguration Bucket PUT ["intelligent-tiering"] Any NotBuilt
     PutBucketInventoryConfiguration Bucket PUT ["inventory"] Any NotBuilt
-    PutBucketLifecycleConfiguration Bucket PUT ["lifecycle"] Any NotBuilt
+    PutBucketLifecycleConfiguration Bucket PUT ["lifecycle"] Any Built
     PutBucketLogging Bucket PUT ["logging"] Any NotBuilt
     PutBucketMetricsConfiguration Bucket PUT ["metrics"] Any NotBuilt
     PutBucketNotificationConfiguration Bucket PUT ["notification"] Any NotBuilt
@@ -142,7 +142,7 @@ operations! {
     PutBucketTagging Bucket PUT ["tagging"] Any Built
     PutBucketVersioning Bucket PUT ["versioning"] Any Built
     PutBucketWebsite Bucket PUT ["website"] Any NotBuilt
-    PutObjectLockConfiguration Bucket PUT ["object-lock"] Any Fixed
+    PutObjectLockConfiguration Bucket PUT ["object-lock"] Any Built
     PutPublicAccessBlock Bucket PUT ["publicAccessBlock"] Any Built
     UpdateBucketMetadataAnnotationTableConfiguration Bucket PUT ["metadataAnnotationTable"] Any NotBuilt
     UpdateBucketMetadataInventoryTableConfiguration Bucket PUT ["metadataInventoryTable"] Any NotBuilt
@@ -157,7 +157,7 @@ operations! {
     DeleteBucketEncryption Bucket DELETE ["encryption"] Any Built
     DeleteBucketIntelligentTieringConfiguration Bucket DELETE ["intelligent-tiering"] Any NotBuilt
     DeleteBucketInventoryConfiguration Bucket DELETE ["inventory"] Any NotBuilt
-    DeleteBucketLifecycle Bucket DELETE ["lifecycle"] Any Fixed
+    DeleteBucketLifecycle Bucket DELETE ["lifecycle"] Any Built
     DeleteBucketMetadataConfiguration Bucket DELETE ["metadataConfiguration"] Any NotBuilt
     DeleteBucketMetadataTableConfiguration Bucket DELETE ["metadataTable"] Any NotBuilt
     DeleteBucketMetricsConfiguration Bucket DELETE ["metrics"] Any NotBuilt
@@ -172,8 +172,8 @@ operations! {
     GetObjectAnnotation Object GET ["annotation" "annotationName"] Any NotBuilt
     GetObjectAcl Object GET ["acl"] Any Built
     GetObjectAttributes Object GET ["attributes"] Any Built
-    GetObjectLegalHold Object GET ["legal-hold"] Any Fixed
-    GetObjectRetention Object GET ["retention"] Any Fixed
+    GetObjectLegalHold Object GET ["legal-hold"] Any Built
+    GetObjectRetention Object GET ["retention"] Any Built
     GetObjectTagging Object GET ["tagging"] Any Built
     GetObjectTorrent Object GET ["torrent"] Any NotBuilt
     ListObjectAnnotations Object GET ["annotation"] Any NotBuilt
@@ -184,8 +184,8 @@ operations! {
     UploadPart Object PUT ["partNumber" "uploadId"] Any Built
     PutObjectAcl Object PUT ["acl"] Any Built
     PutObjectAnnotation Object PUT ["annotation"] Any NotBuilt
-    PutObjectLegalHold Object PUT ["legal-hold"] Any Fixed
-    PutObjectRetention Object PUT ["retention"] Any Fixed
+    PutObjectLegalHold Object PUT ["legal-hold"] Any Built
+    PutObjectRetention Object PUT ["retention"] Any Built
     PutObjectTagging Object PUT ["tagging"] Any Built
     RenameObject Object PUT ["renameObject"] Any NotBuilt
     UpdateObjectEncryption Object PUT ["encryption"] Any NotBuilt

@@ -5,6 +5,8 @@ mod bucket;
 mod complete;
 mod cors;
 mod delete;
+mod lifecycle;
+mod object_lock;
 mod tagging;
 
 pub(crate) use acl::{AclDocument, GranteeName};
@@ -15,6 +17,11 @@ pub(crate) use bucket::{
 pub(crate) use complete::{CompleteDocument, CompletePart};
 pub(crate) use cors::{CORS_METHODS, CorsDocument, CorsRule};
 pub(crate) use delete::{DeleteDocument, DeleteEntry};
+pub(crate) use lifecycle::{lifecycle_document, parse_lifecycle};
+pub(crate) use object_lock::{
+    mode_of_text, mode_text, object_lock_document, parse_legal_hold, parse_object_lock,
+    parse_retention,
+};
 pub(crate) use tagging::parse_tagging;
 
 use super::Element;

@@ -111,6 +111,10 @@ impl From<BucketError> for ApiError {
             BucketError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
             BucketError::HasAcl => (StatusCode::BAD_REQUEST, "InvalidBucketAclWithObjectOwnership"),
             BucketError::AccessChanged => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            BucketError::NoObjectLock => (StatusCode::BAD_REQUEST, "InvalidRequest"),
+            BucketError::NotVersioned | BucketError::HasObjectLock => {
+                (StatusCode::CONFLICT, "InvalidBucketState")
+            }
             BucketError::Storage(cause) => return cause.clone().into(),
         };
         Self::new(status, code, &error.to_string())

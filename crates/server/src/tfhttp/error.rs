@@ -210,6 +210,10 @@ impl From<BucketError> for TfError {
             BucketError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
             BucketError::HasAcl => (StatusCode::BAD_REQUEST, "InvalidBucketAclWithObjectOwnership"),
             BucketError::AccessChanged => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            BucketError::NoObjectLock => (StatusCode::BAD_REQUEST, "InvalidRequest"),
+            BucketError::NotVersioned | BucketError::HasObjectLock => {
+                (StatusCode::CONFLICT, "InvalidBucketState")
+            }
             BucketError::Storage(error) => return error.into(),
         };
         Self::new(status, code, &error.to_string())
@@ -287,6 +291,9 @@ impl From<DeleteObjectError> for TfError {
             DeleteObjectError::Bucket(error) => error.into(),
             DeleteObjectError::Condition(failure) => failure.into(),
             DeleteObjectError::Refused(refusal) => (*refusal).into(),
+            DeleteObjectError::Protected => {
+                Self::new(StatusCode::FORBIDDEN, "AccessDenied", &error.to_string())
+            }
         }
     }
 }

@@ -118,7 +118,8 @@ async fn break_lock(call: &Call, held: HeldLock) -> Result<(), TfError> {
 /// Deletes the lock object that was read. One that somebody took meanwhile is not the one that was
 /// meant, and stays.
 async fn delete(call: &Call, principal: &Principal, held: HeldLock) -> Result<(), TfError> {
-    let read = DeleteCondition { if_match: Some(ETagMatch::OneOf(vec![held.etag])) };
+    let if_match = Some(ETagMatch::OneOf(vec![held.etag]));
+    let read = DeleteCondition { if_match, ..DeleteCondition::default() };
     let (bucket, lock_key) = (&call.address.bucket, &call.address.lock_key);
     match call.store.delete_object(principal, bucket, lock_key, None, &read).await {
         Ok(_)

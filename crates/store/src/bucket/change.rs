@@ -2,7 +2,8 @@
 
 use tidelock_meta::record::BucketId;
 use tidelock_meta::record::bucket::{
-    self, BucketRow, DefaultEncryption, GuardConfig, ObjectOwnership, PublicAccessBlock, Versioning,
+    self, BucketRow, DefaultEncryption, GuardConfig, ObjectLock, ObjectOwnership,
+    PublicAccessBlock, Versioning,
 };
 use tidelock_meta::record::bucket_document::{self, DocumentId};
 use tidelock_meta::record::controls::Acl;
@@ -20,7 +21,8 @@ use crate::name::BucketName;
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BucketChange {
-    /// PutBucketVersioning. It cannot go back to [`Versioning::Unversioned`].
+    /// PutBucketVersioning. It cannot go back to [`Versioning::Unversioned`], and not be suspended where
+    /// there is Object Lock.
     Versioning(Versioning),
     /// Put or DeleteBucketEncryption.
     Encryption(Option<DefaultEncryption>),
@@ -32,6 +34,8 @@ pub enum BucketChange {
     ObjectOwnership(Option<ObjectOwnership>),
     /// PutBucketAcl; none is the owner's full control.
     Acl(Option<Acl>),
+    /// PutObjectLockConfiguration: versioning must be on, and stays on from then on.
+    ObjectLock(ObjectLock),
     /// Put or Delete of a document, in the form that its operation keeps it in.
     Document(DocumentKind, Option<Vec<u8>>),
     /// Guards its states, or ceases to.
@@ -97,6 +101,7 @@ impl BucketChange {
             Self::ObjectOwnership(Some(_)) => "PutBucketOwnershipControls",
             Self::ObjectOwnership(None) => "DeleteBucketOwnershipControls",
             Self::Acl(_) => "PutBucketAcl",
+            Self::ObjectLock(_) => "PutObjectLockConfiguration",
             Self::Document(kind, content) => kind.operation(content.is_some()),
             Self::Guard(Some(_)) | Self::GuardUnlessSet(_) | Self::EditGuard(_) => "PutBucketGuard",
             Self::Guard(None) => "DeleteBucketGuard",
@@ -106,6 +111,10 @@ impl BucketChange {
 
 impl Store {
     /// Makes the change.
+    ///
+    /// # Errors
+    ///
+    /// When the bucket cannot be used, or is not in a state that the change can follow.
     pub async fn change_bucket(
         &self,
         principal: &Principal,
@@ -130,7 +139,18 @@ impl Store {
                 BucketChange::Document(kind, content) => {
                     *kind.of_mut(&mut row) = content.as_ref().map(|_| document);
                 }
-                BucketChange::Versioning(versioning) => row.versioning = *versioning,
+                BucketChange::Versioning(versioning) => {
+                    if row.object_lock.is_some() && *versioning != Versioning::Enabled {
+                        return Err(BucketError::HasObjectLock);
+                    }
+                    row.versioning = *versioning;
+                }
+                BucketChange::ObjectLock(lock) => {
+                    if row.versioning != Versioning::Enabled {
+                        return Err(BucketError::NotVersioned);
+                    }
+                    row.object_lock = Some(*lock);
+                }
                 BucketChange::Encryption(encryption) => row.encryption.clone_from(encryption),
                 BucketChange::PublicAccessBlock(block) => row.public_access_block = *block,
                 BucketChange::Tags(tags) => row.tags.clone_from(tags),

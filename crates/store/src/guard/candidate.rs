@@ -46,6 +46,16 @@ pub(crate) struct CurrentState {
     pub(crate) index: Option<Index>,
 }
 
+impl CurrentState {
+    /// Whether it is a state.
+    pub(crate) fn is_state(&self) -> bool {
+        match self.stored {
+            Stored::State(_) => true,
+            Stored::Nothing | Stored::Other => false,
+        }
+    }
+}
+
 /// What a body says of itself.
 struct ReadBody {
     sha256: [u8; 32],

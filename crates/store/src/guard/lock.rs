@@ -1,6 +1,6 @@
 //! Taking a lock: a PUT of the lock object of a state.
 
-use tidelock_meta::record::bucket::{GuardConfig, LockHistory, Versioning};
+use tidelock_meta::record::bucket::{BucketRow, GuardConfig, LockHistory, Versioning};
 use tidelock_meta::record::contended::{self, ContendedRow};
 use tidelock_meta::record::guard::{GuardRow, Hold, Released};
 use tidelock_meta::record::version::ObjectVersion;
@@ -112,9 +112,13 @@ impl Store {
     }
 }
 
-/// Whether the locks of a bucket leave nothing behind. Without versions nothing stays anyhow.
-pub(crate) fn purges_locks(config: &GuardConfig, versioning: Versioning) -> bool {
-    match (config.lock_history, versioning) {
+/// Whether the locks of a bucket leave nothing behind. Without versions nothing stays anyhow; where
+/// versions can be locked by Object Lock, nothing is removed that a client has not named.
+pub(crate) fn purges_locks(config: &GuardConfig, row: &BucketRow) -> bool {
+    if row.object_lock.is_some() {
+        return false;
+    }
+    match (config.lock_history, row.versioning) {
         (LockHistory::Purge, _) | (LockHistory::Keep, Versioning::Unversioned) => true,
         (LockHistory::Keep, Versioning::Enabled | Versioning::Suspended) => false,
     }

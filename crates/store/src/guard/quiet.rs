@@ -105,13 +105,18 @@ impl Store {
             Ok::<_, BucketError>(Plan::Commit(batch, ()))
         });
         match told.await {
-            // A bucket that went at this moment has no locks.
-            Ok(()) | Err(BucketError::NoSuchBucket) => Ok(()),
-            // Nothing binds the server.
-            Err(BucketError::AccessDenied | BucketError::AccessChanged | BucketError::HasAcl) => {
-                Ok(())
-            }
             Err(BucketError::Storage(error)) => Err(error),
+            // A bucket that went at this moment has no locks; nothing else keeps the server out.
+            Ok(())
+            | Err(
+                BucketError::NoSuchBucket
+                | BucketError::AccessDenied
+                | BucketError::AccessChanged
+                | BucketError::HasAcl
+                | BucketError::NoObjectLock
+                | BucketError::NotVersioned
+                | BucketError::HasObjectLock,
+            ) => Ok(()),
         }
     }
 }

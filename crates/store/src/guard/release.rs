@@ -161,7 +161,7 @@ impl Store {
         let now = self.now();
         let mut row: GuardRow = guard.row.clone();
         let config = bucket.row.guard.as_ref();
-        let purges = config.is_none_or(|config| purges_locks(config, bucket.row.versioning));
+        let purges = config.is_none_or(|config| purges_locks(config, &bucket.row));
         let mut batch = Batch::new(OpId(self.random()));
         self.forget_released(&mut batch, &mut row);
         let marker = || self.delete_marker(target, bucket, head, random);

@@ -34,9 +34,11 @@ use crate::guard::{
     Refusal, Verdict, guard_keys, rolled_back_from,
 };
 use crate::identity::Principal;
+use crate::lifecycle::LifecycleSubject;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{
-    Keeping, ObjectReader, OpenHead, StoredObject, Target, part_segments, writes_null,
+    Keeping, ObjectReader, OpenHead, StoredObject, Target, of_new_object, part_segments,
+    writes_null,
 };
 use crate::version::DisplayVersion;
 
@@ -454,6 +456,7 @@ impl Store {
             true => blind_checksum(&upload_key, checksum),
             false => checksum.clone(),
         };
+        let controls = of_new_object(&bucket.row, &row.controls, now).map_err(UploadError::from)?;
         Ok(ObjectVersion {
             id,
             is_null: writes_null(bucket.row.versioning),
@@ -469,7 +472,7 @@ impl Store {
                 body: Body::Parts { upload, ranges },
                 wrapped_key,
                 state: None,
-                controls: row.controls.clone(),
+                controls,
             })),
         })
     }
@@ -557,6 +560,7 @@ fn first_answer(
         modified_ms: completed.completed_ms,
         size: 0,
         encryption: upload.controls.encryption.clone(),
+        lifecycle: None,
     })
 }
 
@@ -570,5 +574,6 @@ fn stored(version: &ObjectVersion, bucket: &OpenBucket, assembled: &Assembled) -
         modified_ms: version.modified_ms,
         size: assembled.size,
         encryption: facts.map(|facts| facts.controls.encryption.clone()).unwrap_or_default(),
+        lifecycle: LifecycleSubject::of(&bucket.row, version),
     }
 }

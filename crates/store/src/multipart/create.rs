@@ -18,7 +18,7 @@ use crate::commit::Plan;
 use crate::error::CreateUploadError;
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
-use crate::object::{ObjectSettings, OpenHead, Target};
+use crate::object::{ObjectSettings, OpenHead, Target, check_lockable};
 
 /// A CreateMultipartUpload request.
 #[derive(Clone, Debug)]
@@ -78,6 +78,7 @@ impl Store {
         self.update(&keys, |view| {
             let seen = view.rows[0].as_ref();
             let bucket = OpenBucket::again(bucket_id, target.bucket, seen, target.principal)?;
+            check_lockable(&bucket.row, &row.controls)?;
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
             row.mutations = head.row.mutations;
             let protection = self.protection(&request.settings.encryption, &bucket.row)?;

@@ -66,7 +66,7 @@ impl Store {
             Ok(settings) => settings,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        self.refuse_early(target, request.condition, &settings.encryption).await?;
+        self.refuse_early(target, request.condition, &settings).await?;
         let of_source = source.info.checksum.as_ref().map(|checksum| checksum.algorithm);
         let checksum = request.checksum.or(of_source).map(|algorithm| ChecksumRequest {
             algorithm,

@@ -5,6 +5,7 @@ use tidelock_meta::record::version::{self, ObjectVersion, VersionKind};
 use tidelock_meta::{Batch, Key, OpId};
 
 use super::install::{Keeping, Noncurrent, OpenHead, Target, noncurrent, writes_null};
+use super::lock::{Governance, is_protected_version};
 use super::put::op_id;
 use crate::Store;
 use crate::audit::AuditEvent;
@@ -34,6 +35,11 @@ impl Store {
     /// What is not there is as good as deleted.
     ///
     /// A condition is about the current version, also where a version is named (AWS does not say).
+    ///
+    /// # Errors
+    ///
+    /// When the bucket cannot be used, the condition does not hold, the guard refuses it, or the version
+    /// that was named is locked.
     pub async fn delete_object(
         &self,
         principal: &Principal,
@@ -82,7 +88,8 @@ impl Store {
             )?;
             let is_of_current = version
                 .is_none_or(|selector| current.is_some_and(|current| selector.matches(current)));
-            let plan = || self.plan_delete(target, version, (&bucket, &head, random), view);
+            let place = (&bucket, &head, random);
+            let plan = || self.plan_delete(target, (version, condition.governance), place, view);
             let Some(guard) = guard.filter(|_| is_of_current) else {
                 return Ok(self.told(plan()?, target, "DeleteObject").map(Ended::Done));
             };
@@ -131,15 +138,18 @@ impl Store {
         })
     }
 
-    fn plan_delete(
+    pub(crate) fn plan_delete(
         &self,
         target: Target<'_>,
-        version: Option<VersionSelector>,
+        (version, governance): (Option<VersionSelector>, Governance),
         (bucket, head, random): (&OpenBucket, &OpenHead, [u8; 8]),
         view: &View,
     ) -> Result<Plan<DeletedObject>, DeleteObjectError> {
         match (version, bucket.row.versioning) {
-            (Some(selector), _) => self.plan_delete_version(target, bucket, head, selector, view),
+            (Some(selector), _) => {
+                let place = (bucket, head);
+                self.plan_delete_version(target, place, (selector, governance), view)
+            }
             (None, Versioning::Unversioned) => Ok(self.plan_delete_only(bucket, head)),
             (None, Versioning::Enabled | Versioning::Suspended) => {
                 self.plan_delete_marker(target, bucket, head, random, view)
@@ -194,24 +204,39 @@ impl Store {
         }
     }
 
+    /// A version that is locked stays: that is decided from the rows that the commit checks.
     fn plan_delete_version(
         &self,
         target: Target<'_>,
-        bucket: &OpenBucket,
-        head: &OpenHead,
-        selector: VersionSelector,
+        (bucket, head): (&OpenBucket, &OpenHead),
+        (selector, governance): (VersionSelector, Governance),
         view: &View,
     ) -> Result<Plan<DeletedObject>, DeleteObjectError> {
         match &head.row.current {
             Some(current) if selector.matches(current) => {
+                self.refuse_protected(current, governance)?;
                 self.plan_delete_current(target, bucket, head, current, view)
             }
-            Some(_) | None => self.plan_delete_noncurrent(target, bucket, head, selector, view),
+            Some(_) | None => {
+                let asked = (selector, governance);
+                self.plan_delete_noncurrent(target, (bucket, head), asked, view)
+            }
+        }
+    }
+
+    fn refuse_protected(
+        &self,
+        version: &ObjectVersion,
+        governance: Governance,
+    ) -> Result<(), DeleteObjectError> {
+        match is_protected_version(version, governance, self.now()) {
+            true => Err(DeleteObjectError::Protected),
+            false => Ok(()),
         }
     }
 
     /// The newest noncurrent version becomes current.
-    fn plan_delete_current(
+    pub(crate) fn plan_delete_current(
         &self,
         target: Target<'_>,
         bucket: &OpenBucket,
@@ -244,9 +269,8 @@ impl Store {
     fn plan_delete_noncurrent(
         &self,
         target: Target<'_>,
-        bucket: &OpenBucket,
-        head: &OpenHead,
-        selector: VersionSelector,
+        (bucket, head): (&OpenBucket, &OpenHead),
+        (selector, governance): (VersionSelector, Governance),
         view: &View,
     ) -> Result<Plan<DeletedObject>, DeleteObjectError> {
         let (key, old) = match noncurrent((bucket, target.key), head, selector, view)? {
@@ -257,6 +281,7 @@ impl Store {
             }
             Noncurrent::Found(row, version) => (row, version),
         };
+        self.refuse_protected(&old, governance)?;
         let mut batch = Batch::new(OpId(self.random()));
         // The deleted row is the first write: it alone tells whether a lost commit landed, since the
         // head is rewritten only to be the lock it is.

@@ -21,6 +21,7 @@ use crate::encryption::{
 };
 use crate::error::{GetObjectError, StorageError};
 use crate::identity::Principal;
+use crate::lifecycle::LifecycleSubject;
 use crate::multipart::{UploadKey, part_place};
 use crate::name::{BucketName, ObjectKey};
 use crate::version::{DisplayVersion, VersionSelector};
@@ -47,6 +48,14 @@ pub(crate) struct FoundObject {
 }
 
 impl FoundObject {
+    /// What says when it expires; a version that was named may be another than the current one.
+    fn lifecycle(&self, named: Option<VersionSelector>) -> Option<LifecycleSubject> {
+        match named {
+            None => LifecycleSubject::of(&self.bucket.row, &self.version),
+            Some(_) => None,
+        }
+    }
+
     pub(crate) fn facts(&self) -> Result<&ObjectFacts, StorageError> {
         self.version.object().ok_or_else(|| {
             StorageError::Corrupt("a delete marker was taken for an object".to_owned())
@@ -66,7 +75,9 @@ impl Store {
         let target = Target { principal, bucket, key };
         let look = self.rows.answer(|reading| async move {
             let found = find(&reading, target, version).await?;
-            Ok(describe(&reading, &found).await?.0)
+            let (mut info, _) = describe(&reading, &found).await?;
+            info.lifecycle = found.lifecycle(version);
+            Ok(info)
         });
         look.await
     }
@@ -151,6 +162,7 @@ impl Store {
             if let Some(data_key) = &data_key {
                 show_checksums(&mut info, found.facts()?, &parts, data_key)?;
             }
+            info.lifecycle = found.lifecycle(version);
             let wanted = match select(&info) {
                 Ok(wanted) => wanted.unwrap_or(0..info.size),
                 Err(refusal) => return Ok(Err(refusal)),

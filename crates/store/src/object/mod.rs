@@ -5,6 +5,7 @@ mod delete;
 mod edit;
 mod get;
 mod install;
+mod lock;
 mod put;
 
 use tidelock_meta::record::bucket::Versioning;
@@ -18,10 +19,13 @@ pub use edit::ObjectEdit;
 pub use get::{ByteRange, GetObject};
 pub(crate) use get::{find_version, part_segments};
 pub(crate) use install::{Keeping, OpenHead, Target, writes_null};
+pub use lock::{Governance, LockChange};
+pub(crate) use lock::{check_lockable, is_protected_version, of_new_object};
 pub use put::PutObject;
 pub(crate) use put::op_id;
 
 use crate::encryption::{EncryptionRequest, is_customers};
+use crate::lifecycle::LifecycleSubject;
 use crate::version::DisplayVersion;
 
 /// What a writer says of an object besides its bytes.
@@ -56,6 +60,8 @@ pub struct StoredObject {
     pub size: u64,
     /// How it is encrypted.
     pub encryption: ServerSideEncryption,
+    /// What must be known to say when it expires, where the bucket has lifecycle rules.
+    pub lifecycle: Option<LifecycleSubject>,
 }
 
 /// All that a reader is told of an object.
@@ -79,6 +85,8 @@ pub struct ObjectInfo {
     pub part_sizes: Option<Vec<u64>>,
     /// The parts' checksums in the same order.
     pub part_checksums: Option<Vec<Option<Checksum>>>,
+    /// The same of the current version, if that was asked for.
+    pub lifecycle: Option<LifecycleSubject>,
 }
 
 impl ObjectInfo {
@@ -100,6 +108,7 @@ impl ObjectInfo {
             checksum: facts.checksum.clone().filter(|_| !is_customers(&facts.controls.encryption)),
             part_sizes: None,
             part_checksums: None,
+            lifecycle: None,
         }
     }
 }

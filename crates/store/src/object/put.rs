@@ -8,6 +8,7 @@ use tidelock_meta::record::version::{ETag, ObjectFacts, ObjectVersion, VersionKi
 use tidelock_meta::{Batch, OpId};
 
 use super::install::{Keeping, OpenHead, Target, writes_null};
+use super::lock::{check_lockable, of_new_object};
 use super::{ObjectSettings, StoredObject};
 use crate::Store;
 use crate::audit::AuditEvent;
@@ -17,13 +18,13 @@ use crate::bucket::OpenBucket;
 use crate::checksum::ChecksumRequest;
 use crate::commit::{Plan, View};
 use crate::condition::{ConditionFailure, UploadWindow, WriteCondition};
-use crate::encryption::EncryptionRequest;
 use crate::error::{PutObjectError, StorageError};
 use crate::guard::{
     Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, PlannedRefusal, REFUSED_KEPT_MAX,
     Refusal, Verdict, Wait, guard_keys, purges_locks, rolled_back_from,
 };
 use crate::identity::Principal;
+use crate::lifecycle::LifecycleSubject;
 use crate::lock::Comparison;
 use crate::name::{BucketName, ObjectKey};
 use crate::version::DisplayVersion;
@@ -64,7 +65,7 @@ impl Store {
     ) -> Result<StoredObject, PutObjectError> {
         let target =
             Target { principal: request.principal, bucket: request.bucket, key: request.key };
-        self.refuse_early(target, request.condition, &request.settings.encryption).await?;
+        self.refuse_early(target, request.condition, request.settings).await?;
         let expectation =
             BodyExpectation { md5: request.content_md5, checksum: request.checksum.clone() };
         let written = self.write_body(source, &expectation).await?;
@@ -78,11 +79,12 @@ impl Store {
         &self,
         target: Target<'_>,
         condition: &WriteCondition,
-        encryption: &EncryptionRequest,
+        settings: &ObjectSettings,
     ) -> Result<(), PutObjectError> {
         let look = self.rows.look(|reading| async move {
             let bucket = OpenBucket::read(&reading, target.bucket, target.principal).await?;
-            self.protection(encryption, &bucket.row)?;
+            self.protection(&settings.encryption, &bucket.row)?;
+            check_lockable(&bucket.row, &settings.controls)?;
             if condition.is_empty() || target.key.is_lock() {
                 return Ok(());
             }
@@ -260,7 +262,7 @@ impl Store {
                 same => same,
             };
         }
-        let purges = purges_locks(config, bucket.row.versioning);
+        let purges = purges_locks(config, &bucket.row);
         let version = self.new_version(new, place, purges)?;
         let body = self.lock_body(new.written)?;
         let keeping = if purges { Keeping::Nothing } else { Keeping::AsVersioned };
@@ -354,7 +356,8 @@ impl Store {
         let protection = self.protection(&settings.encryption, &bucket.row)?;
         let wrapped_key = self.wrap_data_key(&protection, &written.data_key, &bound_to)?;
         let (md5, checksum) = written.kept_digests(&protection.encryption, &written.data_key);
-        let encryption = protection.encryption;
+        let controls = of_new_object(&bucket.row, &settings.controls, now)?;
+        let controls = Controls { encryption: protection.encryption, ..controls };
         Ok(ObjectVersion {
             id,
             is_null: is_null || writes_null(bucket.row.versioning),
@@ -370,7 +373,7 @@ impl Store {
                 body: written.body.clone(),
                 wrapped_key,
                 state: None,
-                controls: Controls { encryption, ..settings.controls.clone() },
+                controls,
             })),
         })
     }
@@ -472,5 +475,6 @@ fn stored(version: &ObjectVersion, bucket: &OpenBucket, written: &WrittenBody) -
         modified_ms: version.modified_ms,
         size: written.size,
         encryption: facts.map(|facts| facts.controls.encryption.clone()).unwrap_or_default(),
+        lifecycle: LifecycleSubject::of(&bucket.row, version),
     }
 }

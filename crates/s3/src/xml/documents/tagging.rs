@@ -22,7 +22,8 @@ pub(super) fn tags(set: &Element) -> S3Result<Tags> {
     set.children().iter().map(tag).collect()
 }
 
-fn tag(element: &Element) -> S3Result<(String, String)> {
+/// Reads one `<Tag>`.
+pub(super) fn tag(element: &Element) -> S3Result<(String, String)> {
     element.expect_root("Tag")?;
     let (mut key, mut value) = (None, None);
     for child in element.children() {
