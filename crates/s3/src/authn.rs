@@ -71,10 +71,11 @@ impl Authenticator {
     ) -> Result<Option<Authenticated>, S3Error> {
         let headers = headers_of(parts);
         let head = head_of(parts, &headers);
-        if self.takes_v2 && services.contains(&S3) {
-            if let Some(request) = sigv2::parse(head) {
-                return self.authenticate_v2(&request, &parts.headers).await.map(Some);
-            }
+        if self.takes_v2
+            && services.contains(&S3)
+            && let Some(request) = sigv2::parse(head)
+        {
+            return self.authenticate_v2(&request, &parts.headers).await.map(Some);
         }
         let mut request = match sigv4::parse(head)? {
             Claim::Anonymous => return Ok(None),
