@@ -157,10 +157,10 @@ async fn filters_say_what_expires() {
         {
             fixture.put(key, body).await;
         }
-        let tags = [("k".to_owned(), "v".to_owned())];
+        let tags = ObjectEdit::Tags(vec![("k".to_owned(), "v".to_owned())]);
         let key = "b/2.txt".parse().unwrap();
         let (root, bucket) = (&fixture.root, &fixture.bucket);
-        fixture.store.put_object_tags(root, bucket, &key, None, &tags).await.unwrap();
+        fixture.store.edit_object(root, bucket, &key, None, &tags).await.unwrap();
         pass(&fixture, 2).await;
         assert_eq!(shown(&fixture).await, left, "{filter:?}");
     }
