@@ -11,7 +11,7 @@ use tidelock_store::{
 
 use crate::access;
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::owner::{ANONYMOUS_ID, Owner};
+use crate::owner::{ANONYMOUS_ID, Owner, Owners};
 use crate::xml::XmlWriter;
 use crate::xml::documents::{AclDocument, GranteeName};
 
@@ -144,11 +144,12 @@ pub(crate) async fn document(
 ) -> S3Result<String> {
     let mut acl = acl.cloned().unwrap_or_else(|| private(owner));
     acl.grants.sort_by_key(|grant| uri(&grant.grantee).is_none());
-    let owner = Owner::of_id(store, principal, &acl.owner).await?;
+    let mut owners = Owners::new(store, principal);
+    let owner = owners.of_id(&acl.owner).await?;
     let mut users = Vec::new();
     for grant in &acl.grants {
         if let Grantee::User(id) = &grant.grantee {
-            users.push(Owner::of_id(store, principal, id).await?);
+            users.push(owners.of_id(id).await?);
         }
     }
     let mut users = users.iter();

@@ -1,5 +1,7 @@
 //! Who owns a bucket and all that is in it, as documents show it.
 
+use std::collections::HashMap;
+
 use tidelock_store::{Principal, Store};
 
 use crate::error::{S3Error, S3Result};
@@ -7,6 +9,29 @@ use crate::xml::XmlWriter;
 
 /// Canonical id of whoever writes without a signature, as AWS has it.
 pub(crate) const ANONYMOUS_ID: &str = "65a011a29cdf8ec533ec3d1ccaae921c";
+
+/// Owners by canonical id, each looked up once for a document.
+pub(crate) struct Owners<'a> {
+    store: &'a Store,
+    principal: &'a Principal,
+    known: HashMap<String, Owner>,
+}
+
+impl<'a> Owners<'a> {
+    pub(crate) fn new(store: &'a Store, principal: &'a Principal) -> Self {
+        Self { store, principal, known: HashMap::new() }
+    }
+
+    /// Whoever has this canonical id.
+    pub(crate) async fn of_id(&mut self, canonical_id: &str) -> S3Result<Owner> {
+        if let Some(owner) = self.known.get(canonical_id) {
+            return Ok(owner.clone());
+        }
+        let owner = Owner::of_id(self.store, self.principal, canonical_id).await?;
+        self.known.insert(canonical_id.to_owned(), owner.clone());
+        Ok(owner)
+    }
+}
 
 /// An owner: canonical id and name.
 #[derive(Debug, Clone, PartialEq, Eq)]

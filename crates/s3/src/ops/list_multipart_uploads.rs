@@ -7,7 +7,7 @@ use super::listing::{Encoding, limit, write_checksum_kind};
 use crate::call::Call;
 use crate::date;
 use crate::error::{S3Error, S3Result};
-use crate::owner::Owner;
+use crate::owner::{Owner, Owners};
 use crate::response::{self, Response};
 use crate::xml::XmlWriter;
 
@@ -24,10 +24,10 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
         limit,
     };
     let page = call.store().list_uploads(&request).await?;
-    let owner = Owner::of_id(call.store(), &call.principal, &page.owner).await?;
-    let mut initiators = Vec::with_capacity(page.uploads.len());
+    let mut owners = Owners::new(call.store(), &call.principal);
+    let mut people = Vec::with_capacity(page.uploads.len());
     for upload in &page.uploads {
-        initiators.push(Owner::of_id(call.store(), &call.principal, &upload.initiator).await?);
+        people.push([owners.of_id(&upload.initiator).await?, owners.of_id(&upload.owner).await?]);
     }
     let document = XmlWriter::s3_document("ListMultipartUploadsResult", |xml| {
         xml.text("Bucket", bucket.as_str());
@@ -40,8 +40,8 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
         encoding.write_type(xml);
         xml.value("MaxUploads", limit);
         xml.value("IsTruncated", page.next.is_some());
-        for (upload, initiator) in page.uploads.iter().zip(&initiators) {
-            write_upload(xml, encoding, upload, [initiator, &owner]);
+        for (upload, people) in page.uploads.iter().zip(&people) {
+            write_upload(xml, encoding, upload, people);
         }
         encoding.write_common_prefixes(xml, &page.common_prefixes);
     });
@@ -75,7 +75,7 @@ fn write_upload(
     xml: &mut XmlWriter,
     encoding: Encoding,
     upload: &ListedUpload,
-    [initiator, owner]: [&Owner; 2],
+    [initiator, owner]: &[Owner; 2],
 ) {
     xml.element("Upload", |xml| {
         encoding.write(xml, "Key", &upload.key);

@@ -41,6 +41,8 @@ pub struct ListedUpload {
     pub initiated_ms: i64,
     /// Canonical id of who began it.
     pub initiator: String,
+    /// Canonical id of who will own the object.
+    pub owner: String,
     /// The checksum it was begun with.
     pub checksum: Option<UploadChecksum>,
 }
@@ -54,8 +56,6 @@ pub struct UploadPage {
     pub common_prefixes: Vec<String>,
     /// Key and upload of the last entry, if there are more; a common prefix has no upload.
     pub next: Option<(String, Option<UploadId>)>,
-    /// Canonical id of the bucket's owner.
-    pub owner: String,
 }
 
 impl Store {
@@ -68,7 +68,7 @@ impl Store {
 impl ListUploads<'_> {
     async fn list(&self, reading: &Reading) -> Result<UploadPage, BucketError> {
         let bucket = OpenBucket::read(reading, self.bucket, self.principal).await?;
-        let mut page = UploadPage { owner: bucket.row.owner.clone(), ..UploadPage::default() };
+        let mut page = UploadPage::default();
         let mut rest = upload::range(bucket.row.id, self.prefix);
         if let Some((after, _)) = self.after {
             rest = rest.starting_at(upload::range(bucket.row.id, after).start);
@@ -86,7 +86,9 @@ impl ListUploads<'_> {
             for (key, row) in rows {
                 let (_, key, id) = upload::decode_key(&key)?;
                 let row = UploadRow::decode(&row.value)?;
-                let Some(entry) = entry(self, &page, key, id, &row) else { continue };
+                let Some(entry) = entry(self, &page, (key, id, &row), &bucket.row.owner) else {
+                    continue;
+                };
                 if page.len() == self.limit {
                     page.next = last;
                     return Ok(page);
@@ -128,9 +130,8 @@ impl UploadPage {
 fn entry(
     request: &ListUploads<'_>,
     page: &UploadPage,
-    key: String,
-    id: UploadId,
-    row: &UploadRow,
+    (key, id, row): (String, UploadId, &UploadRow),
+    bucket_owner: &str,
 ) -> Option<Entry> {
     match row.state {
         UploadState::Open | UploadState::Sealed => {}
@@ -152,6 +153,10 @@ fn entry(
             upload: id,
             initiated_ms: row.initiated_ms,
             initiator: row.initiator.clone(),
+            owner: match &row.controls.acl {
+                Some(acl) => acl.owner.clone(),
+                None => bucket_owner.to_owned(),
+            },
             checksum: row.checksum,
         })
     })
