@@ -134,7 +134,7 @@ async fn own_pages_answer_as_documented() {
         ("GET /_/metrics HTTP/1.1\r\nauthorization: Bearer tokem", 401, "a bearer token"),
         ("GET /_/metrics HTTP/1.1\r\nauthorization: Bearer token", 200, "tidelock_requests"),
         ("GET /_/api/v1/users HTTP/1.1", 403, "{\"code\":\"AccessDenied\""),
-        ("GET /bucket/key HTTP/1.1", 403, "<Code>AccessDenied</Code>"),
+        ("GET /bucket/key HTTP/1.1", 404, "<Code>NoSuchBucket</Code>"),
         ("GET / HTTP/1.1", 403, "<Code>AccessDenied</Code>"),
     ];
     for (head, status, part) in rows {
@@ -143,7 +143,7 @@ async fn own_pages_answer_as_documented() {
         assert!(body.contains(part), "{head}: {body}");
     }
     let (_, page) = server.ask("GET /_/metrics HTTP/1.1\r\nauthorization: Bearer token").await;
-    let counted = "tidelock_requests_total{operation=\"GetObject\",code=\"AccessDenied\"} 1";
+    let counted = "tidelock_requests_total{operation=\"GetObject\",code=\"NoSuchBucket\"} 1";
     assert!(page.contains(counted), "{page}");
     server.stop().await;
 }
@@ -265,7 +265,7 @@ async fn readiness_tells_the_health_of_the_engine() {
         let (found, body) = server.ask("GET /_/health/ready HTTP/1.1").await;
         assert_eq!((found, body.as_str()), (status, text));
         assert_eq!(server.ask("GET /_/health/live HTTP/1.1").await.0, 200);
-        assert_eq!(server.ask("GET /bucket/key HTTP/1.1").await.0, 403);
+        assert_eq!(server.ask("GET / HTTP/1.1").await.0, 403);
     }
     server.stop().await;
 }
@@ -330,7 +330,7 @@ async fn requests_over_the_limit_are_told_to_slow_down_and_probes_are_not() {
     let audited = server.audited("SlowDown").await;
     assert_eq!(audited, [("s3", 3), ("api", 0), ("http-backend", 128)]);
     drop(held);
-    server.until("GET /bucket/key HTTP/1.1", 403).await;
+    server.until("GET / HTTP/1.1", 403).await;
     server.stop().await;
 }
 
@@ -345,7 +345,7 @@ async fn a_document_that_does_not_come_gives_its_place_back() {
     let mut first = [0; 12];
     tokio::time::timeout(SOON, held.read_exact(&mut first)).await.unwrap().unwrap();
     assert_eq!(&first, b"HTTP/1.1 408");
-    server.until("GET /bucket/key HTTP/1.1", 403).await;
+    server.until("GET / HTTP/1.1", 403).await;
     server.stop().await;
 }
 
@@ -421,7 +421,7 @@ async fn an_http2_client_that_takes_no_answer_loses_its_place() {
     server.until_busy().await;
     assert_eq!(server.ask("GET /bucket/key HTTP/1.1").await.0, 503);
     must_be_ended(client, "a client that takes nothing").await;
-    server.until("GET /bucket/key HTTP/1.1", 403).await;
+    server.until("GET / HTTP/1.1", 403).await;
     server.stop().await;
 }
 
@@ -486,7 +486,7 @@ async fn a_panic_costs_one_request() {
         assert_eq!(status, 500, "{body}");
         assert!(body.contains("<Code>InternalError</Code>"), "{body}");
     }
-    assert_eq!(server.ask("GET /bucket/key HTTP/1.1").await.0, 403);
+    assert_eq!(server.ask("GET / HTTP/1.1").await.0, 403);
     let (_, page) = server.ask("GET /_/metrics HTTP/1.1").await;
     assert!(page.contains("code=\"InternalError\"} 4"), "{page}");
     assert!(page.contains("tidelock_requests_in_flight 1"), "{page}");
