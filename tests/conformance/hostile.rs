@@ -6,6 +6,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 
 use super::script::{Row, Step, bucket, create_upload, get, object, put, row};
@@ -280,6 +283,49 @@ fn heads_that_end_in_two_places() {
         assert!(!answers.contains("live"), "{name}: {answers}");
     }
     world.mallory.send(&Ask::object("GET", "den", "smuggled")).expect(404);
+}
+
+/// HTTP/2 has two places for the host as well.
+#[tokio::test]
+async fn http2_names_one_host() {
+    let server = Server::start(&[]);
+    let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    let driver = tokio::spawn(connection);
+    for (host, status) in [(None, 200), (Some("a.test"), 200), (Some("b.test"), 400)] {
+        let mut request = hyper::Request::get("http://a.test/_/health/live");
+        if let Some(host) = host {
+            request = request.header("host", host);
+        }
+        let request = request.body(Full::new(Bytes::new())).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{host:?}");
+    }
+    driver.abort();
+}
+
+/// What a lock says is shown to whoever is refused: on a terminal, with a command to paste.
+#[test]
+fn locks_that_speak_to_terminals() {
+    let server = Server::start(&[]);
+    assert!(server.cli(&["bootstrap", "states"]).status.success());
+    let root = server.root();
+    let lock = |id: &str| {
+        let body = json!({"ID": id, "Operation": "\u{1b}[2J", "Who": "me\u{1b}]0;x\u{7}\r\nyou", "Info": "",
+            "Version": "1.11.4", "Created": "2026-01-01T00:00:00Z", "Path": ""});
+        let ask = Ask::object("PUT", "states", "app.tfstate.tflock").body(body.to_string());
+        ask.header("if-none-match", "*")
+    };
+    root.send(&lock("1; rm -rf ~")).expect(200);
+    let refused = root.send(&lock("2")).expect(412);
+    assert_eq!(refused.code(), "PreconditionFailed");
+    let told = refused.element("Message").unwrap();
+    assert!(!told.contains(char::is_control) && !refused.text().contains("&#x"), "{told}");
+    assert!(told.contains("me\\u{1b}]0;x\\u{7}\\r\\nyou"), "{told}");
+    assert!(told.ends_with("lock release states/app.tfstate --id '1; rm -rf ~'"), "{told}");
 }
 
 /// A body whose chunks have no proper sizes is not stored, though whoever sends it may write.
