@@ -147,6 +147,19 @@ fn stop(mut child: Child) {
     assert!(child.wait().unwrap().success());
 }
 
+/// Its memory holds keys.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_leaves_no_core_dump() {
+    let home = TempDir::new().unwrap();
+    let (child, _, err) = serve_without_credentials(&home.path().join("data"), &[]);
+    listening(&err);
+    let limits = read(Path::new(&format!("/proc/{}/limits", child.id())));
+    stop(child);
+    let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(line.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{limits}");
+}
+
 #[test]
 fn generated_credentials_stay_private() {
     let files = TempDir::new().unwrap();

@@ -14,6 +14,7 @@ mod deletes;
 mod disk;
 mod encryption;
 mod forms;
+mod hostile;
 mod http;
 mod identity;
 mod lifecycle;
@@ -23,6 +24,7 @@ mod multipart;
 mod object_lock;
 mod operations;
 mod payloads;
+mod provider;
 mod reads;
 mod recorded;
 mod restarts;
@@ -151,6 +153,11 @@ fn lifecycle_rows() {
 #[test]
 fn object_lock_rows() {
     one(&object_lock::rows());
+}
+
+#[test]
+fn documents_that_grow() {
+    one(&hostile::document_rows());
 }
 
 #[test]

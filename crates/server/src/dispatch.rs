@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tidelock_meta::{Clock, Health, MetaStore};
 use tidelock_s3::{ErrorCode, Operation, Peer, RequestId, Requester, ResponseBody, S3Service};
@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::api::{self, Answer, Api};
 use crate::config::Secret;
+use crate::framing;
 use crate::metrics::Metrics;
 use crate::observe::{InWork, ObservedBody, ReceivedBody};
 use crate::pace::Turn;
@@ -95,6 +96,9 @@ impl Dispatch {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let sender = peer.clone();
         let answering = async {
+            if framing::is_ambiguous(&request) {
+                return self.refuse_ambiguous(&request);
+            }
             match protocol {
                 Some(protocol) => self.serve(request, peer, protocol, &mut in_work).await,
                 None => self.answer_page(&request, &mut in_work),
@@ -203,6 +207,17 @@ impl Dispatch {
         let id = request_id(&answer.response).unwrap_or_default();
         let sender = peer.unproven(protocol, &parts, id);
         answer.response.extensions_mut().insert(Requester(sender));
+        answer
+    }
+
+    /// Whatever follows on the connection may be a part of this request, for somebody else.
+    fn refuse_ambiguous(&self, request: &Request<ReceivedBody>) -> Answer {
+        let path = request.uri().path();
+        let mut answer = self.refuse(ErrorCode::InvalidRequest, request.method(), path);
+        if request.version() <= Version::HTTP_11 {
+            let close = HeaderValue::from_static("close");
+            answer.response.headers_mut().insert(header::CONNECTION, close);
+        }
         answer
     }
 

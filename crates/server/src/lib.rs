@@ -15,6 +15,7 @@ mod dispatch;
 mod engine;
 mod error;
 mod failpoint;
+mod framing;
 mod listener;
 mod metrics;
 mod observe;

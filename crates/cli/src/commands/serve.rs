@@ -1,5 +1,6 @@
 //! `tidelock serve`
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tidelock_server::ServeArgs;
 
 use crate::exit::Failure;
@@ -19,6 +20,18 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(self) -> Result<(), Failure> {
+        keep_memory_private();
         Ok(tidelock_server::serve(self.settings, &mut std::io::stdout()).await?)
+    }
+}
+
+/// The memory holds keys: no core dump takes it along, and where the system can say so no other process of
+/// the user looks into it. A system that refuses one of the two is no reason not to serve.
+fn keep_memory_private() {
+    let _refused = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        let _refused = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }

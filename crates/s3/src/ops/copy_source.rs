@@ -30,13 +30,15 @@ impl Source {
         Ok(Self { customer_key: encryption::of_copy_source(&call.headers)?, ..source })
     }
 
-    /// `[/]bucket/key[?versionId=id]`, bucket and key percent-encoded.
+    /// `[/]bucket/key[?versionId=id]`, bucket and key percent-encoded, and a space as `+`, too: some
+    /// clients send it so, and AWS takes it so (a key with a plus needs `%2B`).
     fn parse(header: &str) -> S3Result<Self> {
         let (path, version_text) = match header.rsplit_once(VERSION) {
             Some((path, version)) => (path, Some(version.to_owned())),
             None => (header, None),
         };
-        let path = percent_decode_str(path.strip_prefix('/').unwrap_or(path)).decode_utf8();
+        let path = path.strip_prefix('/').unwrap_or(path).replace('+', " ");
+        let path = percent_decode_str(&path).decode_utf8();
         let path = path.map_err(|_| malformed(header))?;
         let (bucket, key) = path.split_once('/').ok_or_else(|| malformed(header))?;
         if bucket.is_empty() || key.is_empty() {
@@ -112,7 +114,7 @@ mod tests {
         check("/bucket/a/b%2Fc%20d", Some(("bucket", "a/b/c d", false)));
         check("bucket%2Fkey", Some(("bucket", "key", false)));
         check("bucket/a%3Fb", Some(("bucket", "a?b", false)));
-        check("bucket/a+b", Some(("bucket", "a+b", false)));
+        check("bucket/a+b%2Bc", Some(("bucket", "a b+c", false)));
         check(&format!("bucket/key?versionId={version}"), Some(("bucket", "key", true)));
         check("bucket/key?versionId=null", Some(("bucket", "key", true)));
         check("bucket/key?versionId=x", None);

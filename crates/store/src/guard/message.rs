@@ -1,4 +1,7 @@
-//! What people are told: Terraform and OpenTofu print the message of an error as it is.
+//! What people are told: Terraform and OpenTofu print the message of an error as it is, and people paste the
+//! commands in it. What others have named is written so that neither a terminal nor a shell obeys it.
+
+use std::borrow::Cow;
 
 use jiff::Timestamp;
 use tidelock_meta::record::guard::Hold;
@@ -65,13 +68,15 @@ impl LockFacts {
     pub(crate) fn refusal_of_lock(&self, bucket: &str, key: &str, now_ms: i64) -> String {
         let id = match self.lock.id.as_str() {
             "" => String::new(),
-            id => format!(" --id {id}"),
+            id => format!(" --id {}", shell_word(id)),
         };
-        format!(
+        let place = format!("{bucket}/{key}");
+        printable(&format!(
             "The state is locked: {}. If that run is gone for sure, release the lock with: tidelock \
-             lock release {bucket}/{key}{id}",
-            self.describe(now_ms)
-        )
+             lock release {}{id}",
+            self.describe(now_ms),
+            shell_word(&place)
+        ))
     }
 }
 
@@ -84,6 +89,8 @@ pub(super) fn refusal_of_write(
     now_ms: i64,
 ) -> String {
     let (bucket, key) = place;
+    let place = format!("{bucket}/{key}");
+    let place = shell_word(&place);
     let held = lock.map(|lock| lock.describe(now_ms));
     let held = held.as_deref().unwrap_or("nobody holds the lock");
     let reason = match breach {
@@ -115,20 +122,20 @@ pub(super) fn refusal_of_write(
     };
     let next = match kept {
         Some(id) => format!(
-            "What was sent is kept: tidelock state refused get {bucket}/{key} {id}. To write it all \
-             the same, allow one write: tidelock state allow {bucket}/{key}"
+            "What was sent is kept: tidelock state refused get {place} {id}. To write it all \
+             the same, allow one write: tidelock state allow {place}"
         ),
         None => {
-            format!("To do it all the same, allow it once: tidelock state allow {bucket}/{key}")
+            format!("To do it all the same, allow it once: tidelock state allow {place}")
         }
     };
-    format!("Refused: {reason}. {next}")
+    printable(&format!("Refused: {reason}. {next}"))
 }
 
 /// What a refused delete is told.
 pub(super) fn refusal_of_delete(breach: &Breach, lock: Option<&LockFacts>, now_ms: i64) -> String {
     let held = lock.map(|lock| lock.describe(now_ms)).unwrap_or_default();
-    match breach {
+    printable(&match breach {
         Breach::Locked => format!("Refused: {held}, and only its holder deletes this state."),
         Breach::Lost
         | Breach::Unclear
@@ -139,6 +146,23 @@ pub(super) fn refusal_of_delete(breach: &Breach, lock: Option<&LockFacts>, now_m
         | Breach::TooLarge { .. } => {
             format!("Refused: this run has lost the lock and deletes nothing more ({held}).")
         }
+    })
+}
+
+/// Without control characters: a terminal would obey them, and no XML may hold them.
+fn printable(text: &str) -> String {
+    let shown = text
+        .chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() });
+    shown.collect()
+}
+
+/// As a shell takes it for one word.
+fn shell_word(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    match text.chars().all(is_plain) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(format!("'{}'", text.replace('\'', r"'\''"))),
     }
 }
 
@@ -207,6 +231,24 @@ mod tests {
              has written no state yet; it looks quiet. If that run is gone for sure, release the lock \
              with: tidelock lock release b/k"
         );
+    }
+
+    #[test]
+    fn what_others_have_named_is_not_obeyed() {
+        let body =
+            br#"{"ID":"1;rm -rf ~","Operation":"a\u001b]0;x\u0007","Who":"me\u001b[2J\r\nyou"}"#;
+        let lock = LockFacts { lock: Lock::parse(body).unwrap(), ..facts() };
+        let told = lock.refusal_of_lock("b", "it's $(k)", NOW);
+        assert!(!told.contains(char::is_control), "{told:?}");
+        assert!(told.contains(r"me\u{1b}[2J\r\nyou (user/ci, 10.0.0.1)"), "{told}");
+        assert!(told.ends_with(r"lock release 'b/it'\''s $(k)' --id '1;rm -rf ~'"), "{told}");
+        let lineage = Breach::Lineage { stored: "a".to_owned(), written: "\u{1b}[2J".to_owned() };
+        let told = refusal_of_write(&lineage, None, ("b", "a b"), Some("00ff"), NOW);
+        assert!(!told.contains(char::is_control), "{told:?}");
+        assert!(told.contains("refused get 'b/a b' 00ff. "), "{told}");
+        assert!(told.ends_with("state allow 'b/a b'"), "{told}");
+        let told = refusal_of_delete(&Breach::Locked, Some(&lock), NOW);
+        assert!(!told.contains(char::is_control), "{told:?}");
     }
 
     #[test]
