@@ -18,6 +18,8 @@ mod failpoint;
 mod listener;
 mod metrics;
 mod observe;
+mod oidc;
+mod outgoing;
 mod pace;
 mod private_file;
 mod serve;

@@ -43,9 +43,14 @@ impl LockFacts {
 
     /// `root@vm (user ci) holds the lock for apply, since …`
     fn describe(&self, now_ms: i64) -> String {
-        let holder = self.holder.rsplit_once(':').map_or(self.holder.as_str(), |(_, name)| name);
+        let (arn, run) = match self.holder.split_once(" for ") {
+            Some((arn, run)) => (arn, Some(run)),
+            None => (self.holder.as_str(), None),
+        };
+        let name = arn.rsplit_once(':').map_or(arn, |(_, name)| name);
+        let holder = run.map_or(name.to_owned(), |run| format!("{run} as {name}"));
         let who = match self.lock.who.as_str() {
-            "" => holder.to_owned(),
+            "" => holder,
             who => format!("{who} ({holder}, {})", self.address),
         };
         let operation = word(self.lock.operation.as_str());
