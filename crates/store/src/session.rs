@@ -43,7 +43,7 @@ pub struct NewSession {
     pub policies: Vec<String>,
     /// `aws:SourceIdentity`.
     pub source_identity: Option<String>,
-    /// Who vouched for the person.
+    /// Who vouched for the person: a provider's URL, or their own ARN where they had keys of their own.
     pub provider: Option<String>,
 }
 

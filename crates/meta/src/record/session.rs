@@ -54,7 +54,8 @@ pub struct SessionFacts {
     pub policies: Vec<String>,
     /// `aws:SourceIdentity`.
     pub source_identity: Option<String>,
-    /// Who vouched for the person: `aws:FederatedProvider`.
+    /// Who vouched for the person: a provider's URL (`aws:FederatedProvider`), or their own ARN where they
+    /// had keys of their own.
     pub provider: Option<String>,
 }
 

@@ -78,9 +78,7 @@ pub(super) async fn assume_role(asked: &Asked<'_>) -> S3Result<String> {
         ..NewSession::of(subject(&request), request.term(role.session_max_s)?)
     };
     let made = issue(asked, new)?;
-    let event = AuditEvent::new("AssumeRole");
-    let message = String::new();
-    asked.note(AuditEvent { message, ..event }, &session_arn(&role, &request));
+    asked.note(AuditEvent::new("AssumeRole"), &session_arn(&role, &request));
     Ok(asked.document("AssumeRole", |xml| {
         write_credentials(xml, &made);
         write_assumed(xml, &role, &request);
