@@ -125,8 +125,9 @@ def test_a_run_without_keys(keyless, tmp_path, name):
     applying.wait_for(PROMPT)
     (held,) = json.loads(keyless.server.cli("lock", "list", BUCKET, "-o", "json"))
     url = f"{keyless.issuer.site}/{REPOSITORY}/actions/runs/{run}"
-    assert f"{REPOSITORY} {url}" in held["holder"], held
-    assert url in keyless.server.cli("lock", "list", BUCKET)
+    assert f"{REPOSITORY} {url}" in held["server"]["holder"], held
+    shown = keyless.server.cli("lock", "show", f"{BUCKET}/{KEY}")
+    assert f"{REPOSITORY} {url}" in shown, shown
     done = applying.say("yes")
     assert done.code == 0, done.output
     # A planner takes the lock and plans; the state is not its to write.
