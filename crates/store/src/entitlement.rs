@@ -115,7 +115,11 @@ mod tests {
         let session_name = "s".to_owned();
         let facts = SessionFacts {
             id: [0; 16],
-            subject: SessionSubject::Role { arn: arn.clone(), session_name: session_name.clone() },
+            subject: SessionSubject::Role {
+                arn: arn.clone(),
+                id: String::new(),
+                session_name: session_name.clone(),
+            },
             issued_ms: 0,
             expires_ms: 1,
             tags: tags.collect(),

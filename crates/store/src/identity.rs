@@ -277,7 +277,7 @@ impl Store {
     }
 
     /// What verifies a signature made in a session; none where what the session rests on is gone: its user,
-    /// or its role. It is not confirmed: the operation is.
+    /// or its role.
     ///
     /// # Errors
     ///
@@ -291,20 +291,19 @@ impl Store {
             Ok(session) => session,
             Err(error) => return Ok(Err(error)),
         };
-        let issued_ms = session.facts.issued_ms;
         let principal = match &session.facts.subject {
             SessionSubject::Root => Some(Principal::root()),
-            SessionSubject::User { name } => {
+            SessionSubject::User { name, canonical_id } => {
                 let key = user::key(name);
-                let looked = self.rows.look(|reading| async move { reading.value(key).await });
+                let looked = self.rows.answer(|reading| async move { reading.value(key).await });
                 let row = looked.await?.map(|row| UserRow::decode(&row)).transpose()?;
                 // One that was made anew under the name since is somebody else.
-                let row = row.filter(|row| row.created_ms <= issued_ms);
+                let row = row.filter(|row| row.canonical_id == *canonical_id);
                 row.map(|row| Principal::user(name, row))
             }
-            SessionSubject::Role { arn, session_name } => {
+            SessionSubject::Role { arn, id, session_name } => {
                 let name = arn.rsplit_once('/').map_or("", |(_, name)| name);
-                let role = self.role(name).await?.filter(|role| role.created_ms <= issued_ms);
+                let role = self.role(name).await?.filter(|role| role.id == *id);
                 role.map(|role| Principal::in_role(role, session_name))
             }
         };

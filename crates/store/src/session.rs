@@ -207,6 +207,7 @@ mod tests {
     fn of_role() -> NewSession {
         let subject = SessionSubject::Role {
             arn: "arn:aws:iam::000000000000:role/ci".to_owned(),
+            id: "AROA".to_owned(),
             session_name: "run-7".to_owned(),
         };
         NewSession {

@@ -75,7 +75,7 @@ pub(super) async fn assume_role(asked: &Asked<'_>) -> S3Result<String> {
         policies: request.policy.map(str::to_owned).into_iter().collect(),
         source_identity: before.and_then(|it| it.source_identity.clone()).or(source_identity),
         provider: Some(asked.caller.arn.clone()),
-        ..NewSession::of(subject(&request), request.term(role.session_max_s)?)
+        ..NewSession::of(subject(&role, &request), request.term(role.session_max_s)?)
     };
     let made = issue(asked, new)?;
     asked.note(AuditEvent::new("AssumeRole"), &session_arn(&role, &request));
@@ -122,7 +122,7 @@ pub(super) async fn assume_role_with_web_identity(asked: &Asked<'_>) -> S3Result
         transitive_tag_keys: claims.tags.transitive_keys.clone(),
         policies: request.policy.map(str::to_owned).into_iter().collect(),
         provider: Some(claims.issuer.clone()),
-        ..NewSession::of(subject(&request), request.term(role.session_max_s)?)
+        ..NewSession::of(subject(&role, &request), request.term(role.session_max_s)?)
     };
     let made = issue(asked, new)?;
     let message = format!("{} of {}", claims.subject, claims.issuer);
@@ -146,9 +146,12 @@ pub(super) fn get_session_token(asked: &Asked<'_>) -> S3Result<String> {
     if asked.query.has("TokenCode") || asked.query.has("SerialNumber") {
         return Err(denied(asked, "sts:GetSessionToken", &asked.caller.arn));
     }
-    let (subject, default_s) = match asked.caller.is_root {
-        true => (SessionSubject::Root, ROOT_TERM_S_MAX),
-        false => (SessionSubject::User { name: asked.caller.name.clone() }, USER_TERM_S_DEFAULT),
+    let caller = asked.caller;
+    let (subject, default_s) = if caller.is_root {
+        (SessionSubject::Root, ROOT_TERM_S_MAX)
+    } else {
+        let (name, canonical_id) = (caller.name.clone(), caller.canonical_id.clone());
+        (SessionSubject::User { name, canonical_id }, USER_TERM_S_DEFAULT)
     };
     let mut term_s = parameters::term_s(asked.query, default_s, USER_TERM_S_MAX)?;
     if asked.caller.is_root {
@@ -209,9 +212,10 @@ fn without_scheme(issuer: &str) -> &str {
     issuer.split_once("://").map_or(issuer, |(_, rest)| rest)
 }
 
-fn subject(request: &RoleRequest<'_>) -> SessionSubject {
+fn subject(role: &Role, request: &RoleRequest<'_>) -> SessionSubject {
     SessionSubject::Role {
-        arn: request.arn.to_owned(),
+        arn: role.arn.clone(),
+        id: role.id.clone(),
         session_name: request.session_name.to_owned(),
     }
 }

@@ -203,6 +203,14 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_taken_in_a_role_names_the_run() {
+        let holder = "arn:aws:iam::000000000000:role/ci for a/b https://x.test/7".to_owned();
+        let told = LockFacts { holder, ..facts() }.refusal_of_lock("b", "k", NOW);
+        let who = "me@host (a/b https://x.test/7 as role/ci, 10.0.0.1) holds the lock";
+        assert!(told.contains(who), "{told}");
+    }
+
+    #[test]
     fn a_lock_of_another_program_is_described_all_the_same() {
         let lock =
             LockFacts { lock: Lock::default(), last_write_ms: None, is_quiet: true, ..facts() };
