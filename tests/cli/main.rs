@@ -12,6 +12,7 @@ mod lock;
 mod objects;
 mod output;
 mod policy;
+mod roles;
 mod serve;
 mod state;
 mod state_changes;

@@ -13,6 +13,7 @@ mod cors;
 mod deletes;
 mod disk;
 mod encryption;
+mod entitlements;
 mod forms;
 mod hostile;
 mod http;

@@ -12,6 +12,8 @@ mod error;
 pub mod guard;
 mod object;
 pub mod policy;
+pub mod preset;
+pub mod role;
 pub mod settings;
 pub mod state;
 mod transfer;

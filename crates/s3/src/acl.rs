@@ -338,6 +338,8 @@ fn writer<'a>(principal: &'a Principal, bucket: &'a BucketAccess) -> &'a str {
         (true, _) => ANONYMOUS_ID,
         // Root writes for whoever owns the bucket.
         (false, true) => &bucket.owner,
+        // Nothing is a role's.
+        (false, false) if principal.entitlement.role.is_some() => &bucket.owner,
         (false, false) => &principal.canonical_id,
     }
 }

@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use tidelock_auth::identity::SecretAccessKey;
 use tidelock_auth::sigv2;
 use tidelock_auth::sigv4::{self, AuthError, ChunkSigner, Claim, PayloadMode, SigningKeyCache};
-use tidelock_store::{Origin, Principal, Store};
+use tidelock_store::{Credentials, Origin, Principal, SESSION_KEY_PREFIX, SessionError, Store};
 
 use crate::Clock;
-use crate::error::{ErrorCode, S3Error};
+use crate::error::{ErrorCode, S3Error, S3Result};
 
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
 const S3: &str = "s3";
@@ -89,7 +89,7 @@ impl Authenticator {
     /// # Errors
     ///
     /// AWS's errors for signatures that are malformed, outdated or wrong, `InvalidAccessKeyId` for a
-    /// key that is not known, `InvalidToken` for any session token (there are no sessions).
+    /// key that is not known, `InvalidToken` and `ExpiredToken` for session tokens.
     pub async fn authenticate(
         &self,
         parts: &request::Parts,
@@ -113,15 +113,7 @@ impl Authenticator {
             request = request.with_body(body);
         }
         let access_key_id = request.access_key_id().to_owned();
-        let credentials = self.store.credentials(&access_key_id).await?;
-        let Some(credentials) = credentials else {
-            return Err(
-                S3Error::new(ErrorCode::InvalidAccessKeyId).field("AWSAccessKeyId", access_key_id)
-            );
-        };
-        if request.session_token().is_some() {
-            return Err(S3Error::new(ErrorCode::InvalidToken));
-        }
+        let credentials = self.credentials(&access_key_id, request.session_token()).await?;
         let secret = SecretAccessKey::new(credentials.secret_access_key.as_str());
         let key = self.keys.key_for(&request, &secret);
         let verified = request.verify(&key, self.now())?;
@@ -132,6 +124,27 @@ impl Authenticator {
             payload_mode: verified.payload_mode,
             chunk_signer: verified.chunk_signer,
         }))
+    }
+
+    /// What a request must be signed with: the secret of a user's key, or of a session, whose token has to
+    /// be the one that was made with this key.
+    async fn credentials(&self, access_key_id: &str, token: Option<&str>) -> S3Result<Credentials> {
+        if let Some(token) = token
+            && access_key_id.starts_with(SESSION_KEY_PREFIX)
+        {
+            let found = self.store.session_credentials(access_key_id, token).await?;
+            return found.map_err(|error| {
+                S3Error::new(match error {
+                    SessionError::Expired => ErrorCode::ExpiredToken,
+                    SessionError::Invalid | SessionError::TooLarge => ErrorCode::InvalidToken,
+                })
+            });
+        }
+        let found = self.store.credentials(access_key_id).await?;
+        let unknown = || S3Error::new(ErrorCode::InvalidAccessKeyId);
+        let found = found.ok_or_else(|| unknown().field("AWSAccessKeyId", access_key_id))?;
+        // A key of its own needs none.
+        if token.is_some() { Err(S3Error::new(ErrorCode::InvalidToken)) } else { Ok(found) }
     }
 
     async fn authenticate_v2(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, header};
+use tidelock_auth::policy::Access;
 use tidelock_store::{
     ACCOUNT_ID, BucketAccess, BucketName, InvalidObjectKey, ObjectKey, Principal, Store,
     VersionSelector,
@@ -103,7 +104,14 @@ impl<'a> Call<'a> {
             return self.require_known();
         };
         if self.operation == Operation::CreateBucket {
-            return self.require_known();
+            self.require_known()?;
+            let resource = format!("arn:aws:s3:::{bucket}");
+            return match self.decide_alone(need, &resource)? {
+                Access::Allowed => Ok(()),
+                Access::ExplicitlyDenied | Access::ImplicitlyDenied => {
+                    Err(S3Error::new(ErrorCode::AccessDenied))
+                }
+            };
         }
         let (key, version) = (self.key().ok(), self.version().ok().flatten());
         let object = key.as_ref().map(|key| (key, version));
@@ -137,19 +145,32 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
+    /// What the caller's own policies say of something that is no bucket's.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    pub(crate) fn decide_alone(&self, need: Need, resource: &str) -> S3Result<Access> {
+        let asked = (need.action, resource);
+        self.service.authorizer().decide_alone(&self.principal, asked, &self.circumstances())
+    }
+
+    fn circumstances(&self) -> Circumstances<'_> {
+        Circumstances {
+            operation: Some(self.operation),
+            headers: &self.headers,
+            query: &self.query,
+            peer: &self.peer,
+        }
+    }
+
     /// What lets the call do what is asked.
     ///
     /// # Errors
     ///
     /// `AccessDenied`.
     pub(crate) async fn decide(&self, asked: &Asked<'_>) -> S3Result<Option<Arc<BucketAccess>>> {
-        let circumstances = Circumstances {
-            operation: Some(self.operation),
-            headers: &self.headers,
-            query: &self.query,
-            peer: &self.peer,
-        };
-        self.service.authorizer().decide(&self.principal, asked, &circumstances).await
+        self.service.authorizer().decide(&self.principal, asked, &self.circumstances()).await
     }
 
     fn require_known(&self) -> S3Result<()> {

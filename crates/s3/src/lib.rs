@@ -32,6 +32,7 @@ mod route;
 mod service;
 mod settings;
 mod tags;
+mod web_identity;
 mod xml;
 
 pub use access::{Asked, Authorizer, ByList, Circumstances, Need};
@@ -46,3 +47,4 @@ pub use response::{Response, ResponseBody, StreamError};
 pub use route::{Operation, Scope, State};
 pub use service::{Peer, Requester, S3Service};
 use tidelock_store::Clock;
+pub use web_identity::{NoWebIdentities, WebIdentities, WebIdentityError};

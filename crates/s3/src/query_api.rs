@@ -1,24 +1,31 @@
-//! The two actions of STS and IAM that clients of S3 call before anything else, at `POST /`.
+//! The actions of STS, and the one of IAM that clients of S3 call before anything else, at `POST /`.
 //!
 //! The form is AWS's query protocol: an urlencoded form in, XML out
 //! (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>,
 //! <https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetUser.html>). With them a Terraform
 //! backend needs no `skip_` flag.
 
-use http::{StatusCode, header, request};
-use tidelock_auth::sigv4::PayloadMode;
-use tidelock_store::{ACCOUNT_ID, Principal, Protocol};
+mod parameters;
+mod run_tags;
+mod sts;
 
+use http::{StatusCode, header, request};
+use tidelock_auth::policy::ConditionKeys;
+use tidelock_auth::sigv4::PayloadMode;
+use tidelock_store::{ACCOUNT_ID, AuditEvent, Principal, Protocol};
+
+use crate::access::Circumstances;
 use crate::authn::Authenticated;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::payload::{Framing, Payload, WireBody};
 use crate::query::Query;
 use crate::request_id::RequestId;
 use crate::response::{self, Response};
+use crate::route::Operation;
 use crate::service::{Peer, S3Service};
 use crate::xml::XmlWriter;
 
-/// The forms of these actions are some hundred bytes.
+/// The forms of these actions are some hundred bytes, and a token at most.
 const FORM_BYTES_MAX: usize = 64 << 10;
 
 /// A service of AWS that has actions here.
@@ -31,8 +38,20 @@ enum Service {
 /// An action that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
+    AssumeRole,
+    AssumeRoleWithWebIdentity,
     GetCallerIdentity,
+    GetSessionToken,
     GetUser,
+}
+
+/// What somebody asks.
+struct Asked<'a> {
+    service: &'a S3Service,
+    caller: &'a Principal,
+    query: &'a Query,
+    circumstances: Circumstances<'a>,
+    id: &'a RequestId,
 }
 
 /// Answers a form at `POST /`.
@@ -52,13 +71,27 @@ pub(crate) async fn handle(
     let Some(action) = Action::of(name) else {
         return Ok(refuse(Service::Sts, &unknown_action(name), id));
     };
-    let caller = authenticate(service, &parts, action, &form).await;
-    let caller = caller.map(|caller| {
-        let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
-        caller.principal.with_origin(origin)
-    });
+    let caller = match action {
+        // Its token says who asks.
+        Action::AssumeRoleWithWebIdentity => {
+            Ok(peer.unproven(Protocol::S3, &parts, id.request_id()))
+        }
+        _ => authenticate(service, &parts, action, &form).await.map(|caller| {
+            let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
+            caller.principal.with_origin(origin)
+        }),
+    };
     *requester = caller.as_ref().ok().cloned().or_else(|| requester.take());
-    let result = caller.and_then(|caller| action.answer(&caller, &query, id));
+    let operation = Some(Operation::QueryRequest);
+    let headers = &parts.headers;
+    let circumstances = Circumstances { operation, headers, query: &Query::default(), peer };
+    let result = match caller {
+        Ok(caller) => {
+            let caller = &caller;
+            action.answer(&Asked { service, caller, query: &query, circumstances, id }).await
+        }
+        Err(error) => Err(error),
+    };
     let mut response = match result {
         Ok(document) => response::ok_xml(document),
         Err(error) => refuse(action.service(), &error, id),
@@ -106,7 +139,10 @@ impl Service {
 impl Action {
     fn of(name: &str) -> Option<Self> {
         match name {
+            "AssumeRole" => Some(Self::AssumeRole),
+            "AssumeRoleWithWebIdentity" => Some(Self::AssumeRoleWithWebIdentity),
             "GetCallerIdentity" => Some(Self::GetCallerIdentity),
+            "GetSessionToken" => Some(Self::GetSessionToken),
             "GetUser" => Some(Self::GetUser),
             _ => None,
         }
@@ -114,16 +150,43 @@ impl Action {
 
     fn service(self) -> Service {
         match self {
-            Self::GetCallerIdentity => Service::Sts,
+            Self::AssumeRole
+            | Self::AssumeRoleWithWebIdentity
+            | Self::GetCallerIdentity
+            | Self::GetSessionToken => Service::Sts,
             Self::GetUser => Service::Iam,
         }
     }
 
-    fn answer(self, caller: &Principal, query: &Query, id: &RequestId) -> S3Result<String> {
+    async fn answer(self, asked: &Asked<'_>) -> S3Result<String> {
         match self {
-            Self::GetCallerIdentity => Ok(caller_identity(caller, id)),
-            Self::GetUser => user(caller, query.filled("UserName"), id),
+            Self::AssumeRole => sts::assume_role(asked).await,
+            Self::AssumeRoleWithWebIdentity => sts::assume_role_with_web_identity(asked).await,
+            Self::GetCallerIdentity => Ok(caller_identity(asked.caller, asked.id)),
+            Self::GetSessionToken => sts::get_session_token(asked),
+            Self::GetUser => user(asked.caller, asked.query.filled("UserName"), asked.id),
         }
+    }
+}
+
+impl Asked<'_> {
+    /// What the request says of itself, for policies.
+    fn keys(&self) -> ConditionKeys {
+        self.circumstances.keys(self.caller, self.service.clock.now())
+    }
+
+    /// Tells the audit log.
+    fn note(&self, event: AuditEvent, subject: &str) {
+        self.service.store.note(self.caller, &event.subject(subject));
+    }
+
+    /// An answer of STS.
+    fn document(&self, action: &str, inside: impl FnOnce(&mut XmlWriter)) -> String {
+        let root = format!("{action}Response");
+        XmlWriter::document_in(&root, Service::Sts.namespace(), |xml| {
+            xml.element(&format!("{action}Result"), inside);
+            xml.element("ResponseMetadata", |xml| xml.text("RequestId", self.id.request_id()));
+        })
     }
 }
 
@@ -132,7 +195,7 @@ fn caller_identity(caller: &Principal, id: &RequestId) -> String {
     XmlWriter::document_in("GetCallerIdentityResponse", namespace, |xml| {
         xml.element("GetCallerIdentityResult", |xml| {
             xml.text("Arn", &caller.arn);
-            xml.text("UserId", &user_id(caller));
+            xml.text("UserId", &sts::user_id(caller));
             xml.text("Account", ACCOUNT_ID);
         });
         xml.element("ResponseMetadata", |xml| xml.text("RequestId", id.request_id()));
@@ -141,6 +204,10 @@ fn caller_identity(caller: &Principal, id: &RequestId) -> String {
 
 /// Everybody may look at themselves.
 fn user(caller: &Principal, asked: Option<&str>, id: &RequestId) -> S3Result<String> {
+    if caller.entitlement.role.is_some() {
+        let reason = "Must specify userName when calling with non-User credentials";
+        return Err(S3Error::with_message(ErrorCode::ValidationError, reason));
+    }
     if asked.is_some_and(|asked| asked != caller.name) {
         return Err(S3Error::with_message(
             ErrorCode::AccessDenied,
@@ -153,22 +220,12 @@ fn user(caller: &Principal, asked: Option<&str>, id: &RequestId) -> S3Result<Str
             xml.element("User", |xml| {
                 xml.text("Path", "/");
                 xml.text("UserName", &caller.name);
-                xml.text("UserId", &user_id(caller));
+                xml.text("UserId", &sts::user_id(caller));
                 xml.text("Arn", &caller.arn);
             });
         });
         xml.element("ResponseMetadata", |xml| xml.text("RequestId", id.request_id()));
     }))
-}
-
-/// In AWS's form: the account for root, `AIDA` and more for a user.
-fn user_id(caller: &Principal) -> String {
-    const DIGITS: usize = 17;
-    if caller.is_root {
-        return ACCOUNT_ID.to_owned();
-    }
-    let digits = caller.canonical_id.get(..DIGITS).unwrap_or(&caller.canonical_id);
-    format!("AIDA{}", digits.to_ascii_uppercase())
 }
 
 fn unknown_action(name: &str) -> S3Error {
@@ -209,7 +266,7 @@ fn query_code(code: ErrorCode) -> &'static str {
 
 fn status_of(code: ErrorCode, status: StatusCode) -> StatusCode {
     match code {
-        ErrorCode::InvalidToken => StatusCode::FORBIDDEN,
+        ErrorCode::InvalidToken | ErrorCode::ExpiredToken => StatusCode::FORBIDDEN,
         _ => status,
     }
 }

@@ -28,6 +28,7 @@ use crate::query_api;
 use crate::request_id::RequestId;
 use crate::response::{Response, StreamError};
 use crate::route::{Address, Operation};
+use crate::web_identity::{NoWebIdentities, WebIdentities};
 
 const S3: &[&str] = &["s3"];
 const SERVER: &str = "Tidelock";
@@ -101,6 +102,7 @@ pub struct S3Service {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: S3Config,
     pub(crate) cors: CorsCache,
+    pub(crate) identities: Arc<dyn WebIdentities>,
     authenticator: Arc<Authenticator>,
     authorizer: Arc<Authorizer>,
     random: SystemRandom,
@@ -119,8 +121,15 @@ impl S3Service {
             authenticator,
             authorizer,
             cors: CorsCache::default(),
+            identities: Arc::new(NoWebIdentities),
             random: SystemRandom::new(),
         }
+    }
+
+    /// The same, which takes ID tokens of these providers.
+    #[must_use]
+    pub fn with_identities(self, identities: Arc<dyn WebIdentities>) -> Self {
+        Self { identities, ..self }
     }
 
     /// What verifies signatures, for the other protocols on the same listener.

@@ -63,6 +63,10 @@ pub struct ServeArgs {
     /// Take requests signed with Signature Version 2 in their headers, as old S3 clients do
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub allow_signature_v2: Option<bool>,
+    /// Take ID tokens of this OpenID Connect provider for roles, if they are for AUDIENCE; `github` and
+    /// `gitlab` stand for their URLs; may be repeated
+    #[arg(long, value_name = "URL=AUDIENCE")]
+    pub oidc_issuer: Vec<String>,
     /// Allow a listener without TLS on an address that other machines reach
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub allow_plain_http: Option<bool>,
@@ -163,6 +167,10 @@ impl ServeArgs {
             tls_cert: self.tls_cert.or(lower.tls_cert),
             tls_key: self.tls_key.or(lower.tls_key),
             domain: if self.domain.is_empty() { lower.domain } else { self.domain },
+            oidc_issuer: match self.oidc_issuer.is_empty() {
+                true => lower.oidc_issuer,
+                false => self.oidc_issuer,
+            },
             region: self.region.or(lower.region),
             bootstrap: self.bootstrap.or(lower.bootstrap),
             keyring: self.keyring.or(lower.keyring),

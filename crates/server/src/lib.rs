@@ -19,6 +19,8 @@ mod framing;
 mod listener;
 mod metrics;
 mod observe;
+mod oidc;
+mod outgoing;
 mod pace;
 mod private_file;
 mod serve;

@@ -32,6 +32,7 @@ use crate::error::ServeError;
 use crate::failpoint;
 use crate::listener::{self, Listening};
 use crate::metrics::Metrics;
+use crate::oidc::Providers;
 use crate::short_day;
 use crate::tfhttp::TfHttp;
 use crate::tls::Certificate;
@@ -343,7 +344,9 @@ fn open_dispatch(
         allow_signature_v2: config.allow_signature_v2,
         body_idle_timeout: config.limits.body_timeout,
     };
-    let s3 = S3Service::new(store.clone(), around.clock.clone(), s3_config);
+    let providers = Providers::new(&config.oidc_issuers, around.clock.clone());
+    let s3 = S3Service::new(store.clone(), around.clock.clone(), s3_config)
+        .with_identities(Arc::new(providers));
     Dispatch {
         api: Api::new(
             store.clone(),

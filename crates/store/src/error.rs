@@ -362,6 +362,27 @@ pub enum IdentityError {
     /// There is no such access key.
     #[error("the access key does not exist")]
     NoSuchKey,
+    /// There is no such role.
+    #[error("the role does not exist")]
+    NoSuchRole,
+    /// There is such a role.
+    #[error("the role exists already")]
+    RoleExists,
+    /// It cannot be one.
+    #[error("not a role: {0}")]
+    InvalidRole(&'static str),
+    /// There are as many as there can be.
+    #[error("there are 1000 roles already")]
+    TooManyRoles,
+    /// The user has no policy of that name.
+    #[error("the policy does not exist")]
+    NoSuchPolicy,
+    /// Not a name: 1 to 128 of `A-Z a-z 0-9 + = , . @ _ -`, each once.
+    #[error("not a name of a policy: 1 to 128 characters of A-Z a-z 0-9 + = , . @ _ -, each once")]
+    InvalidPolicyName,
+    /// More than ten documents, or than 10,240 bytes.
+    #[error("more than 10 policies, or more than 10240 bytes of them")]
+    TooManyPolicies,
     /// The user still owns buckets or access keys.
     #[error("the user still has {0}")]
     InUse(&'static str),

@@ -6,6 +6,7 @@ use ring::digest;
 use tidelock_meta::record::DecodeError;
 use tidelock_meta::record::access_key::{self, AccessKeyRow};
 use tidelock_meta::record::bucket::{self, BucketRow};
+use tidelock_meta::record::session::SessionSubject;
 use tidelock_meta::record::user::{self, UserRow};
 use tidelock_meta::{Batch, Key, OpId, Versioned};
 use zeroize::Zeroizing;
@@ -14,8 +15,11 @@ use crate::Store;
 use crate::audit::AuditEvent;
 use crate::bucket::BucketAccess;
 use crate::commit::{Plan, Reading};
+use crate::entitlement::{AssumedRole, Entitlement};
 use crate::error::{IdentityError, StorageError};
 use crate::origin::Origin;
+use crate::role::Role;
+use crate::session::SessionError;
 
 /// The account that everything belongs to; AWS's form is 12 digits.
 pub const ACCOUNT_ID: &str = "000000000000";
@@ -31,11 +35,11 @@ const ACCESS_KEY_PREFIX: &str = "AKIA";
 /// Somebody who has proven who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// `arn:aws:iam::000000000000:user/NAME`, or [`ROOT_ARN`].
+    /// `arn:aws:iam::000000000000:user/NAME`, [`ROOT_ARN`], or that of a session of a role.
     pub arn: String,
-    /// 64 hex digits; owner of buckets.
+    /// 64 hex digits; owner of buckets. In a role it is root's: what is made in it belongs to root.
     pub canonical_id: String,
-    /// The user's name, or `root`.
+    /// The user's name, or `root`, also in a role.
     pub name: String,
     /// May do everything.
     pub is_root: bool,
@@ -45,6 +49,8 @@ pub struct Principal {
     pub grants: Vec<Arc<BucketAccess>>,
     /// Whether policies of buckets bind them: all that comes over the network.
     pub is_bound: bool,
+    /// What their own policies and their session say.
+    pub entitlement: Arc<Entitlement>,
 }
 
 /// A user.
@@ -125,6 +131,7 @@ impl Principal {
             origin: Arc::default(),
             grants: Vec::new(),
             is_bound: true,
+            entitlement: Arc::default(),
         }
     }
 
@@ -138,6 +145,7 @@ impl Principal {
             origin: Arc::new(origin),
             grants: Vec::new(),
             is_bound: true,
+            entitlement: Arc::default(),
         }
     }
 
@@ -156,7 +164,18 @@ impl Principal {
 
     /// Whether a bucket is theirs.
     pub(crate) fn owns(&self, row: &BucketRow) -> bool {
-        !self.canonical_id.is_empty() && row.owner == self.canonical_id
+        self.is_owner(&row.owner)
+    }
+
+    /// Whether what belongs to this canonical id is theirs. In a role nothing is.
+    pub fn is_owner(&self, canonical_id: &str) -> bool {
+        let is_own = !self.canonical_id.is_empty() && canonical_id == self.canonical_id;
+        is_own && self.entitlement.role.is_none()
+    }
+
+    /// Who holds the locks that they take.
+    pub(crate) fn holder(&self) -> String {
+        self.entitlement.holder().unwrap_or_else(|| self.arn.clone())
     }
 
     /// Whether nothing is known of who sent the request.
@@ -177,6 +196,7 @@ impl Principal {
             origin,
             grants,
             is_bound: true,
+            entitlement: Arc::default(),
         }
     }
 
@@ -193,16 +213,22 @@ impl Principal {
         self.with_origin(Origin { access_key_id: access_key_id.to_owned(), ..origin })
     }
 
-    fn user(name: &str, row: &UserRow) -> Self {
+    fn user(name: &str, row: UserRow) -> Self {
         Self {
             arn: user_arn(name),
             canonical_id: row.canonical_id.clone(),
             name: name.to_owned(),
             is_root: false,
-            origin: Arc::default(),
-            grants: Vec::new(),
-            is_bound: true,
+            entitlement: Arc::new(Entitlement::of_user(row)),
+            ..Self::root()
         }
+    }
+
+    /// Somebody in a role.
+    fn in_role(role: Role, session_name: &str) -> Self {
+        let entitlement = Entitlement::of_role(role, session_name);
+        let arn = entitlement.role.as_ref().map(AssumedRole::session_arn).unwrap_or_default();
+        Self { arn, is_root: false, entitlement: Arc::new(entitlement), ..Self::root() }
     }
 }
 
@@ -239,7 +265,7 @@ impl Store {
             let row = AccessKeyRow::decode(&row.ok_or(Unproven::NoSuchKey)?)?;
             let user = reading.value(user::key(&row.user)).await?;
             let user = UserRow::decode(&user.ok_or(Unproven::NoSuchKey)?)?;
-            Ok((Principal::user(&row.user, &user), row.sealed_secret))
+            Ok((Principal::user(&row.user, user), row.sealed_secret))
         });
         let (principal, sealed_secret) = match looked.await {
             Ok(known) => known,
@@ -248,6 +274,45 @@ impl Store {
         };
         let secret_access_key = self.unseal_secret(access_key_id, &sealed_secret)?;
         Ok(Some(Credentials { secret_access_key, principal }))
+    }
+
+    /// What verifies a signature made in a session; none where what the session rests on is gone: its user,
+    /// or its role.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`] for a token that proves none, and when the store fails.
+    pub async fn session_credentials(
+        &self,
+        access_key_id: &str,
+        token: &str,
+    ) -> Result<Result<Credentials, SessionError>, StorageError> {
+        let session = match self.open_session(access_key_id, token) {
+            Ok(session) => session,
+            Err(error) => return Ok(Err(error)),
+        };
+        let principal = match &session.facts.subject {
+            SessionSubject::Root => Some(Principal::root()),
+            SessionSubject::User { name, canonical_id } => {
+                let key = user::key(name);
+                let looked = self.rows.answer(|reading| async move { reading.value(key).await });
+                let row = looked.await?.map(|row| UserRow::decode(&row)).transpose()?;
+                // One that was made anew under the name since is somebody else.
+                let row = row.filter(|row| row.canonical_id == *canonical_id);
+                row.map(|row| Principal::user(name, row))
+            }
+            SessionSubject::Role { arn, id, session_name } => {
+                let name = arn.rsplit_once('/').map_or("", |(_, name)| name);
+                let role = self.role(name).await?.filter(|role| role.id == *id);
+                role.map(|role| Principal::in_role(role, session_name))
+            }
+        };
+        let Some(principal) = principal else { return Ok(Err(SessionError::Invalid)) };
+        let session_facts = Some(session.facts);
+        let entitlement =
+            Entitlement { session: session_facts, ..Entitlement::clone(&principal.entitlement) };
+        let principal = Principal { entitlement: Arc::new(entitlement), ..principal };
+        Ok(Ok(Credentials { secret_access_key: session.secret_access_key, principal }))
     }
 
     fn unseal_secret(
@@ -269,8 +334,11 @@ impl Store {
         if !is_user_name(name) {
             return Err(IdentityError::InvalidUserName);
         }
-        let row =
-            UserRow { canonical_id: hex::encode(self.random::<32>()), created_ms: self.now() };
+        let row = UserRow {
+            canonical_id: hex::encode(self.random::<32>()),
+            created_ms: self.now(),
+            policies: Vec::new(),
+        };
         let key = user::key(name);
         let op_id = OpId(self.random());
         self.update(std::slice::from_ref(&key), |view| {
@@ -426,7 +494,7 @@ pub(crate) const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 pub(crate) const BASE64: &[u8; 64] =
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-fn require_root(actor: &Principal) -> Result<(), IdentityError> {
+pub(crate) fn require_root(actor: &Principal) -> Result<(), IdentityError> {
     if actor.is_root { Ok(()) } else { Err(IdentityError::AccessDenied) }
 }
 

@@ -15,6 +15,7 @@ mod commit;
 mod condition;
 mod config;
 mod encryption;
+mod entitlement;
 mod entropy;
 mod error;
 mod failpoint;
@@ -29,6 +30,7 @@ mod multipart;
 mod name;
 mod object;
 mod origin;
+mod role;
 mod row_blob;
 mod sealing;
 mod session;
@@ -74,6 +76,7 @@ pub use checksum::{ChecksumExpectation, ChecksumRequest, Digester};
 pub use condition::{ConditionFailure, DeleteCondition, ETagMatch, WriteCondition, etag_text};
 pub use config::StoreConfig;
 pub use encryption::{CUSTOMER_KEY_BYTES, CustomerKey, EncryptionRequest};
+pub use entitlement::{AssumedRole, Entitlement, REPOSITORY_TAG, RUN_URL_TAG, SUBJECT_TAG};
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{
     BucketError, CompleteError, CopyError, CreateBucketError, CreateUploadError, DeleteBucketError,
@@ -109,6 +112,9 @@ pub use object::{
 };
 pub use origin::{
     Audited, ConnectionId, Conversation, Origin, Protocol, USER_AGENT_BYTES_MAX, user_agent,
+};
+pub use role::{
+    NewRole, POLICIES_BYTES_MAX, POLICIES_MAX, Role, SESSION_TERM_S, TRUST_POLICY_BYTES_MAX,
 };
 pub use row_blob::RowBlobStore;
 pub use sealing::{

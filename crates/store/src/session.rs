@@ -43,7 +43,7 @@ pub struct NewSession {
     pub policies: Vec<String>,
     /// `aws:SourceIdentity`.
     pub source_identity: Option<String>,
-    /// Who vouched for the person.
+    /// Who vouched for the person: a provider's URL, or their own ARN where they had keys of their own.
     pub provider: Option<String>,
 }
 
@@ -207,6 +207,7 @@ mod tests {
     fn of_role() -> NewSession {
         let subject = SessionSubject::Role {
             arn: "arn:aws:iam::000000000000:role/ci".to_owned(),
+            id: "AROA".to_owned(),
             session_name: "run-7".to_owned(),
         };
         NewSession {

@@ -81,6 +81,12 @@ async fn entries_ride_in_the_commit_of_what_they_tell() {
     assert!(root.origin.audited.is_set());
     // Without a flush: they are rows already.
     assert_eq!(fixture.rows(audit_entry::range()).await.len(), 3);
+    store.put_user_policy(&root, "ann", ("p", "{}")).await.unwrap();
+    store.delete_user_policy(&root, "ann", "p").await.unwrap();
+    let (name, trust_policy) = ("ci".to_owned(), "{}".to_owned());
+    let new = NewRole { name, trust_policy, policies: Vec::new(), session_max_s: 3_600 };
+    store.create_role(&root, new).await.unwrap();
+    store.delete_role(&root, "ci").await.unwrap();
     let id = made.key.access_key_id;
     store.delete_access_key(&root, &id).await.unwrap();
     store.delete_user(&root, "ann").await.unwrap();
@@ -99,6 +105,10 @@ async fn entries_ride_in_the_commit_of_what_they_tell() {
         "CreateBucket bucket OK".to_owned(),
         "CreateUser ann OK".to_owned(),
         format!("CreateAccessKey {id} OK"),
+        "PutUserPolicy ann OK".to_owned(),
+        "DeleteUserPolicy ann OK".to_owned(),
+        "CreateRole ci OK".to_owned(),
+        "DeleteRole ci OK".to_owned(),
         format!("DeleteAccessKey {id} OK"),
         "DeleteUser ann OK".to_owned(),
         "CreateMultipartUpload bucketk OK".to_owned(),

@@ -209,7 +209,7 @@ fn buckets(filled: &Filled) -> Vec<Asked<'_>> {
         shown("no bucket", look("nothing")),
         shown("region", region("bucket")),
         shown("no region", region("nothing")),
-        shown("buckets", store.list_buckets(root, "", None, 10)),
+        shown("buckets", store.list_buckets(root, "", None, 10, false)),
         shown("create a bucket", create("another")),
         shown("create a bucket again", create("bucket")),
         shown("delete a bucket", delete("empty")),

@@ -123,6 +123,11 @@ pub(super) fn is_known(action: &str) -> bool {
     !levels(action).is_empty() || OTHER_SERVICES.iter().any(service)
 }
 
+/// Whether `action` names actions of STS, and no others.
+pub(super) fn is_of_sts(action: &str) -> bool {
+    starts_with(action, "sts:")
+}
+
 /// What the actions that `action` names are about.
 pub(super) fn levels(action: &str) -> Vec<Level> {
     let pattern = Pattern::without_variables(action);

@@ -30,6 +30,8 @@ pub enum PolicyKind<'a> {
     },
     /// A user, a group, a role, a session: names no principals.
     Identity,
+    /// Who may assume a role: names principals, actions of STS, and no resource.
+    Trust,
 }
 
 /// Whether a statement allows or denies.
@@ -105,6 +107,9 @@ pub enum InvalidPolicy {
     /// A resource that is none, or not of this bucket.
     #[error("Policy has invalid resource")]
     Resource,
+    /// A resource where there is none: the role that a trust policy stands in is meant.
+    #[error("Has prohibited field Resource")]
+    ProhibitedResource,
     /// A statement that can never match.
     #[error("Action does not apply to any resource(s) in statement")]
     NoResourceOfAction,
@@ -165,14 +170,18 @@ impl Statement {
         };
         let principals = either("Principal", raw.principal, raw.not_principal)?;
         let principals = match (kind, principals) {
-            (PolicyKind::Bucket { .. }, None) => return Err(InvalidPolicy::Missing("Principal")),
+            (PolicyKind::Bucket { .. } | PolicyKind::Trust, None) => {
+                return Err(InvalidPolicy::Missing("Principal"));
+            }
             (PolicyKind::Identity, Some(_)) => return Err(InvalidPolicy::Principal),
             (PolicyKind::Identity, None) => None,
             // AWS does not support to allow something to everybody but some.
-            (PolicyKind::Bucket { .. }, Some((_, true))) if effect == Effect::Allow => {
+            (PolicyKind::Bucket { .. } | PolicyKind::Trust, Some((_, true)))
+                if effect == Effect::Allow =>
+            {
                 return Err(InvalidPolicy::Principal);
             }
-            (PolicyKind::Bucket { .. }, Some((raw, negated))) => {
+            (PolicyKind::Bucket { .. } | PolicyKind::Trust, Some((raw, negated))) => {
                 Some(Principals { negated, named: named(raw, room)? })
             }
         };
@@ -180,9 +189,19 @@ impl Statement {
         let (actions, not_actions) = actions.ok_or(InvalidPolicy::Missing("Action"))?;
         let actions = bounded(actions.into_vec(), room)?;
         let resources = either("Resource", raw.resource, raw.not_resource)?;
-        let (resources, not_resources) = resources.ok_or(InvalidPolicy::Missing("Resource"))?;
-        let resources = bounded(resources.into_vec(), room)?;
+        let (resources, not_resources) = match (kind, resources) {
+            (PolicyKind::Trust, Some(_)) => return Err(InvalidPolicy::ProhibitedResource),
+            // All but none.
+            (PolicyKind::Trust, None) => (Vec::new(), true),
+            (PolicyKind::Bucket { .. } | PolicyKind::Identity, resources) => {
+                let (resources, negated) = resources.ok_or(InvalidPolicy::Missing("Resource"))?;
+                (bounded(resources.into_vec(), room)?, negated)
+            }
+        };
         check_actions(&actions)?;
+        if kind == PolicyKind::Trust && !actions.iter().all(|action| action::is_of_sts(action)) {
+            return Err(InvalidPolicy::Action);
+        }
         if let PolicyKind::Bucket { bucket } = kind {
             check_resources(&resources, bucket)?;
             if !not_actions && !not_resources {

@@ -116,6 +116,27 @@ pub fn decide(policies: &Policies<'_>, request: &Request<'_>) -> Decision {
     }
 }
 
+/// Decides whether somebody may assume a role with this trust policy. It has to name them, whatever else
+/// allows it; where it names their account only, their own policies have to allow it as well. Of `policies`
+/// those of the requester and of their session count.
+pub fn decide_trust(trust: &Policy, policies: &Policies<'_>, request: &Request<'_>) -> Access {
+    let of_trust = Policies { bucket: Some(trust), is_owner: false, ..*policies };
+    let decision = decide(&of_trust, request);
+    if decision.access != Access::Allowed {
+        return decision.access;
+    }
+    let is_named = trust.statements.iter().any(|statement| {
+        statement.effect == Effect::Allow
+            && statement.matches_whom(request, |principals| principals.include(request.requester))
+    });
+    let in_person = find(Source::Bucket, &[trust], Effect::Allow, request).is_some();
+    let by_themselves = || find(Source::Identity, policies.identity, Effect::Allow, request);
+    match in_person || (is_named && by_themselves().is_some()) {
+        true => Access::Allowed,
+        false => Access::ImplicitlyDenied,
+    }
+}
+
 fn find(
     source: Source,
     policies: &[&Policy],
@@ -138,6 +159,14 @@ impl Statement {
             Effect::Allow => principals.name_in_person(request.requester),
             Effect::Deny => principals.include(request.requester),
         };
+        self.matches_whom(request, is_about)
+    }
+
+    fn matches_whom(
+        &self,
+        request: &Request<'_>,
+        is_about: impl FnOnce(&Principals) -> bool,
+    ) -> bool {
         self.principals.as_ref().is_none_or(is_about)
             && self.actions.include(request.action, request.keys, Case::Insensitive)
             && self.resources.include(request.resource, request.keys, Case::Sensitive)

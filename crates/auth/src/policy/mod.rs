@@ -19,6 +19,8 @@ mod raw;
 pub use document::{
     Effect, InvalidPolicy, POLICY_BYTES_MAX, Policy, PolicyKind, Statement, VALUES_MAX,
 };
-pub use evaluate::{Access, Decision, Policies, Request, Source, StatementRef, decide};
+pub use evaluate::{
+    Access, Decision, Policies, Request, Source, StatementRef, decide, decide_trust,
+};
 pub use keys::ConditionKeys;
 pub use principal::Requester;

@@ -18,6 +18,11 @@ pub enum Requester<'a> {
         /// Their canonical user id.
         canonical_id: &'a str,
     },
+    /// Somebody whom an identity provider vouches for, and who wants to assume a role.
+    Federated {
+        /// The provider: `arn:aws:iam::ACCOUNT:oidc-provider/HOST/PATH`.
+        provider: &'a str,
+    },
 }
 
 /// `Principal` or `NotPrincipal`.
@@ -80,8 +85,15 @@ impl Named {
     }
 
     fn is(&self, requester: Requester<'_>) -> bool {
-        let Requester::Known { account, arn, role, canonical_id } = requester else {
-            return *self == Self::Everyone;
+        let (account, arn, role, canonical_id) = match requester {
+            Requester::Known { account, arn, role, canonical_id } => {
+                (account, arn, role, canonical_id)
+            }
+            Requester::Anonymous => return *self == Self::Everyone,
+            Requester::Federated { provider } => {
+                let is_named = matches!(self, Self::Federated(named) if named == provider);
+                return is_named || *self == Self::Everyone;
+            }
         };
         match self {
             Self::Everyone => true,
@@ -108,15 +120,16 @@ impl Principals {
     pub(super) fn name_in_person(&self, requester: Requester<'_>) -> bool {
         let is_root = |account: &str| match requester {
             Requester::Known { arn, .. } => arn == format!("arn:aws:iam::{account}:root"),
-            Requester::Anonymous => false,
+            Requester::Anonymous | Requester::Federated { .. } => false,
         };
+        let is_federated = matches!(requester, Requester::Federated { .. });
         self.named.iter().filter(|named| named.is(requester)).any(|named| match named {
             Named::Account(account) => is_root(account),
-            Named::Everyone
-            | Named::Arn(_)
-            | Named::CanonicalUser(_)
-            | Named::Federated(_)
-            | Named::Service(_) => true,
+            // Everybody of all providers is nobody's intent.
+            Named::Everyone => !is_federated,
+            Named::Arn(_) | Named::CanonicalUser(_) | Named::Federated(_) | Named::Service(_) => {
+                true
+            }
         })
     }
 

@@ -7,8 +7,8 @@ mod reference;
 
 use serde_json::{Value, json};
 use tidelock_auth::policy::{
-    Access, ConditionKeys, Decision, Policies, Policy, PolicyKind, Request, Requester, Source,
-    decide,
+    Access, ConditionKeys, Decision, InvalidPolicy, Policies, Policy, PolicyKind, Request,
+    Requester, Source, decide, decide_trust,
 };
 
 const BUCKET: PolicyKind<'_> = PolicyKind::Bucket { bucket: "bucket" };
@@ -395,4 +395,87 @@ fn a_policy_is_public_unless_something_fixed_keeps_the_public_out() {
         let policy = Policy::parse(&bucket_policy(&over), BUCKET).unwrap();
         assert_eq!(policy.is_public(), expected, "{over}");
     }
+}
+
+#[test]
+fn trust_policies() {
+    const PROVIDER: &str = "arn:aws:iam::000000000000:oidc-provider/id.test";
+    let ann = "arn:aws:iam::000000000000:user/ann";
+    let trust = |principal: Value, condition: Value| {
+        json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": principal, "Condition": condition,
+            "Action": ["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity"],
+        }]})
+    };
+    let may = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "sts:*", "Resource": "arn:aws:iam::000000000000:role/ci"},
+    ]});
+    let may = Policy::parse(&may.to_string(), PolicyKind::Identity).unwrap();
+    let keys: ConditionKeys = [("id.test:sub", "repo:a/b:main")].into_iter().collect();
+    let by_sub = json!({"StringLike": {"id.test:sub": "repo:a/b:*"}});
+    let other = json!({"StringLike": {"id.test:sub": "repo:a/c:*"}});
+    let (federated, person) = (Requester::Federated { provider: PROVIDER }, user(ann));
+    let account = json!({"AWS": "000000000000"});
+    // Who is trusted, under which condition, who asks, with a policy of their own, and whether they may.
+    let rows = [
+        (json!({"Federated": PROVIDER}), json!({}), federated, false, true),
+        (json!({"Federated": PROVIDER}), by_sub, federated, false, true),
+        (json!({"Federated": PROVIDER}), other, federated, false, false),
+        (
+            json!({"Federated": "arn:aws:iam::000000000000:oidc-provider/x"}),
+            json!({}),
+            federated,
+            false,
+            false,
+        ),
+        (json!("*"), json!({}), federated, false, false),
+        (json!({"AWS": ann}), json!({}), federated, false, false),
+        (json!({"Federated": PROVIDER}), json!({}), person, true, false),
+        (json!({"AWS": ann}), json!({}), person, false, true),
+        (json!({"AWS": "arn:aws:iam::000000000000:user/bob"}), json!({}), person, true, false),
+        (account.clone(), json!({}), person, false, false),
+        (account, json!({}), person, true, true),
+    ];
+    for (principal, condition, requester, has_policy, expected) in rows {
+        let text = trust(principal, condition).to_string();
+        let policy = Policy::parse(&text, PolicyKind::Trust).unwrap();
+        let own = [&may];
+        let identity = if has_policy { own.as_slice() } else { &[] };
+        let request = Request {
+            requester,
+            action: match requester {
+                Requester::Federated { .. } => "sts:AssumeRoleWithWebIdentity",
+                Requester::Known { .. } | Requester::Anonymous => "sts:AssumeRole",
+            },
+            resource: "arn:aws:iam::000000000000:role/ci",
+            keys: &keys,
+        };
+        let policies = Policies { identity, ..Policies::default() };
+        let found = decide_trust(&policy, &policies, &request) == Access::Allowed;
+        assert_eq!(found, expected, "{text} {requester:?} {has_policy}");
+    }
+}
+
+#[test]
+fn what_is_no_trust_policy() {
+    let statement = |rest: Value| {
+        let mut statement =
+            json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": "*"});
+        for (name, value) in rest.as_object().unwrap() {
+            statement[name] = value.clone();
+        }
+        json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
+    };
+    let parse = |text: &str| Policy::parse(text, PolicyKind::Trust).err();
+    assert_eq!(parse(&statement(json!({}))), None);
+    assert_eq!(
+        parse(&statement(json!({"Resource": "*"}))),
+        Some(InvalidPolicy::ProhibitedResource)
+    );
+    assert_eq!(parse(&statement(json!({"Action": "s3:*"}))), Some(InvalidPolicy::Action));
+    assert_eq!(parse(&statement(json!({"Action": "*"}))), Some(InvalidPolicy::Action));
+    let unnamed = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "sts:AssumeRole"},
+    ]});
+    assert_eq!(parse(&unnamed.to_string()), Some(InvalidPolicy::Missing("Principal")));
 }

@@ -8,10 +8,13 @@ mod key;
 mod lock;
 mod object;
 mod policy;
+mod role;
 mod serve;
 mod state;
 mod user;
 mod webhook;
+
+use std::path::Path;
 
 use clap::{Parser, Subcommand};
 
@@ -35,6 +38,7 @@ enum Command {
     Lock(lock::Args),
     User(user::Args),
     Key(key::Args),
+    Role(role::Args),
     Policy(policy::Args),
     Audit(audit::Args),
     Webhook(webhook::Args),
@@ -53,12 +57,19 @@ impl Cli {
             Command::Lock(args) => args.run().await,
             Command::User(args) => args.run().await,
             Command::Key(args) => args.run().await,
+            Command::Role(args) => args.run().await,
             Command::Policy(args) => args.run(),
             Command::Audit(args) => args.run().await,
             Command::Webhook(args) => args.run().await,
             Command::Admin(args) => args.run().await,
         }
     }
+}
+
+/// A file that a flag names, as text.
+fn read(file: &Path) -> Result<String, Failure> {
+    let read = std::fs::read_to_string(file);
+    read.map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
 }
 
 #[cfg(test)]

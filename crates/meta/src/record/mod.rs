@@ -29,6 +29,7 @@
 //! | 15 | [`webhook`] | id |
 //! | 16 | [`dead_letter`] | webhook id, place in the log |
 //! | 17 | [`bucket_document`] | bucket id, document id |
+//! | 18 | [`role`] | name |
 
 pub mod access_key;
 pub mod audit_chain;
@@ -50,6 +51,7 @@ pub mod lifecycle;
 pub mod part;
 pub mod reclaim;
 pub mod refused;
+pub mod role;
 pub mod root;
 pub mod run;
 pub mod session;
@@ -93,4 +95,5 @@ pub(crate) enum Tag {
     Webhook = 0x15,
     DeadLetter = 0x16,
     BucketDocument = 0x17,
+    Role = 0x18,
 }

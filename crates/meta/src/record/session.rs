@@ -5,7 +5,7 @@
 //! value  01 | id:16 | subject | issued_ms:i64 | expires_ms:i64 | tags: list of (text, text)
 //!        | transitive tag keys: list of text | policies: list of text
 //!        | source identity: option of text | provider: option of text
-//! subject  00 for root | 01 user:text | 02 role ARN:text, session name:text
+//! subject  00 for root | 01 user:text, canonical id:text | 02 role ARN:text, role id:text, session name:text
 //! ```
 
 use bytes::Bytes;
@@ -25,11 +25,15 @@ pub enum SessionSubject {
     User {
         /// The name.
         name: String,
+        /// The canonical id: somebody made anew under the name is somebody else.
+        canonical_id: String,
     },
     /// Of somebody who has assumed a role.
     Role {
         /// The role's ARN.
         arn: String,
+        /// Its id: one made anew under the name is another.
+        id: String,
         /// What they call themselves in it.
         session_name: String,
     },
@@ -54,7 +58,8 @@ pub struct SessionFacts {
     pub policies: Vec<String>,
     /// `aws:SourceIdentity`.
     pub source_identity: Option<String>,
-    /// Who vouched for the person: `aws:FederatedProvider`.
+    /// Who vouched for the person: a provider's URL (`aws:FederatedProvider`), or their own ARN where they
+    /// had keys of their own.
     pub provider: Option<String>,
 }
 
@@ -65,13 +70,15 @@ impl SessionFacts {
         writer.raw(&self.id);
         match &self.subject {
             SessionSubject::Root => writer.u8(0),
-            SessionSubject::User { name } => {
+            SessionSubject::User { name, canonical_id } => {
                 writer.u8(1);
                 writer.text(name);
+                writer.text(canonical_id);
             }
-            SessionSubject::Role { arn, session_name } => {
+            SessionSubject::Role { arn, id, session_name } => {
                 writer.u8(2);
                 writer.text(arn);
+                writer.text(id);
                 writer.text(session_name);
             }
         }
@@ -108,8 +115,12 @@ impl SessionFacts {
 fn subject(reader: &mut Reader<'_>) -> Result<SessionSubject, DecodeError> {
     Ok(match reader.u8()? {
         0 => SessionSubject::Root,
-        1 => SessionSubject::User { name: reader.text()? },
-        2 => SessionSubject::Role { arn: reader.text()?, session_name: reader.text()? },
+        1 => SessionSubject::User { name: reader.text()?, canonical_id: reader.text()? },
+        2 => SessionSubject::Role {
+            arn: reader.text()?,
+            id: reader.text()?,
+            session_name: reader.text()?,
+        },
         _ => return Err(reader.error("unknown subject")),
     })
 }
@@ -123,17 +134,17 @@ mod tests {
     proptest! {
         #[test]
         fn facts_come_back(
-            id: [u8; 16], kind in 0..3_u8, names: (String, String), times: (i64, i64),
+            id: [u8; 16], kind in 0..3_u8, names: (String, String, String), times: (i64, i64),
             tags: Vec<(String, String)>, lists: (Vec<String>, Vec<String>),
             options: (Option<String>, Option<String>),
         ) {
-            let (first, session_name) = names;
+            let (first, second, session_name) = names;
             let facts = SessionFacts {
                 id,
                 subject: match kind {
                     0 => SessionSubject::Root,
-                    1 => SessionSubject::User { name: first },
-                    _ => SessionSubject::Role { arn: first, session_name },
+                    1 => SessionSubject::User { name: first, canonical_id: second },
+                    _ => SessionSubject::Role { arn: first, id: second, session_name },
                 },
                 issued_ms: times.0,
                 expires_ms: times.1,

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! key    08 | name
-//! value  01 | canonical id:text | created_ms:i64
+//! value  02 | canonical id:text | created_ms:i64 | policies: list of (name:text, document:text)
 //! ```
+//! Layout 01 is the same without policies.
 
 use bytes::Bytes;
 
@@ -12,7 +13,8 @@ use super::{DecodeError, Tag};
 use crate::{Key, KeyRange};
 
 const RECORD: &str = "user";
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
+const LAYOUT_WITHOUT_POLICIES: u8 = 1;
 
 /// The row of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct UserRow {
     pub canonical_id: String,
     /// When the user was made.
     pub created_ms: i64,
+    /// What they may do: named documents, by name.
+    pub policies: Vec<(String, String)>,
 }
 
 /// The key of a user.
@@ -48,13 +52,20 @@ impl UserRow {
         let mut writer = Writer::value(LAYOUT);
         writer.text(&self.canonical_id);
         writer.i64(self.created_ms);
+        writer.pairs(&self.policies);
         writer.finish()
     }
 
     /// The row from its stored bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::value(RECORD, LAYOUT, bytes)?;
-        let row = Self { canonical_id: reader.text()?, created_ms: reader.i64()? };
+        let is_old = bytes.first() == Some(&LAYOUT_WITHOUT_POLICIES);
+        let layout = if is_old { LAYOUT_WITHOUT_POLICIES } else { LAYOUT };
+        let mut reader = Reader::value(RECORD, layout, bytes)?;
+        let row = Self {
+            canonical_id: reader.text()?,
+            created_ms: reader.i64()?,
+            policies: if is_old { Vec::new() } else { reader.pairs()? },
+        };
         reader.end()?;
         Ok(row)
     }
@@ -68,10 +79,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_come_back(canonical_id: String, created_ms: i64, name: String) {
-            let row = UserRow { canonical_id, created_ms };
+        fn rows_come_back(
+            canonical_id: String, created_ms: i64, name: String,
+            policies: Vec<(String, String)>,
+        ) {
+            let row = UserRow { canonical_id, created_ms, policies };
             prop_assert_eq!(UserRow::decode(&row.encode()).unwrap(), row);
             prop_assert_eq!(decode_key(&key(&name)).unwrap(), name);
         }
+    }
+
+    #[test]
+    fn rows_without_policies_are_read() {
+        let row = UserRow { canonical_id: "a".to_owned(), created_ms: 7, policies: Vec::new() };
+        let mut old = row.encode().to_vec();
+        old[0] = LAYOUT_WITHOUT_POLICIES;
+        old.truncate(old.len() - 4);
+        assert_eq!(UserRow::decode(&old).unwrap(), row);
     }
 }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tidelock_auth::policy::ConditionKeys;
 use tidelock_store::{ACCOUNT_ID, Principal};
 
+use crate::date;
 use crate::query::Query;
 use crate::route::Operation;
 use crate::service::Peer;
@@ -62,7 +63,7 @@ pub struct Circumstances<'a> {
 
 impl Circumstances<'_> {
     /// All keys but those that depend on what is asked.
-    pub(super) fn keys(&self, principal: &Principal, now_ms: i64) -> ConditionKeys {
+    pub(crate) fn keys(&self, principal: &Principal, now_ms: i64) -> ConditionKeys {
         let mut keys = ConditionKeys::new();
         let now = Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::UNIX_EPOCH);
         keys.add("aws:CurrentTime", now.to_string());
@@ -105,13 +106,20 @@ impl Circumstances<'_> {
             keys.add("aws:PrincipalType", "Anonymous");
             return;
         }
-        keys.add("aws:PrincipalType", if principal.is_root { "Account" } else { "User" });
-        keys.add("aws:PrincipalArn", principal.arn.as_str());
         keys.add("aws:PrincipalAccount", ACCOUNT_ID);
-        keys.add("aws:userid", principal.canonical_id.as_str());
-        if !principal.is_root {
-            keys.add("aws:username", principal.name.as_str());
+        if let Some(role) = &principal.entitlement.role {
+            keys.add("aws:PrincipalType", "AssumedRole");
+            keys.add("aws:PrincipalArn", role.arn.as_str());
+            keys.add("aws:userid", format!("{}:{}", role.id, role.session_name));
+        } else {
+            keys.add("aws:PrincipalType", if principal.is_root { "Account" } else { "User" });
+            keys.add("aws:PrincipalArn", principal.arn.as_str());
+            keys.add("aws:userid", principal.canonical_id.as_str());
+            if !principal.is_root {
+                keys.add("aws:username", principal.name.as_str());
+            }
         }
+        add_session(keys, principal);
     }
 
     fn add_header(&self, keys: &mut ConditionKeys, name: &str, key: &str) {
@@ -152,6 +160,22 @@ impl Circumstances<'_> {
                     | Op::ListMultipartUploads
             )
         )
+    }
+}
+
+/// What is known of a session.
+fn add_session(keys: &mut ConditionKeys, principal: &Principal) {
+    let Some(session) = &principal.entitlement.session else { return };
+    for (name, value) in &session.tags {
+        keys.add(&format!("aws:PrincipalTag/{name}"), value.as_str());
+    }
+    keys.add("aws:TokenIssueTime", date::iso8601(session.issued_ms));
+    if let Some(source) = &session.source_identity {
+        keys.add("aws:SourceIdentity", source.as_str());
+    }
+    // Whoever assumed the role with keys of their own is no provider.
+    if let Some(provider) = session.provider.as_ref().filter(|it| !it.starts_with("arn:")) {
+        keys.add("aws:FederatedProvider", provider.as_str());
     }
 }
 

@@ -13,7 +13,7 @@ pub(crate) fn allows(
     let is_known = !principal.is_unproven();
     acl.into_iter().flat_map(|acl| &acl.grants).any(|grant| {
         let is_for = match &grant.grantee {
-            Grantee::User(id) => is_known && *id == principal.canonical_id,
+            Grantee::User(id) => is_known && principal.is_owner(id),
             Grantee::AllUsers => !ignores_public,
             Grantee::AuthenticatedUsers => is_known && !ignores_public,
             Grantee::LogDelivery => false,

@@ -10,10 +10,13 @@ mod keys;
 mod known;
 mod lists;
 mod need;
+mod own;
 
 use std::sync::Arc;
 
-use tidelock_auth::policy::{self, Access, ConditionKeys, Policies, Policy, Requester};
+use tidelock_auth::policy::{
+    self, Access, ConditionKeys, Policies, Policy, Requester, Source, decide_trust,
+};
 use tidelock_store::{
     ACCOUNT_ID, BucketAccess, BucketName, ObjectAccess, ObjectKey, Permission, Principal, Store,
     VersionSelector,
@@ -27,6 +30,7 @@ pub(crate) use need::{needs_besides, of_operation};
 use crate::Clock;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use known::{KnownBucket, KnownBuckets};
+use own::{KnownPolicies, OwnPolicies};
 
 /// What condition keys about tags of a stored object begin with.
 const EXISTING_TAG: &str = "s3:ExistingObjectTag";
@@ -49,6 +53,7 @@ pub struct Authorizer {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     buckets: KnownBuckets,
+    policies: KnownPolicies,
 }
 
 /// Whether somebody may, and what that rests on.
@@ -61,7 +66,8 @@ enum Verdict {
 impl Authorizer {
     /// An authoriser over the store's buckets.
     pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, buckets: KnownBuckets::default() }
+        let (buckets, policies) = (KnownBuckets::default(), KnownPolicies::default());
+        Self { store, clock, buckets, policies }
     }
 
     /// Forgets what is known of a bucket: it has just been changed.
@@ -115,6 +121,50 @@ impl Authorizer {
         }
     }
 
+    /// What the policies of `principal` say of something that is no bucket's: that they let it happen where
+    /// there are none. `resource` is an ARN.
+    ///
+    /// # Errors
+    ///
+    /// When a stored policy is none.
+    pub fn decide_alone(
+        &self,
+        principal: &Principal,
+        (action, resource): (&str, &str),
+        circumstances: &Circumstances<'_>,
+    ) -> Result<Access, S3Error> {
+        if !principal.entitlement.is_narrowed() {
+            return Ok(Access::Allowed);
+        }
+        let keys = circumstances.keys(principal, self.clock.now());
+        let request =
+            policy::Request { requester: requester(principal), action, resource, keys: &keys };
+        let own = self.policies.of(principal)?;
+        Ok(own.with(Policies::default(), |policies| policy::decide(policies, &request).access))
+    }
+
+    /// Whether `principal` may assume a role that has this trust policy: do `action` to it, with `more_keys`.
+    ///
+    /// # Errors
+    ///
+    /// When a stored policy is none.
+    pub(crate) fn trusts(
+        &self,
+        trust: &Policy,
+        (principal, provider): (&Principal, Option<&str>),
+        (action, resource): (&str, &str),
+        keys: &ConditionKeys,
+    ) -> S3Result<bool> {
+        let requester = match provider {
+            Some(provider) => Requester::Federated { provider },
+            None => requester(principal),
+        };
+        let request = policy::Request { requester, action, resource, keys };
+        let own = self.policies.of(principal)?;
+        let decide = |policies: &Policies<'_>| decide_trust(trust, policies, &request);
+        Ok(own.with(Policies::default(), decide) == Access::Allowed)
+    }
+
     async fn judge(
         &self,
         principal: &Principal,
@@ -124,18 +174,21 @@ impl Authorizer {
     ) -> S3Result<Verdict> {
         let by_list = asked.need.by_list.filter(|_| known.access.has_acls());
         let asks_object = matches!(by_list, Some(ByList::Object(_)));
-        let is_bucket_owner = principal.is_root || principal.canonical_id == known.access.owner;
-        if known.policy.is_none() && is_bucket_owner && !asks_object {
+        let is_bucket_owner = principal.is_root || principal.is_owner(&known.access.owner);
+        let is_narrowed = principal.entitlement.is_narrowed();
+        if known.policy.is_none() && is_bucket_owner && !asks_object && !is_narrowed {
             return Ok(Verdict::Allowed);
         }
-        let asks_tags = known.policy.as_ref().is_some_and(Policy::asks_for_existing_tags);
+        let own = self.policies.of(principal)?;
+        let asks_tags = known.policy.as_ref().is_some_and(Policy::asks_for_existing_tags)
+            || own.ask_for_existing_tags();
         let object = match asked.object {
             Some(place) if asks_tags || asks_object => self.look_at_object(place, known).await?,
             Some(_) | None => None,
         };
         let is_owner = match object.as_ref().and_then(|object| object.acl.as_ref()) {
             // What somebody else wrote and owns is theirs, but for root.
-            Some(acl) if asks_object => principal.is_root || acl.owner == principal.canonical_id,
+            Some(acl) if asks_object => principal.is_root || principal.is_owner(&acl.owner),
             Some(_) | None => is_bucket_owner,
         };
         let mut keys = circumstances.keys(principal, self.clock.now());
@@ -143,11 +196,15 @@ impl Authorizer {
         if let Some(object) = &object {
             keys::add_tags(&mut keys, EXISTING_TAG, &object.tags);
         }
-        match decide_by_policies(principal, asked, &keys, (known, is_owner)) {
+        match decide_by_policies(principal, asked, &keys, (known, is_owner), &own) {
             Access::Allowed => Ok(Verdict::Allowed),
             Access::ExplicitlyDenied => Ok(Verdict::Denied),
             Access::ImplicitlyDenied => {
-                let by_list = by_list.is_some_and(|by| by_lists(principal, by, known, &object));
+                // Lists are not for sessions that are narrowed: they say nothing of actions.
+                let is_free = principal.entitlement.narrowing().is_none();
+                let by_list = by_list
+                    .filter(|_| is_free)
+                    .is_some_and(|by| by_lists(principal, by, known, &object));
                 let may = by_list || self.may_miss(principal, asked, circumstances, known).await?;
                 Ok(if may { Verdict::Allowed } else { Verdict::Denied })
             }
@@ -180,7 +237,8 @@ impl Authorizer {
         let mut keys = circumstances.keys(principal, self.clock.now());
         keys.add("s3:prefix", place.0.as_str());
         let asked = Asked { need: Need::LIST_BUCKET, object: None, ..*asked };
-        let access = decide_by_policies(principal, &asked, &keys, (known, false));
+        let own = self.policies.of(principal)?;
+        let access = decide_by_policies(principal, &asked, &keys, (known, false), &own);
         Ok(access == Access::Allowed)
     }
 }
@@ -197,6 +255,7 @@ fn decide_by_policies(
     asked: &Asked<'_>,
     keys: &ConditionKeys,
     (known, is_owner): (&KnownBucket, bool),
+    own: &OwnPolicies,
 ) -> Access {
     let request = policy::Request {
         requester: requester(principal),
@@ -204,14 +263,17 @@ fn decide_by_policies(
         resource: &resource(asked),
         keys,
     };
-    let policies = Policies { is_owner, bucket: known.policy.as_ref(), ..Policies::default() };
-    let decision = policy::decide(&policies, &request);
+    let rest = Policies { is_owner, bucket: known.policy.as_ref(), ..Policies::default() };
+    let decision = own.with(rest, |policies| policy::decide(policies, &request));
+    let is_by_bucket = decision.by.as_ref().is_some_and(|by| by.source == Source::Bucket);
     let is_restricted = principal.is_unproven()
         && known.access.public_access_block.is_some_and(|block| block.restrict_public_buckets)
         && known.policy.as_ref().is_some_and(Policy::is_public);
     match decision.access {
         // Whatever it says: nobody can lock themselves out of the policy of their bucket.
-        Access::ExplicitlyDenied if is_owner && is_of_policy(asked.need.action) => Access::Allowed,
+        Access::ExplicitlyDenied if is_owner && is_by_bucket && is_of_policy(asked.need.action) => {
+            Access::Allowed
+        }
         Access::Allowed if is_restricted => Access::ImplicitlyDenied,
         access => access,
     }
@@ -222,11 +284,13 @@ fn requester(principal: &Principal) -> Requester<'_> {
     if principal.is_unproven() {
         return Requester::Anonymous;
     }
+    let role = principal.entitlement.role.as_ref();
     Requester::Known {
         account: ACCOUNT_ID,
         arn: &principal.arn,
-        role: None,
-        canonical_id: &principal.canonical_id,
+        role: role.map(|role| role.arn.as_str()),
+        // The canonical id of the account is root's, and not each of its roles'.
+        canonical_id: role.map_or(&principal.canonical_id, |_| ""),
     }
 }
 

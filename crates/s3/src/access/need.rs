@@ -57,6 +57,9 @@ impl Need {
     /// To read what happened in a bucket.
     pub const GET_AUDIT_LOG: Self = Self::of("tidelock:GetAuditLog");
 
+    /// To see all buckets there are.
+    pub const LIST_ALL_BUCKETS: Self = Self::of("s3:ListAllMyBuckets");
+
     /// To write tags along with an object.
     pub const PUT_OBJECT_TAGGING: Self = Self { action: "s3:PutObjectTagging", ..Self::PUT_OBJECT };
 
@@ -79,7 +82,7 @@ pub(crate) fn of_operation(operation: Operation, of_version: bool) -> Option<Nee
     use Operation as Op;
     let versioned = |plain, version| Need::of(if of_version { version } else { plain });
     Some(match operation {
-        Op::ListBuckets => Need::of("s3:ListAllMyBuckets"),
+        Op::ListBuckets => Need::LIST_ALL_BUCKETS,
         Op::CreateBucket => Need::of("s3:CreateBucket"),
         Op::DeleteBucket => Need::of("s3:DeleteBucket"),
         Op::HeadBucket | Op::ListObjects | Op::ListObjectsV2 => Need::LIST_BUCKET,

@@ -313,6 +313,13 @@ impl From<IdentityError> for S3Error {
             | IdentityError::UserExists
             | IdentityError::InvalidUserName
             | IdentityError::NoSuchKey
+            | IdentityError::NoSuchRole
+            | IdentityError::RoleExists
+            | IdentityError::InvalidRole(_)
+            | IdentityError::TooManyRoles
+            | IdentityError::NoSuchPolicy
+            | IdentityError::InvalidPolicyName
+            | IdentityError::TooManyPolicies
             | IdentityError::InUse(_)) => {
                 Self::with_message(ErrorCode::AccessDenied, error.to_string())
             }

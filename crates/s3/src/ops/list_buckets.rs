@@ -1,17 +1,21 @@
 //! ListBuckets: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html>.
 
+use tidelock_auth::policy::Access;
 use tidelock_store::Bucket;
 
 use super::listing::{decode_token, encode_token};
+use crate::access::Need;
 use crate::call::Call;
 use crate::date;
-use crate::error::{S3Error, S3Result};
+use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::owner::Owner;
 use crate::response::{self, Response};
 use crate::xml::XmlWriter;
 
 /// AWS's largest page, and the page of a client that asks for none.
 const BUCKETS_MAX: usize = 10_000;
+/// What the list is about, for policies.
+const ALL_BUCKETS: &str = "arn:aws:s3:::*";
 
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let limit = match call.query.filled("max-buckets") {
@@ -20,7 +24,9 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     };
     let prefix = call.query.value("prefix").unwrap_or_default();
     let after = call.query.filled("continuation-token").map(decode_token).transpose()?;
-    let page = call.store().list_buckets(&call.principal, prefix, after.as_deref(), limit).await?;
+    let (after, sees_all) = (after.as_deref(), sees_all(call)?);
+    let store = call.store();
+    let page = store.list_buckets(&call.principal, prefix, after, limit, sees_all).await?;
     let region = call.query.filled("bucket-region");
     let document = XmlWriter::s3_document("ListAllMyBucketsResult", |xml| {
         Owner::of_principal(&call.principal).write(xml, "Owner");
@@ -37,6 +43,22 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
         xml.optional("Prefix", call.query.filled("prefix"));
     });
     Ok(response::ok_xml(document))
+}
+
+/// Whether the caller sees more than their own buckets: where their policies say so. In a role there are no
+/// own ones.
+fn sees_all(call: &Call<'_>) -> S3Result<bool> {
+    let entitlement = &call.principal.entitlement;
+    if !entitlement.is_narrowed() {
+        return Ok(false);
+    }
+    match call.decide_alone(Need::LIST_ALL_BUCKETS, ALL_BUCKETS)? {
+        Access::Allowed => Ok(true),
+        Access::ImplicitlyDenied if entitlement.role.is_none() => Ok(false),
+        Access::ImplicitlyDenied | Access::ExplicitlyDenied => {
+            Err(S3Error::new(ErrorCode::AccessDenied))
+        }
+    }
 }
 
 fn write_bucket(call: &Call<'_>, xml: &mut XmlWriter, bucket: &Bucket) {

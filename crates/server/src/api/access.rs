@@ -105,6 +105,13 @@ fn needed(routed: &Routed) -> Option<(Need, About<'_>)> {
         | Op::ListAccessKeys
         | Op::CreateAccessKey
         | Op::DeleteAccessKey
+        | Op::ListUserPolicies
+        | Op::PutUserPolicy
+        | Op::DeleteUserPolicy
+        | Op::ListRoles
+        | Op::CreateRole
+        | Op::GetRole
+        | Op::DeleteRole
         | Op::VerifyAuditLog
         | Op::ListWebhooks
         | Op::CreateWebhook

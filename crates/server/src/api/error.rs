@@ -2,6 +2,7 @@
 
 use http::{Method, StatusCode};
 use serde::Serialize;
+use tidelock_auth::policy::InvalidPolicy;
 use tidelock_s3::S3Error;
 use tidelock_store::{
     AllowError, BucketError, IdentityError, RefusedError, ReleaseError, StorageError, WebhookError,
@@ -44,6 +45,10 @@ impl ApiError {
 
     pub(super) fn malformed(reason: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "MalformedRequest", reason)
+    }
+
+    pub(super) fn malformed_policy(error: &InvalidPolicy) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "MalformedPolicyDocument", &error.to_string())
     }
 
     pub(super) fn not_guarded() -> Self {
@@ -97,6 +102,13 @@ impl From<IdentityError> for ApiError {
             IdentityError::UserExists => (StatusCode::CONFLICT, "UserExists"),
             IdentityError::InvalidUserName => (StatusCode::BAD_REQUEST, "InvalidUserName"),
             IdentityError::NoSuchKey => (StatusCode::NOT_FOUND, "NoSuchKey"),
+            IdentityError::NoSuchRole => (StatusCode::NOT_FOUND, "NoSuchRole"),
+            IdentityError::RoleExists => (StatusCode::CONFLICT, "RoleExists"),
+            IdentityError::InvalidRole(_) => (StatusCode::BAD_REQUEST, "InvalidRole"),
+            IdentityError::TooManyRoles => (StatusCode::CONFLICT, "TooManyRoles"),
+            IdentityError::NoSuchPolicy => (StatusCode::NOT_FOUND, "NoSuchPolicy"),
+            IdentityError::InvalidPolicyName => (StatusCode::BAD_REQUEST, "InvalidPolicyName"),
+            IdentityError::TooManyPolicies => (StatusCode::CONFLICT, "TooManyPolicies"),
             IdentityError::InUse(_) => (StatusCode::CONFLICT, "UserInUse"),
             IdentityError::Storage(cause) => return cause.clone().into(),
         };

@@ -14,6 +14,7 @@ mod keys;
 mod locks;
 mod openapi;
 mod refused;
+mod roles;
 mod route;
 mod schema;
 mod states;
@@ -153,10 +154,22 @@ impl Api {
         let store = &self.store;
         let (id, prefix) = (routed.path("id"), routed.query("prefix").unwrap_or_default());
         let bucket = || bucket_name(routed.path("bucket"));
+        let (name, policy) = (routed.path("name"), routed.path("policy"));
         match routed.operation {
             Operation::ListUsers => users::list(store, actor).await,
             Operation::CreateUser => users::create(store, actor, body).await,
-            Operation::DeleteUser => users::delete(store, actor, routed.path("name")).await,
+            Operation::DeleteUser => users::delete(store, actor, name).await,
+            Operation::ListUserPolicies => roles::list_of_user(store, actor, name).await,
+            Operation::PutUserPolicy => {
+                roles::put_of_user(store, actor, (name, policy), body).await
+            }
+            Operation::DeleteUserPolicy => {
+                roles::delete_of_user(store, actor, (name, policy)).await
+            }
+            Operation::ListRoles => roles::list(store, actor).await,
+            Operation::CreateRole => roles::create(store, actor, body).await,
+            Operation::GetRole => roles::get(store, actor, name).await,
+            Operation::DeleteRole => roles::delete(store, actor, name).await,
             Operation::ListAccessKeys => keys::list(store, actor, routed.query("user")).await,
             Operation::CreateAccessKey => keys::create(store, actor, body).await,
             Operation::DeleteAccessKey => keys::delete(store, actor, id).await,

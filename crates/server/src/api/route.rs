@@ -19,6 +19,13 @@ pub(super) enum Operation {
     ListAccessKeys,
     CreateAccessKey,
     DeleteAccessKey,
+    ListUserPolicies,
+    PutUserPolicy,
+    DeleteUserPolicy,
+    ListRoles,
+    CreateRole,
+    GetRole,
+    DeleteRole,
     GetBucketGuard,
     PutBucketGuard,
     DeleteBucketGuard,
@@ -113,6 +120,17 @@ pub(super) const ROUTES: &[Route] = &[
         .takes("NewAccessKey")
         .answers(CREATED, Document::Json("AccessKeyWithSecret")),
     route(Verb::Delete, "keys/{id}", Operation::DeleteAccessKey),
+    route(Verb::Get, "users/{name}/policies", Operation::ListUserPolicies)
+        .answers(OK, Document::Json("NamedPolicies")),
+    route(Verb::Put, "users/{name}/policies/{policy}", Operation::PutUserPolicy)
+        .takes("PolicyDocument"),
+    route(Verb::Delete, "users/{name}/policies/{policy}", Operation::DeleteUserPolicy),
+    route(Verb::Get, "roles", Operation::ListRoles).answers(OK, Document::Json("Roles")),
+    route(Verb::Post, "roles", Operation::CreateRole)
+        .takes("NewRole")
+        .answers(CREATED, Document::Json("Role")),
+    route(Verb::Get, "roles/{name}", Operation::GetRole).answers(OK, Document::Json("Role")),
+    route(Verb::Delete, "roles/{name}", Operation::DeleteRole),
     route(Verb::Get, "buckets/{bucket}/guard", Operation::GetBucketGuard)
         .answers(OK, Document::Json("Guard")),
     route(Verb::Put, "buckets/{bucket}/guard", Operation::PutBucketGuard)
@@ -271,6 +289,13 @@ impl Operation {
             Self::ListAccessKeys => "ListAccessKeys",
             Self::CreateAccessKey => "CreateAccessKey",
             Self::DeleteAccessKey => "DeleteAccessKey",
+            Self::ListUserPolicies => "ListUserPolicies",
+            Self::PutUserPolicy => "PutUserPolicy",
+            Self::DeleteUserPolicy => "DeleteUserPolicy",
+            Self::ListRoles => "ListRoles",
+            Self::CreateRole => "CreateRole",
+            Self::GetRole => "GetRole",
+            Self::DeleteRole => "DeleteRole",
             Self::GetBucketGuard => "GetBucketGuard",
             Self::PutBucketGuard => "PutBucketGuard",
             Self::DeleteBucketGuard => "DeleteBucketGuard",
@@ -305,6 +330,13 @@ impl Operation {
                 "Makes an access key; its secret is shown this once; root only"
             }
             Self::DeleteAccessKey => "Deletes an access key; root only",
+            Self::ListUserPolicies => "The policies of a user; root only",
+            Self::PutUserPolicy => "Gives a user a policy, or replaces it; root only",
+            Self::DeleteUserPolicy => "Takes a policy from a user; root only",
+            Self::ListRoles => "All roles; root only",
+            Self::CreateRole => "Makes a role; root only",
+            Self::GetRole => "A role, with its policies; root only",
+            Self::DeleteRole => "Deletes a role, and ends its sessions; root only",
             Self::GetBucketGuard => "How the states of a bucket are guarded",
             Self::PutBucketGuard => "Changes how they are guarded; what is not named stays",
             Self::DeleteBucketGuard => "Guards the states of a bucket no more",

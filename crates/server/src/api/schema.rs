@@ -67,6 +67,33 @@ pub(super) const SCHEMAS: &[Schema] = &[
     },
     Schema { name: "AccessKeys", fields: &[("keys", Kind::List("AccessKey"), true)] },
     Schema {
+        name: "NamedPolicy",
+        fields: &[("name", Kind::Text, true), ("document", Kind::Text, true)],
+    },
+    Schema { name: "NamedPolicies", fields: &[("policies", Kind::List("NamedPolicy"), true)] },
+    Schema { name: "PolicyDocument", fields: &[("document", Kind::Text, true)] },
+    Schema {
+        name: "NewRole",
+        fields: &[
+            ("name", Kind::Text, true),
+            ("trust_policy", Kind::Text, true),
+            ("policies", Kind::List("NamedPolicy"), false),
+            ("session_max_seconds", Kind::NumberOrNull, false),
+        ],
+    },
+    Schema {
+        name: "Role",
+        fields: &[
+            ("name", Kind::Text, true),
+            ("arn", Kind::Text, true),
+            ("trust_policy", Kind::Text, true),
+            ("policies", Kind::List("NamedPolicy"), true),
+            ("session_max_seconds", Kind::Number, true),
+            ("created", Kind::Time, true),
+        ],
+    },
+    Schema { name: "Roles", fields: &[("roles", Kind::List("Role"), true)] },
+    Schema {
         name: "Guard",
         fields: &[
             ("lock_writes", LEVELS, true),

@@ -140,6 +140,44 @@ async fn users_and_keys_have_a_life() {
 }
 
 #[tokio::test]
+async fn roles_and_policies_have_a_life() {
+    let harness = Harness::new();
+    let policy = r#"{\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"*\"}}"#;
+    let trust = r#"{\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"sts:AssumeRole\",\"Principal\":\"*\"}}"#;
+    let role = format!(
+        r#"{{"name":"ci","trust_policy":"{trust}","policies":[{{"name":"all","document":"{policy}"}}]}}"#
+    );
+    let document = format!(r#"{{"document":"{policy}"}}"#);
+    let users = "/_/api/v1/users/ann/policies";
+    let rows: &[(&str, &str, u16, &str)] = &[
+        ("POST /_/api/v1/roles", &role, 201, "OK"),
+        ("POST /_/api/v1/roles", &role, 409, "RoleExists"),
+        ("POST /_/api/v1/roles", &role.replace("\"ci\"", "\"c/i\""), 400, "InvalidRole"),
+        ("POST /_/api/v1/roles", &role.replace(trust, policy), 400, "MalformedPolicyDocument"),
+        ("POST /_/api/v1/roles", &role.replace(policy, trust), 400, "MalformedPolicyDocument"),
+        ("POST /_/api/v1/roles", r#"{"name":"x"}"#, 400, "MalformedRequest"),
+        ("GET /_/api/v1/roles", "", 200, "OK"),
+        ("GET /_/api/v1/roles/ci", "", 200, "OK"),
+        ("GET /_/api/v1/roles/none", "", 404, "NoSuchRole"),
+        ("POST /_/api/v1/users", r#"{"name":"ann"}"#, 201, "OK"),
+        (&format!("PUT {users}/p"), &document, 204, "OK"),
+        (&format!("PUT {users}/p"), &document, 204, "OK"),
+        (&format!("PUT {users}/p%2Fq"), &document, 400, "InvalidPolicyName"),
+        (&format!("PUT {users}/p"), r#"{"document":"{}"}"#, 400, "MalformedPolicyDocument"),
+        (&format!("GET {users}"), "", 200, "OK"),
+        ("GET /_/api/v1/users/none/policies", "", 404, "NoSuchUser"),
+        (&format!("DELETE {users}/q"), "", 404, "NoSuchPolicy"),
+        (&format!("DELETE {users}/p"), "", 204, "OK"),
+        ("DELETE /_/api/v1/roles/ci", "", 204, "OK"),
+        ("DELETE /_/api/v1/roles/ci", "", 404, "NoSuchRole"),
+    ];
+    for (target, body, status, code) in rows {
+        let (found, found_code, document) = harness.ask(ROOT, target, body, Spoiled::No).await;
+        assert_eq!((found, found_code), (*status, *code), "{target} {body}: {document}");
+    }
+}
+
+#[tokio::test]
 async fn parameters_that_mean_nothing_are_refused() {
     let harness = Harness::new();
     let rows: &[(&str, u16, &str)] = &[

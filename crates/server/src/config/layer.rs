@@ -10,6 +10,8 @@ use crate::args::ServeArgs;
 
 /// Prefix of every variable.
 const PREFIX: &str = "TIDELOCK_";
+/// Flags that may be repeated: commas in a variable, an array in the file.
+const LISTS: [&str; 2] = ["domain", "oidc-issuer"];
 
 /// The settings found in the environment; an empty variable counts as not set.
 pub(super) fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<ServeArgs, ConfigError> {
@@ -17,7 +19,7 @@ pub(super) fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<ServeArgs
     for flag in flag_names() {
         let name = format!("{PREFIX}{}", flag.replace('-', "_").to_ascii_uppercase());
         let Some(value) = env(&name).filter(|value| !value.is_empty()) else { continue };
-        if flag == "domain" {
+        if LISTS.contains(&flag.as_str()) {
             flags.extend(value.split(',').map(|part| format!("--{flag}={}", part.trim())));
         } else {
             flags.push(format!("--{flag}={value}"));
@@ -51,11 +53,11 @@ fn scalars(key: &str, value: &toml::Value) -> Result<Vec<String>, String> {
         toml::Value::String(text) => Ok(vec![text.clone()]),
         toml::Value::Integer(number) => Ok(vec![number.to_string()]),
         toml::Value::Boolean(flag) => Ok(vec![flag.to_string()]),
-        toml::Value::Array(values) if key == "domain" => values
+        toml::Value::Array(values) if LISTS.contains(&key.replace('_', "-").as_str()) => values
             .iter()
             .map(|value| value.as_str().map(str::to_owned))
             .collect::<Option<_>>()
-            .ok_or_else(|| "'domain' takes an array of strings".to_owned()),
+            .ok_or_else(|| format!("'{key}' takes an array of strings")),
         toml::Value::Float(_)
         | toml::Value::Datetime(_)
         | toml::Value::Array(_)

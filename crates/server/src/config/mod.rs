@@ -5,6 +5,7 @@
 
 mod layer;
 mod location;
+mod oidc;
 mod secret;
 
 use std::fmt;
@@ -17,6 +18,8 @@ use tidelock_store::BucketName;
 pub use location::{
     BlobLocation, MetaLocation, ObjectStoreUrl, ObjectStoreVariables, PostgresUrl, StoreLocation,
 };
+pub use oidc::OidcIssuer;
+pub(crate) use oidc::is_secure as is_secure_url;
 pub use secret::Secret;
 
 use crate::args::{LogFormat, ServeArgs};
@@ -81,6 +84,8 @@ pub struct Config {
     pub enable_acls: bool,
     /// Whether Signature Version 2 is taken in headers.
     pub allow_signature_v2: bool,
+    /// Identity providers whose tokens are taken for roles.
+    pub oidc_issuers: Vec<OidcIssuer>,
     /// Root's key pair, when the operator gives one.
     pub root: Option<RootCredentials>,
     /// Bearer token of `/_/metrics`.
@@ -264,6 +269,7 @@ impl Config {
             strict_aws_conditions: args.strict_aws_conditions.unwrap_or(false),
             enable_acls: args.enable_acls.unwrap_or(false),
             allow_signature_v2: args.allow_signature_v2.unwrap_or(false),
+            oidc_issuers: oidc::issuers(&args.oidc_issuer)?,
             root,
             metrics_token,
             log_format: args.log_format.unwrap_or_default(),
@@ -299,6 +305,13 @@ impl Config {
         set("strict_aws_conditions", self.strict_aws_conditions.to_string());
         set("enable_acls", self.enable_acls.to_string());
         set("allow_signature_v2", self.allow_signature_v2.to_string());
+        if !self.oidc_issuers.is_empty() {
+            let named = self.oidc_issuers.iter();
+            let one = |it: &OidcIssuer| {
+                it.audiences.iter().map(move |to| format!("{}={to}", it.url)).collect::<Vec<_>>()
+            };
+            set("oidc_issuer", format!("{:?}", named.flat_map(one).collect::<Vec<_>>()));
+        }
         if let Some(root) = &self.root {
             set("root_access_key", format!("{:?}", root.access_key));
             set("root_secret_key", format!("{:?}", root.secret_key));

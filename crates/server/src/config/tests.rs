@@ -71,6 +71,12 @@ fn every_kind_of_value_has_all_spellings() {
             "domain = [\"a.test\", \"b.test\"]",
         ),
         (
+            &["--oidc-issuer=github=a", "--oidc-issuer=https://id.test=b"],
+            ("TIDELOCK_OIDC_ISSUER", "github=a, https://id.test=b"),
+            "oidc_issuer = [\"github=a\", \"https://id.test=b\"]",
+            "oidc_issuer = [\"https://token.actions.githubusercontent.com=a\", \"https://id.test=b\"]",
+        ),
+        (
             &["--strict-aws-conditions"],
             ("TIDELOCK_STRICT_AWS_CONDITIONS", "true"),
             "strict_aws_conditions = true",

@@ -7,24 +7,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri, header};
 use http_body_util::Full;
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use ring::hmac;
-use rustls::{ClientConfig, RootCertStore};
 use tidelock_meta::Clock;
 
-/// Time for a connection to a receiver.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::outgoing::{HttpClient, http_client, innermost};
+
 /// Time until a receiver's answer begins, the connection included.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const SIGNATURE: &str = "x-tidelock-signature";
 const EVENT: &str = "x-tidelock-event";
 const DELIVERY: &str = "x-tidelock-delivery";
 const TIMESTAMP: &str = "x-tidelock-timestamp";
-
-type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// Posts events.
 pub(crate) struct Sender {
@@ -91,36 +84,6 @@ fn signature(secret: &[u8], now_s: i64, body: &[u8]) -> String {
     context.update(format!("{now_s}.").as_bytes());
     context.update(body);
     hex::encode(context.sign())
-}
-
-fn http_client() -> Result<HttpClient, rustls::Error> {
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(tls_config()?)
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(connector);
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
-}
-
-fn tls_config() -> Result<ClientConfig, rustls::Error> {
-    let mut roots = RootCertStore::empty();
-    // A machine without roots still reaches receivers that speak plain HTTP.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(versions.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => innermost(source),
-        None => error.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ pub struct ObjectAccess {
     pub acl: Option<Acl>,
 }
 
-/// Whether `principal` may use the bucket with this row. Its owner and root may, where no policy stands;
+/// Whether `principal` may use the bucket with this row. Its owner and root may, where no policy stands, of the bucket or of theirs;
 /// for everything else somebody must have decided, on what the row still says.
 pub(super) fn check(row: &BucketRow, principal: &Principal) -> Result<(), BucketError> {
     if principal.grants.iter().any(|grant| grant.holds_for(row)) {
@@ -83,7 +83,8 @@ pub(super) fn check(row: &BucketRow, principal: &Principal) -> Result<(), Bucket
     if !principal.grants.is_empty() {
         return Err(BucketError::AccessChanged);
     }
-    if is_owner && (row.policy.is_none() || !principal.is_bound) {
+    let is_free = row.policy.is_none() && !principal.entitlement.is_narrowed();
+    if is_owner && (is_free || !principal.is_bound) {
         Ok(())
     } else {
         Err(BucketError::AccessDenied)

@@ -59,7 +59,7 @@ impl Store {
         Ok(Some((row.id, row.cors)))
     }
 
-    /// At most `limit` of the caller's buckets (root: of all) whose names begin with `prefix` and come
+    /// At most `limit` of the caller's buckets (root, and who `may_see_all`: of all) whose names begin with `prefix` and come
     /// after `after`.
     pub async fn list_buckets(
         &self,
@@ -67,18 +67,20 @@ impl Store {
         prefix: &str,
         after: Option<&str>,
         limit: usize,
+        may_see_all: bool,
     ) -> Result<BucketPage, StorageError> {
+        let whose = (!may_see_all && !principal.is_root).then_some(principal);
         self.rows
-            .answer(|reading| async move {
-                list_buckets(&reading, principal, prefix, after, limit).await
-            })
+            .answer(
+                |reading| async move { list_buckets(&reading, whose, prefix, after, limit).await },
+            )
             .await
     }
 }
 
 async fn list_buckets(
     reading: &Reading,
-    principal: &Principal,
+    whose: Option<&Principal>,
     prefix: &str,
     after: Option<&str>,
     limit: usize,
@@ -96,7 +98,7 @@ async fn list_buckets(
         }
         for (key, row) in rows {
             let row = BucketRow::decode(&row.value)?;
-            if !principal.is_root && !principal.owns(&row) {
+            if whose.is_some_and(|principal| !principal.owns(&row)) {
                 continue;
             }
             if buckets.len() == limit {

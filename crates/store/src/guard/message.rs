@@ -46,9 +46,14 @@ impl LockFacts {
 
     /// `root@vm (user ci) holds the lock for apply, since …`
     fn describe(&self, now_ms: i64) -> String {
-        let holder = self.holder.rsplit_once(':').map_or(self.holder.as_str(), |(_, name)| name);
+        let (arn, run) = match self.holder.split_once(" for ") {
+            Some((arn, run)) => (arn, Some(run)),
+            None => (self.holder.as_str(), None),
+        };
+        let name = arn.rsplit_once(':').map_or(arn, |(_, name)| name);
+        let holder = run.map_or(name.to_owned(), |run| format!("{run} as {name}"));
         let who = match self.lock.who.as_str() {
-            "" => holder.to_owned(),
+            "" => holder,
             who => format!("{who} ({holder}, {})", self.address),
         };
         let operation = word(self.lock.operation.as_str());
@@ -219,6 +224,14 @@ mod tests {
              2027-01-15T07:57:00Z (3 min ago); its last state write was 20 s ago; it looks alive. If \
              that run is gone for sure, release the lock with: tidelock lock release b/k --id 1-2"
         );
+    }
+
+    #[test]
+    fn a_lock_taken_in_a_role_names_the_run() {
+        let holder = "arn:aws:iam::000000000000:role/ci for a/b https://x.test/7".to_owned();
+        let told = LockFacts { holder, ..facts() }.refusal_of_lock("b", "k", NOW);
+        let who = "me@host (a/b https://x.test/7 as role/ci, 10.0.0.1) holds the lock";
+        assert!(told.contains(who), "{told}");
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Asker {
         let origin = &principal.origin;
         let connection = origin.conversation.connection();
         let run = Run {
-            holder: principal.arn.clone(),
+            holder: principal.holder(),
             address: origin.address.clone(),
             user_agent: origin.user_agent.clone(),
             connections: vec![connection],

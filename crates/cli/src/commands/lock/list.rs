@@ -9,6 +9,9 @@ use crate::connect::Session;
 use crate::exit::Failure;
 use crate::output::{List, Row, printable};
 
+/// What stands between a role and the run that has assumed it.
+const FOR_RUN: &str = " for ";
+
 /// List the locks of a bucket
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -74,6 +77,15 @@ impl LockRow {
         }
     }
 
+    /// Who holds it, and for which run, where it was taken in a role.
+    fn who_and_run(&self) -> String {
+        let holder = self.server.as_ref().map(|seen| seen.holder.as_str()).unwrap_or_default();
+        match holder.split_once(FOR_RUN) {
+            Some((_, run)) => format!("{}{FOR_RUN}{run}", self.who),
+            None => self.who.clone(),
+        }
+    }
+
     /// A line for each thing that is known.
     pub(super) fn text(&self) -> String {
         let seen = self.server.as_ref();
@@ -108,7 +120,7 @@ impl Row for LockRow {
         vec![
             self.key.clone(),
             self.workspace.clone(),
-            self.who.clone(),
+            self.who_and_run(),
             self.operation.clone(),
             self.since.clone(),
             self.id.clone(),

@@ -3,6 +3,7 @@
 mod create;
 mod delete;
 mod list;
+mod policy;
 
 use clap::Subcommand;
 
@@ -23,6 +24,7 @@ enum Action {
     List(list::Args),
     Create(create::Args),
     Delete(delete::Args),
+    Policy(policy::Args),
 }
 
 impl Args {
@@ -32,6 +34,7 @@ impl Args {
             Action::List(args) => args.run(&session).await,
             Action::Create(args) => args.run(&session).await,
             Action::Delete(args) => args.run(&session).await,
+            Action::Policy(args) => args.run(&session).await,
         }
     }
 }
