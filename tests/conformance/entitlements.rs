@@ -192,7 +192,9 @@ fn who_may_not_assume_a_role() {
         &json!([statement("Allow", &json!("s3:*"), "*")]),
     );
     let named = [("RoleArn", ROLE), ("RoleSessionName", "run-7")];
-    let rows: &[(&str, &[(&str, &str)], u16, &str)] = &[
+    /// A name, parameters, and the answer's status and code.
+    type Refused<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a str);
+    let rows: &[Refused<'_>] = &[
         ("an account is not each of it", &named, 403, "AccessDenied"),
         (
             "no role",
