@@ -122,6 +122,11 @@ fn bucket_and_object_settings() {
 }
 
 #[test]
+fn access_of_buckets_as_recorded() {
+    both(&recorded::policy_rows());
+}
+
+#[test]
 fn sub_resources_not_configured() {
     one(&recorded::not_configured_rows());
 }

@@ -526,3 +526,86 @@ pub(crate) fn no_bucket_rows() -> Vec<Row> {
         )])
         .collect()
 }
+
+/// Policies, ownership and Object Lock, configured and refused.
+pub(crate) fn policy_rows() -> Vec<Row> {
+    let policy = |method| bucket(method).query("policy", "");
+    let controls = |method| bucket(method).query("ownershipControls", "");
+    let owned_by = |rules: &str| {
+        controls("PUT").body(&format!("<OwnershipControls>{rules}</OwnershipControls>"))
+    };
+    let rule = |text: &str| format!("<Rule><ObjectOwnership>{text}</ObjectOwnership></Rule>");
+    let malformed = |step: Step| step.fails(400, "MalformedXML").has("Message", MALFORMED);
+    let no_policy = || {
+        policy("GET")
+            .fails(404, "NoSuchBucketPolicy")
+            .has("Message", "The bucket policy does not exist")
+            .has("BucketName", "{bucket}")
+    };
+    let not_json = "Policies must be valid JSON and the first byte must be '{'";
+    let allowed = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":\
+                   {\"AWS\":\"*\"},\"Action\":\"s3:GetObject\",\"Resource\":\"arn:aws:s3:::{bucket}/*\"}]}";
+    vec![
+        row(
+            "a policy is put, got and deleted, and deleted again",
+            [
+                no_policy(),
+                policy("PUT").body(allowed).gives(204),
+                policy("GET").reads(allowed),
+                policy("DELETE").gives(204),
+                no_policy(),
+                policy("DELETE").gives(204),
+            ],
+        ),
+        row(
+            "what is no policy",
+            [
+                policy("PUT").body("").fails(400, "MalformedPolicy").has("Message", not_json),
+                policy("PUT").body("random").fails(400, "MalformedPolicy").has("Message", not_json),
+                policy("PUT")
+                    .body("{}")
+                    .fails(400, "MalformedPolicy")
+                    .has("Message", "Missing required field Statement"),
+            ],
+        ),
+        row(
+            "ownership controls are put, got and deleted, and deleted again",
+            [
+                controls("GET").has("ObjectOwnership", "BucketOwnerEnforced"),
+                owned_by(&rule("ObjectWriter")),
+                controls("GET").has("ObjectOwnership", "ObjectWriter"),
+                controls("DELETE").gives(204),
+                controls("GET")
+                    .fails(404, "OwnershipControlsNotFoundError")
+                    .has("Message", "The bucket ownership controls were not found")
+                    .has("BucketName", "{bucket}"),
+                controls("DELETE").gives(204),
+            ],
+        ),
+        row(
+            "what are no ownership controls",
+            [
+                malformed(owned_by(&rule("ObjectWriter").repeat(2))),
+                malformed(owned_by(&rule("RandomValue"))),
+                malformed(owned_by("<Rule/>")),
+                controls("GET").has("ObjectOwnership", "BucketOwnerEnforced"),
+            ],
+        ),
+        row(
+            "governance is bypassed where nothing is governed: only AWS refuses that",
+            [put("k", "one"), bypassing_nothing(delete("k")), put("k", "one"), delete("k")],
+        ),
+    ]
+}
+
+fn bypassing_nothing(step: Step) -> Step {
+    let header = "x-amz-bypass-governance-retention";
+    step.header(header, "true")
+        .strict()
+        .fails(400, "InvalidArgument")
+        .has("ArgumentName", header)
+        .has(
+            "Message",
+            "x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets.",
+        )
+}

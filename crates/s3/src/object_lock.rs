@@ -9,7 +9,7 @@ use tidelock_store::{BucketName, Controls, Governance, ObjectKey, Retention, Ver
 use crate::access::{Asked, Need};
 use crate::call::Call;
 use crate::date;
-use crate::error::{S3Error, S3Result};
+use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::xml::documents::{mode_of_text, mode_text};
 
 const MODE: HeaderName = HeaderName::from_static("x-amz-object-lock-mode");
@@ -98,6 +98,26 @@ pub(crate) fn write(headers: &mut HeaderMap, controls: &Controls) {
 /// The status of a legal hold.
 pub(crate) fn status_text(held: bool) -> &'static str {
     if held { "ON" } else { "OFF" }
+}
+
+/// What AWS answers to a delete that asks to bypass governance where nothing can be retained; taken, as tools
+/// send it with every delete, but for the strict lane.
+///
+/// # Errors
+///
+/// `InvalidArgument`.
+pub(crate) async fn check_bypass(call: &Call<'_>, bucket: &BucketName) -> S3Result<()> {
+    if !call.service.config.strict_aws_conditions || !call.headers.contains_key(BYPASS) {
+        return Ok(());
+    }
+    match call.store().look_at_access(bucket).await? {
+        Some(access) if !access.has_object_lock => Err(S3Error::with_message(
+            ErrorCode::InvalidArgument,
+            "x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets.",
+        )
+        .field("ArgumentName", BYPASS)),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Whether a request may remove or shorten what is retained in governance mode: it asks for it, and may

@@ -7,13 +7,14 @@ use super::put_object::VERSION_ID;
 use crate::call::Call;
 use crate::conditions;
 use crate::error::S3Result;
-use crate::object_lock::governance;
+use crate::object_lock::{check_bypass, governance};
 use crate::response::{self, Response};
 
 const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
 
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key, version) = (call.bucket()?, call.key()?, call.version()?);
+    check_bypass(call, &bucket).await?;
     let governance = governance(call, (&bucket, &key, version)).await;
     let condition = DeleteCondition { governance, ..conditions::delete(&call.headers)? };
     let deleted =

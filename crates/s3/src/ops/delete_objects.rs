@@ -12,7 +12,7 @@ use crate::call::{Call, parse_key, parse_version};
 use crate::conditions::parse_etags;
 use crate::document::{self, Integrity, LIST_BYTES_MAX};
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::object_lock::governance;
+use crate::object_lock::{check_bypass, governance};
 use crate::response::{self, Response};
 use crate::xml::XmlWriter;
 use crate::xml::documents::{DeleteDocument, DeleteEntry};
@@ -26,6 +26,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     if call.store().bucket_access(&bucket).await?.is_none() {
         return Err(S3Error::new(ErrorCode::NoSuchBucket));
     }
+    check_bypass(call, &bucket).await?;
     let request = DeleteDocument::parse(&body)?;
     let mut deletes = Vec::with_capacity(request.entries.len());
     for entry in &request.entries {

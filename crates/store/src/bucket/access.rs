@@ -34,6 +34,8 @@ pub struct BucketAccess {
     pub acl: Option<Acl>,
     /// Its policy.
     pub policy: Option<DocumentId>,
+    /// Whether versions can be locked in it. No decision rests on that.
+    pub has_object_lock: bool,
 }
 
 impl BucketAccess {
@@ -46,6 +48,7 @@ impl BucketAccess {
             object_ownership: row.object_ownership,
             acl: row.acl.clone(),
             policy: row.policy,
+            has_object_lock: row.object_lock.is_some(),
         }
     }
 
@@ -73,8 +76,8 @@ pub struct ObjectAccess {
     pub acl: Option<Acl>,
 }
 
-/// Whether `principal` may use the bucket with this row. Its owner and root may, where no policy stands, of the bucket or of theirs;
-/// for everything else somebody must have decided, on what the row still says.
+/// Whether `principal` may use the bucket with this row. Its owner and root may, where no policy stands, of
+/// the bucket or of theirs; for everything else somebody must have decided, on what the row still says.
 pub(super) fn check(row: &BucketRow, principal: &Principal) -> Result<(), BucketError> {
     if principal.grants.iter().any(|grant| grant.holds_for(row)) {
         return Ok(());
