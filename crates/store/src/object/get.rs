@@ -103,6 +103,7 @@ impl Store {
             if let Some(data_key) = &data_key {
                 show_checksums(&mut info, found.facts()?, &parts, data_key)?;
             }
+            info.lifecycle = found.lifecycle(version);
             Ok(info)
         });
         look.await
