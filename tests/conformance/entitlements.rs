@@ -42,6 +42,9 @@ impl World {
     }
 }
 
+/// A rule, what is asked, and the status and code of the refusal.
+type Refusal<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a str);
+
 /// A session: its keys, and the token that goes with each request.
 struct InSession {
     client: Client,
@@ -192,7 +195,7 @@ fn who_may_not_assume_a_role() {
         &json!([statement("Allow", &json!("s3:*"), "*")]),
     );
     let named = [("RoleArn", ROLE), ("RoleSessionName", "run-7")];
-    let rows: &[(&str, &[(&str, &str)], u16, &str)] = &[
+    let rows: &[Refusal<'_>] = &[
         ("an account is not each of it", &named, 403, "AccessDenied"),
         (
             "no role",

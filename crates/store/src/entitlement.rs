@@ -109,6 +109,9 @@ mod tests {
 
     use super::*;
 
+    /// Tags of a session, its source identity, and for whom a lock is held then.
+    type HolderRow<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, &'a str);
+
     fn of(tags: &[(&str, &str)], source: Option<&str>) -> Entitlement {
         let arn = "arn:aws:iam::000000000000:role/ci".to_owned();
         let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
@@ -135,7 +138,7 @@ mod tests {
     #[test]
     fn a_lock_taken_in_a_role_names_the_run() {
         let run = [("repository", "a/b"), ("run_url", "https://x/7"), ("ref", "main")];
-        let rows: &[(&[(&str, &str)], Option<&str>, &str)] = &[
+        let rows: &[HolderRow<'_>] = &[
             (&run, Some("ann"), "a/b https://x/7"),
             (&run[..1], None, "a/b"),
             (&[], Some("ann"), "ann"),

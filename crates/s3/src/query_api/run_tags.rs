@@ -90,6 +90,9 @@ mod tests {
 
     use super::*;
 
+    /// An issuer, claims, and the repository and the address that follow.
+    type RunRow<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<&'a str>, Option<&'a str>);
+
     fn claims(issuer: &str, values: &[(&str, &str)]) -> Claims {
         let one = |text: &str| ClaimValue::One(text.to_owned());
         Claims {
@@ -112,7 +115,7 @@ mod tests {
             &[("repository", "a/b"), ("run_id", "7"), ("run_attempt", "2")];
         let gitlab: &[(&str, &str)] = &[("project_path", "g/s/p"), ("job_id", "9")];
         let own = "https://git.test/_services/token";
-        let rows: [(&str, &[(&str, &str)], Option<&str>, Option<&str>); 7] = [
+        let rows: [RunRow<'_>; 7] = [
             (GITHUB_ISSUER, github, Some("a/b"), Some("https://github.com/a/b/actions/runs/7")),
             (
                 GITHUB_ISSUER,
