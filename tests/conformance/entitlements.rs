@@ -42,6 +42,9 @@ impl World {
     }
 }
 
+/// A rule, what is asked, and the status and code of the refusal.
+type Refusal<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a str);
+
 /// A session: its keys, and the token that goes with each request.
 struct InSession {
     client: Client,

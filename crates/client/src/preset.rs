@@ -114,8 +114,12 @@ fn issuer_and_claims(text: &str) -> Option<(&str, Vec<(&str, String)>)> {
     let (_, issuer) = parts.next()?.filter(|(name, url)| *name == "issuer" && !url.is_empty())?;
     let claims = parts.map(|part| part.map(|(name, value)| (name, value.to_owned())));
     let claims = claims.collect::<Option<Vec<_>>>()?;
-    let are_filled = claims.iter().all(|(name, value)| !name.is_empty() && !value.is_empty());
-    are_filled.then_some((issuer, claims))
+    let is_wrong = |at: usize| {
+        let (name, value) = &claims[at];
+        let is_twice = claims[..at].iter().any(|(earlier, _)| earlier == name);
+        name.is_empty() || value.is_empty() || is_twice
+    };
+    (!(0..claims.len()).any(is_wrong)).then_some((issuer, claims))
 }
 
 fn document(principal: &Value, action: &str, condition: &Value) -> String {
@@ -192,6 +196,7 @@ mod tests {
             ("issuer=https://id.test", None),
             ("issuer=https://id.test,sub=*", None),
             ("issuer=https://id.test,repository=a/b", None),
+            ("issuer=https://id.test,sub=a,sub=b", None),
             ("sub=x", None),
             ("", None),
         ];

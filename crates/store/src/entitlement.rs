@@ -109,6 +109,9 @@ mod tests {
 
     use super::*;
 
+    /// Tags of a session, its source identity, and for whom a lock is held then.
+    type HolderRow<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, &'a str);
+
     fn of(tags: &[(&str, &str)], source: Option<&str>) -> Entitlement {
         let arn = "arn:aws:iam::000000000000:role/ci".to_owned();
         let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));

@@ -90,6 +90,9 @@ mod tests {
 
     use super::*;
 
+    /// An issuer, claims, and the repository and the address that follow.
+    type RunRow<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<&'a str>, Option<&'a str>);
+
     fn claims(issuer: &str, values: &[(&str, &str)]) -> Claims {
         let one = |text: &str| ClaimValue::One(text.to_owned());
         Claims {
