@@ -195,9 +195,7 @@ fn who_may_not_assume_a_role() {
         &json!([statement("Allow", &json!("s3:*"), "*")]),
     );
     let named = [("RoleArn", ROLE), ("RoleSessionName", "run-7")];
-    /// A name, parameters, and the answer's status and code.
-    type Refused<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a str);
-    let rows: &[Refused<'_>] = &[
+    let rows: &[Refusal<'_>] = &[
         ("an account is not each of it", &named, 403, "AccessDenied"),
         (
             "no role",

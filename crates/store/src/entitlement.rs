@@ -138,9 +138,7 @@ mod tests {
     #[test]
     fn a_lock_taken_in_a_role_names_the_run() {
         let run = [("repository", "a/b"), ("run_url", "https://x/7"), ("ref", "main")];
-        /// Tags, and the two that follow.
-        type Row<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, &'a str);
-        let rows: &[Row<'_>] = &[
+        let rows: &[HolderRow<'_>] = &[
             (&run, Some("ann"), "a/b https://x/7"),
             (&run[..1], None, "a/b"),
             (&[], Some("ann"), "ann"),

@@ -115,9 +115,7 @@ mod tests {
             &[("repository", "a/b"), ("run_id", "7"), ("run_attempt", "2")];
         let gitlab: &[(&str, &str)] = &[("project_path", "g/s/p"), ("job_id", "9")];
         let own = "https://git.test/_services/token";
-        /// A rule, claims, and the two tags that follow.
-        type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<&'a str>, Option<&'a str>);
-        let rows: [Row<'_>; 7] = [
+        let rows: [RunRow<'_>; 7] = [
             (GITHUB_ISSUER, github, Some("a/b"), Some("https://github.com/a/b/actions/runs/7")),
             (
                 GITHUB_ISSUER,
