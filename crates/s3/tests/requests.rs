@@ -340,11 +340,12 @@ async fn sts_and_iam_know_the_caller() {
     let fixture = Fixture::new();
     let identity = b"Action=GetCallerIdentity&Version=2011-06-15";
     let user = b"Action=GetUser&Version=2010-05-08";
-    let rows: [(&[u8], &str, &str, &str); 5] = [
+    let rows: [(&[u8], &str, &str, &str); 6] = [
         (identity, "sts", "200", "<Arn>arn:aws:iam::000000000000:root</Arn>"),
         (user, "iam", "200", "<Arn>arn:aws:iam::000000000000:root</Arn>"),
         (identity, "s3", "400 IncompleteSignature", "<Type>Sender</Type>"),
-        (b"Action=AssumeRole", "sts", "501 NotImplemented", "AssumeRole"),
+        (b"Action=AssumeRole", "sts", "400 ValidationError", "RoleArn"),
+        (b"Action=DecodeAuthorizationMessage", "sts", "501 NotImplemented", "Decode"),
         (b"", "sts", "501 NotImplemented", "<ErrorResponse"),
     ];
     for (form, service, verdict, inside) in rows {

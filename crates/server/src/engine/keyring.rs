@@ -65,8 +65,14 @@ pub(crate) fn read_keyring(path: &Path) -> Result<Option<Keyring>, ServeError> {
     Keyring::parse(&text).map(Some).map_err(|error| refused(path, error))
 }
 
-/// A keyring for rows that do not outlive the process.
-pub(super) fn passing(entropy: &dyn Entropy) -> Result<Keyring, ServeError> {
+/// A keyring for rows that do not outlive the process: the one at `path`, or one that no file keeps.
+///
+/// # Errors
+/// [`ServeError::Keyring`]: it cannot be read, is open to others, or is none.
+pub(super) fn passing(path: &Path, entropy: &dyn Entropy) -> Result<Keyring, ServeError> {
+    if let Some(keyring) = read_keyring(path)? {
+        return Ok(keyring);
+    }
     Keyring::parse(&Keyring::generate(FIRST_KEY, entropy))
         .map_err(|error| refused(Path::new("memory"), error))
 }

@@ -108,8 +108,8 @@ async fn open_above(
     entropy: Arc<dyn Entropy>,
 ) -> Result<(Arc<dyn BlobStore>, Keyring), ServeError> {
     let keyring = match config.meta {
-        // Sealed with a key that is gone as soon as the rows are.
-        MetaLocation::Memory => keyring::passing(&*entropy)?,
+        // Where no file says otherwise, sealed with a key that is gone as soon as the rows are.
+        MetaLocation::Memory => keyring::passing(&config.keyring, &*entropy)?,
         MetaLocation::Local | MetaLocation::Postgres(_) => {
             keyring::open_keyring(&config.keyring, &config.meta, &*rows.meta, &*entropy).await?
         }
