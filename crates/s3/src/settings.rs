@@ -5,11 +5,12 @@
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use tidelock_store::{Controls, ObjectSettings};
+use tidelock_store::{Controls, ObjectSettings, Principal};
 
-use crate::encryption;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::service::S3Service;
 use crate::tags::{self, Tags};
+use crate::{acl, encryption, object_lock};
 
 /// The sum of names and values of user metadata (AWS: 2 KB).
 const METADATA_BYTES_MAX: usize = 2048;
@@ -50,14 +51,29 @@ const FOREIGN_STORAGE_CLASSES: [&str; 11] = [
     "FSX_OPENZFS",
 ];
 
+/// All that the headers of a write ask of its object: what [`of_headers`] reads, a list, and locks.
+///
+/// # Errors
+///
+/// Those of [`of_headers`], [`acl::of_write`] and [`object_lock::ask`].
+pub(crate) async fn of_write(
+    service: &S3Service,
+    headers: &HeaderMap,
+    principal: &Principal,
+) -> S3Result<ObjectSettings> {
+    let mut settings = of_headers(headers)?;
+    settings.controls.acl = acl::of_write(&service.store, headers, principal).await?;
+    object_lock::ask(headers, service.clock.now(), &mut settings.controls)?;
+    Ok(settings)
+}
+
 /// Reads system headers, user metadata, tags, encryption and storage class.
 ///
 /// # Errors
 ///
-/// `MetadataTooLarge`, `RequestHeaderSectionTooLarge`, the refusals of tags, `InvalidStorageClass` for a class that does not exist,
-/// 501 for one that does;
-/// those of [`encryption::of_write`].
-pub(crate) fn of_headers(headers: &HeaderMap) -> S3Result<ObjectSettings> {
+/// `MetadataTooLarge`, `RequestHeaderSectionTooLarge`, the refusals of tags, `InvalidStorageClass` for a class
+/// that does not exist, 501 for one that does; those of [`encryption::of_write`].
+fn of_headers(headers: &HeaderMap) -> S3Result<ObjectSettings> {
     check_storage_class(headers)?;
     Ok(ObjectSettings {
         headers: system_headers(headers)?,

@@ -12,7 +12,7 @@ use crate::error::{S3Error, S3Result};
 use crate::response::{self, Response};
 use crate::tags::Tags;
 use crate::xml::XmlWriter;
-use crate::{acl, checksum, date, encryption, etag, object_lock, settings};
+use crate::{checksum, date, encryption, etag, settings};
 
 pub(super) const SOURCE_VERSION_ID: HeaderName =
     HeaderName::from_static("x-amz-copy-source-version-id");
@@ -42,16 +42,13 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key) = (call.bucket()?, call.key()?);
     let condition = conditions::write(&call.headers, call.condition_forms())?;
     let source = Source::of(call)?;
-    let mut sent = settings::of_headers(&call.headers)?;
-    sent.controls.acl = acl::of_write(call.store(), &call.headers, &call.principal).await?;
-    let now_ms = call.service.clock.now();
-    object_lock::ask(&call.headers, now_ms, &mut sent.controls)?;
+    let sent = settings::of_write(call.service, &call.headers, &call.principal).await?;
     let decision = Decision {
         condition: ReadCondition::of_copy_source(&call.headers),
         metadata: directive(call, METADATA_DIRECTIVE, "Unknown metadata directive.")?,
         tagging: directive(call, TAGGING_DIRECTIVE, "Unknown tagging directive.")?,
         sent,
-        now_ms,
+        now_ms: call.service.clock.now(),
     };
     let changing = CHANGING_HEADERS.iter().chain(&encryption::CHANGING_HEADERS);
     let changes = changing.into_iter().any(|name| call.headers.contains_key(*name));

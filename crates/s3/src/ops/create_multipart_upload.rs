@@ -8,16 +8,14 @@ use crate::call::Call;
 use crate::error::{S3Error, S3Result};
 use crate::response::{self, Response};
 use crate::xml::XmlWriter;
-use crate::{acl, checksum, encryption, object_lock, settings};
+use crate::{checksum, encryption, settings};
 
 const CHECKSUM_ALGORITHM: HeaderName = HeaderName::from_static("x-amz-checksum-algorithm");
 const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
 
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key) = (call.bucket()?, call.key()?);
-    let mut settings = settings::of_headers(&call.headers)?;
-    settings.controls.acl = acl::of_write(call.store(), &call.headers, &call.principal).await?;
-    object_lock::ask(&call.headers, call.service.clock.now(), &mut settings.controls)?;
+    let settings = settings::of_write(call.service, &call.headers, &call.principal).await?;
     let request = CreateUpload {
         principal: &call.principal,
         bucket: &bucket,

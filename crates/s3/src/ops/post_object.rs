@@ -33,7 +33,7 @@ use crate::service::{Peer, S3Service};
 use crate::tags::{self, Tagged};
 use crate::xml::XmlWriter;
 use crate::xml::documents::parse_tagging;
-use crate::{acl, checksum, etag, object_lock, settings};
+use crate::{checksum, etag, settings};
 
 /// How long the fields may take to arrive: nobody is known before.
 const FIELDS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -126,9 +126,7 @@ impl Upload {
     ) -> S3Result<Response> {
         let (bucket, key) = (parse_bucket(&self.bucket)?, parse_key(&self.key)?);
         self.authorize(service, peer, (&bucket, &key)).await?;
-        let mut settings = self.settings(service.clock.now())?;
-        settings.controls.acl =
-            acl::of_write(&service.store, &self.headers, &self.principal).await?;
+        let settings = self.settings(service).await?;
         let request = PutObject {
             principal: &self.principal,
             bucket: &bucket,
@@ -173,9 +171,8 @@ impl Upload {
         Ok(())
     }
 
-    fn settings(&self, now_ms: i64) -> S3Result<ObjectSettings> {
-        let mut settings = settings::of_headers(&self.headers)?;
-        object_lock::ask(&self.headers, now_ms, &mut settings.controls)?;
+    async fn settings(&self, service: &S3Service) -> S3Result<ObjectSettings> {
+        let settings = settings::of_write(service, &self.headers, &self.principal).await?;
         match self.fields.value("tagging") {
             None => Ok(settings),
             Some(document) => {

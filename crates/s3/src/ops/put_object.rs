@@ -7,7 +7,7 @@ use super::bucket_lifecycle::write_expiration;
 use crate::call::Call;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::response::{self, Response};
-use crate::{acl, checksum, conditions, encryption, etag, object_lock, settings};
+use crate::{checksum, conditions, encryption, etag, object_lock, settings};
 
 pub(super) const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
@@ -20,9 +20,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     if call.headers.contains_key(WRITE_OFFSET) {
         return Err(S3Error::header_not_implemented(WRITE_OFFSET));
     }
-    let mut settings = settings::of_headers(&call.headers)?;
-    settings.controls.acl = acl::of_write(call.store(), &call.headers, &call.principal).await?;
-    object_lock::ask(&call.headers, call.service.clock.now(), &mut settings.controls)?;
+    let settings = settings::of_write(call.service, &call.headers, &call.principal).await?;
     let content_md5 = checksum::content_md5(&call.headers)?;
     let checksum = checksum::request_of(&call.headers)?;
     if content_md5.is_none() && checksum.is_none() {

@@ -12,7 +12,7 @@ use super::install::{Noncurrent, OpenHead, Target, noncurrent};
 use crate::Store;
 use crate::audit::AuditEvent;
 use crate::bucket::OpenBucket;
-use crate::commit::Plan;
+use crate::commit::{Plan, View};
 use crate::error::GetObjectError;
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
@@ -62,75 +62,76 @@ impl Store {
         self.update(&keys, |view| {
             let bucket = OpenBucket::again(bucket_id, bucket, view.rows[0].as_ref(), principal)?;
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
-            let mut batch = Batch::new(op_id);
-            match (&head.row.current, version) {
-                (Some(current), None) => {
-                    self.plan_edit_of_current(batch, (target, &bucket), &head, current, edit)
-                }
-                (Some(current), Some(selector)) if selector.matches(current) => {
-                    self.plan_edit_of_current(batch, (target, &bucket), &head, current, edit)
-                }
-                (None, None) => Err(GetObjectError::NoSuchKey { delete_marker: None }),
-                (_, Some(selector)) => {
-                    let (row, old) = match noncurrent((&bucket, key), &head, selector, view)? {
-                        Noncurrent::Needs(row) => return Ok(Plan::Read(vec![row])),
-                        Noncurrent::Absent => return Err(GetObjectError::NoSuchVersion),
-                        Noncurrent::Found(row, version) => (row, version),
-                    };
-                    let (edited, info) = edited(&old, edit, &bucket)?;
-                    batch.put(row, edited.encode());
-                    batch.expect(head.key.clone(), head.seen.as_ref());
-                    batch.put(head.key.clone(), head.row.encode());
-                    bucket.guard(&mut batch);
-                    self.audit(&mut batch, principal, &event(target, edit, &info));
-                    Ok(Plan::Commit(batch, info))
-                }
-            }
+            let plan = plan_change((&bucket, key, &head), version, op_id, view, |facts| {
+                edit.apply(facts);
+                Ok::<_, GetObjectError>(())
+            });
+            Ok(plan?.also(|batch, info| {
+                let event = AuditEvent::new(edit.operation());
+                self.audit(batch, principal, &changed(event, target, info));
+            }))
         })
         .await
     }
-
-    fn plan_edit_of_current(
-        &self,
-        mut batch: Batch,
-        (target, bucket): (Target<'_>, &OpenBucket),
-        head: &OpenHead,
-        current: &ObjectVersion,
-        edit: &ObjectEdit,
-    ) -> Result<Plan<ObjectInfo>, GetObjectError> {
-        if current.object().is_none() {
-            let delete_marker = Some(DisplayVersion::of(current));
-            return Err(GetObjectError::NoSuchKey { delete_marker });
-        }
-        let (edited, info) = edited(current, edit, bucket)?;
-        let mut row = head.row.clone();
-        row.current = Some(edited);
-        head.replace(&mut batch, &row);
-        bucket.guard(&mut batch);
-        self.audit(&mut batch, target.principal, &event(target, edit, &info));
-        Ok(Plan::Commit(batch, info))
-    }
 }
 
-fn event(target: Target<'_>, edit: &ObjectEdit, info: &ObjectInfo) -> AuditEvent {
-    let event = AuditEvent::new(edit.operation());
+/// What the audit log says of a version that was changed.
+pub(super) fn changed(event: AuditEvent, target: Target<'_>, info: &ObjectInfo) -> AuditEvent {
     let event = event.object(target.bucket.as_str(), target.key.as_str());
     AuditEvent { version_id: info.version.to_string(), ..event }
 }
 
-fn edited(
-    version: &ObjectVersion,
-    edit: &ObjectEdit,
-    bucket: &OpenBucket,
-) -> Result<(ObjectVersion, ObjectInfo), GetObjectError> {
-    let mut edited = version.clone();
-    let VersionKind::Object(facts) = &mut edited.kind else {
-        return Err(GetObjectError::IsDeleteMarker {
-            version: DisplayVersion::of(version),
-            modified_ms: version.modified_ms,
-        });
+/// Plans that an object, or one version of it, is changed where it stands.
+pub(super) fn plan_change<E: From<GetObjectError>>(
+    (bucket, key, head): (&OpenBucket, &ObjectKey, &OpenHead),
+    version: Option<VersionSelector>,
+    op_id: OpId,
+    view: &View,
+    change: impl FnOnce(&mut ObjectFacts) -> Result<(), E>,
+) -> Result<Plan<ObjectInfo>, E> {
+    let mut batch = Batch::new(op_id);
+    let current = head.row.current.as_ref();
+    let is_current = |current: &&ObjectVersion| version.is_none_or(|it| it.matches(current));
+    if let Some(current) = current.filter(is_current) {
+        if version.is_none() && current.object().is_none() {
+            let delete_marker = Some(DisplayVersion::of(current));
+            return Err(GetObjectError::NoSuchKey { delete_marker }.into());
+        }
+        let (changed, info) = change_facts(current, bucket, change)?;
+        let mut row = head.row.clone();
+        row.current = Some(changed);
+        head.replace(&mut batch, &row);
+        bucket.guard(&mut batch);
+        return Ok(Plan::Commit(batch, info));
+    }
+    let Some(selector) = version else {
+        return Err(GetObjectError::NoSuchKey { delete_marker: None }.into());
     };
-    edit.apply(facts);
+    let found = noncurrent((bucket, key), head, selector, view).map_err(GetObjectError::from)?;
+    let (row, old) = match found {
+        Noncurrent::Needs(row) => return Ok(Plan::Read(vec![row])),
+        Noncurrent::Absent => return Err(GetObjectError::NoSuchVersion.into()),
+        Noncurrent::Found(row, version) => (row, version),
+    };
+    let (changed, info) = change_facts(&old, bucket, change)?;
+    batch.put(row, changed.encode());
+    batch.expect(head.key.clone(), head.seen.as_ref());
+    batch.put(head.key.clone(), head.row.encode());
+    bucket.guard(&mut batch);
+    Ok(Plan::Commit(batch, info))
+}
+
+fn change_facts<E: From<GetObjectError>>(
+    version: &ObjectVersion,
+    bucket: &OpenBucket,
+    change: impl FnOnce(&mut ObjectFacts) -> Result<(), E>,
+) -> Result<(ObjectVersion, ObjectInfo), E> {
+    let mut changed = version.clone();
+    let VersionKind::Object(facts) = &mut changed.kind else {
+        let (version, modified_ms) = (DisplayVersion::of(version), version.modified_ms);
+        return Err(GetObjectError::IsDeleteMarker { version, modified_ms }.into());
+    };
+    change(facts)?;
     let info = ObjectInfo::of(version, facts, bucket.row.versioning);
-    Ok((edited, info))
+    Ok((changed, info))
 }

@@ -6,19 +6,19 @@
 
 use tidelock_meta::record::bucket::{BucketRow, DefaultRetention, RetentionPeriod};
 use tidelock_meta::record::controls::{Controls, Retention, RetentionMode};
-use tidelock_meta::record::version::{ObjectVersion, VersionKind};
-use tidelock_meta::{Batch, OpId, UnixMillis};
+use tidelock_meta::record::version::ObjectVersion;
+use tidelock_meta::{OpId, UnixMillis};
 
 use super::ObjectInfo;
-use super::install::{Noncurrent, OpenHead, Target, noncurrent};
+use super::edit::{changed, plan_change};
+use super::install::{OpenHead, Target};
 use crate::Store;
 use crate::audit::AuditEvent;
 use crate::bucket::OpenBucket;
-use crate::commit::{Plan, View};
-use crate::error::{BucketError, GetObjectError, PutLockError};
+use crate::error::{BucketError, PutLockError};
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
-use crate::version::{DisplayVersion, VersionSelector};
+use crate::version::VersionSelector;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// Days of a year, as Object Lock counts it.
@@ -148,70 +148,16 @@ impl Store {
                 return Err(BucketError::NoObjectLock.into());
             }
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
-            let plan =
-                self.plan_lock_change((target, &bucket, &head), version, (change, op_id), view);
-            Ok(plan?.also(|batch, info: &ObjectInfo| {
-                let event =
-                    AuditEvent::new(change.action()).object(target.bucket.as_str(), key.as_str());
-                let event = AuditEvent { version_id: info.version.to_string(), ..event };
-                self.audit(batch, principal, &event);
+            let plan = plan_change((&bucket, key, &head), version, op_id, view, |facts| {
+                facts.controls = change.over(&facts.controls, self.now())?;
+                Ok::<_, PutLockError>(())
+            });
+            Ok(plan?.also(|batch, info| {
+                let event = AuditEvent::new(change.action());
+                self.audit(batch, principal, &changed(event, target, info));
             }))
         })
         .await
-    }
-
-    fn plan_lock_change(
-        &self,
-        (target, bucket, head): (Target<'_>, &OpenBucket, &OpenHead),
-        version: Option<VersionSelector>,
-        (change, op_id): (LockChange, OpId),
-        view: &View,
-    ) -> Result<Plan<ObjectInfo>, PutLockError> {
-        let mut batch = Batch::new(op_id);
-        let current = head.row.current.as_ref();
-        let is_current = |current: &&ObjectVersion| version.is_none_or(|it| it.matches(current));
-        if let Some(current) = current.filter(is_current) {
-            if version.is_none() && current.object().is_none() {
-                let delete_marker = Some(DisplayVersion::of(current));
-                return Err(GetObjectError::NoSuchKey { delete_marker }.into());
-            }
-            let (locked, info) = self.locked(current, change, bucket)?;
-            let mut row = head.row.clone();
-            row.current = Some(locked);
-            head.replace(&mut batch, &row);
-            bucket.guard(&mut batch);
-            return Ok(Plan::Commit(batch, info));
-        }
-        let Some(selector) = version else {
-            return Err(GetObjectError::NoSuchKey { delete_marker: None }.into());
-        };
-        let (row, old) = match noncurrent((bucket, target.key), head, selector, view)? {
-            Noncurrent::Needs(row) => return Ok(Plan::Read(vec![row])),
-            Noncurrent::Absent => return Err(GetObjectError::NoSuchVersion.into()),
-            Noncurrent::Found(row, version) => (row, version),
-        };
-        let (locked, info) = self.locked(&old, change, bucket)?;
-        batch.put(row, locked.encode());
-        batch.expect(head.key.clone(), head.seen.as_ref());
-        batch.put(head.key.clone(), head.row.encode());
-        bucket.guard(&mut batch);
-        Ok(Plan::Commit(batch, info))
-    }
-
-    fn locked(
-        &self,
-        version: &ObjectVersion,
-        change: LockChange,
-        bucket: &OpenBucket,
-    ) -> Result<(ObjectVersion, ObjectInfo), PutLockError> {
-        let mut locked = version.clone();
-        let VersionKind::Object(facts) = &mut locked.kind else {
-            let (version, modified_ms) = (DisplayVersion::of(version), version.modified_ms);
-            return Err(GetObjectError::IsDeleteMarker { version, modified_ms }.into());
-        };
-        facts.controls = change.over(&facts.controls, self.now())?;
-        let info = ObjectInfo::of(version, facts, bucket.row.versioning);
-        Ok((locked, info))
     }
 }
 
