@@ -13,6 +13,7 @@ use std::ops::Bound;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
 use bytes::Bytes;
 use redb::backends::FileBackend;
@@ -64,20 +65,23 @@ impl From<redb::Error> for MetaError {
 pub(super) struct Index {
     database: Database,
     _lock: File,
+    /// Dropped last: whoever waits for the other end then finds the directory released.
+    _held: Sender<()>,
 }
 
 impl Index {
-    /// Opens or makes the index in directory `path`.
+    /// Opens or makes the index in directory `path`, which is released when `held` is dropped.
     pub(super) fn open(
         path: &Path,
         disk: Arc<Disk>,
         cache_bytes: usize,
+        held: Sender<()>,
     ) -> Result<Self, OpenError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let lock = lock(path)?;
         let file = path.join(FILE_NAME);
         if !file.try_exists()? {
-            Self::make(path, Arc::clone(&disk), lock.try_clone()?)?;
+            Self::make(path, Arc::clone(&disk), lock.try_clone()?, held.clone())?;
         }
         // A commit is not durable in a file that has no name, nor in a directory that has none. At
         // every start: the one that made them may have been cut off before it came here.
@@ -85,19 +89,25 @@ impl Index {
         if let Some(parent) = path.canonicalize()?.parent() {
             File::open(parent)?.sync_all()?;
         }
-        let index = Self { database: database(&file, disk, cache_bytes)?, _lock: lock };
+        let database = database(&file, disk, cache_bytes)?;
+        let index = Self { database, _lock: lock, _held: held };
         index.open_format()?;
         Ok(index)
     }
 
     /// Makes an empty index in one step: a crash leaves a whole one or none.
-    fn make(directory: &Path, disk: Arc<Disk>, lock: File) -> Result<(), OpenError> {
+    fn make(
+        directory: &Path,
+        disk: Arc<Disk>,
+        lock: File,
+        held: Sender<()>,
+    ) -> Result<(), OpenError> {
         let unfinished = directory.join(UNFINISHED_NAME);
         if unfinished.try_exists()? {
             fs::remove_file(&unfinished)?;
         }
-        let index =
-            Self { database: database(&unfinished, disk, CACHE_BYTES_MAKING)?, _lock: lock };
+        let database = database(&unfinished, disk, CACHE_BYTES_MAKING)?;
+        let index = Self { database, _lock: lock, _held: held };
         index.write_format().map_err(format_error)?;
         drop(index);
         Ok(fs::rename(&unfinished, directory.join(FILE_NAME))?)

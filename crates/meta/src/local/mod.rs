@@ -25,6 +25,7 @@ mod writer;
 
 use std::io;
 use std::path::Path;
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
@@ -56,6 +57,8 @@ pub struct LocalStore {
     room: Room,
     /// None once closed.
     index: RwLock<Option<Arc<Index>>>,
+    /// Ends when the last reader has let go of the index: a scan goes on when its caller does not.
+    released: Mutex<Receiver<()>>,
     /// None once joined.
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -70,7 +73,8 @@ impl LocalStore {
     /// [`OpenError::FormatTooNew`] when a later Tidelock wrote it; the others as they say.
     pub fn open(path: &Path, options: LocalOptions) -> Result<Self, OpenError> {
         let disk = Arc::new(Disk::new(Arc::clone(&options.clock), options.gate.clone()));
-        let index = Arc::new(Index::open(path, Arc::clone(&disk), options.cache_bytes)?);
+        let (held, released) = mpsc::channel();
+        let index = Arc::new(Index::open(path, Arc::clone(&disk), options.cache_bytes, held)?);
         let queue = Arc::new(Queue::new(options.queue_batches_max));
         let writer = writer::start(
             Arc::clone(&index),
@@ -81,7 +85,8 @@ impl LocalStore {
         )?;
         let room = Room { directory: path.to_owned(), space: options.space };
         let index = RwLock::new(Some(index));
-        Ok(Self { queue, disk, room, index, writer: Mutex::new(Some(writer)) })
+        let (released, writer) = (Mutex::new(released), Mutex::new(Some(writer)));
+        Ok(Self { queue, disk, room, index, released, writer })
     }
 
     /// Whether commits are taken: false from [`LocalStore::close`] on, and once the disk has failed.
@@ -90,7 +95,8 @@ impl LocalStore {
         self.queue.is_open()
     }
 
-    /// Commits what is queued, stops the writer thread and releases the directory. Blocks until then.
+    /// Commits what is queued, waits for the reads under way, stops the writer thread and releases the
+    /// directory. Blocks until then.
     /// Every later call answers [`MetaError::Unavailable`]. Closing twice is harmless.
     pub fn close(&self) {
         self.queue.close();
@@ -102,6 +108,8 @@ impl LocalStore {
             let _ = writer.join();
         }
         self.index.write().unwrap_or_else(PoisonError::into_inner).take();
+        // Nothing is ever sent: this is the end of the last reader.
+        let _ = self.released.lock().unwrap_or_else(PoisonError::into_inner).recv();
     }
 
     fn index(&self) -> Result<Arc<Index>, MetaError> {

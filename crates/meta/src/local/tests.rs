@@ -55,6 +55,25 @@ async fn reopening_keeps_every_row_and_version() {
     assert_eq!(next, Version(301), "versions go on where they were");
 }
 
+/// A scan whose caller is gone still reads.
+#[test]
+fn closing_waits_for_the_last_reader() {
+    let directory = TempDir::new().unwrap();
+    let store = open(directory.path());
+    let reader = store.index().unwrap();
+    let (closed, closing) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            store.close();
+            closed.send(()).unwrap();
+        });
+        assert!(closing.recv_timeout(PATIENCE).is_err(), "closed while somebody reads");
+        drop(reader);
+        closing.recv().unwrap();
+    });
+    open(directory.path());
+}
+
 #[tokio::test]
 async fn a_sync_that_is_held_holds_the_answer() {
     let held = Held::new();
