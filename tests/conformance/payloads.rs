@@ -199,6 +199,10 @@ fn presigned_targets() {
         let found = (response.status, response.code());
         assert_eq!(found, (status, code.to_owned()), "{name}: {}", response.text());
     }
+    // A browser may open this one as a page, and it is not the console's to trust.
+    let opened = root.send_target("GET", &fresh, b"");
+    assert_eq!(opened.header("content-security-policy"), Some("sandbox"));
+    assert_eq!(root.send(&get()).header("content-security-policy"), None);
     let expired = root.send_target("GET", &expired, b"");
     assert_eq!(expired.element("Message").as_deref(), Some("Request has expired"));
     assert_eq!(root.send(&Ask::object("GET", BUCKET, "new")).expect(200).body, b"new");

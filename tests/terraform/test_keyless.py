@@ -9,7 +9,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from conftest import RESOURCE, TERRAFORMS
+from sites import TERRAFORMS, RESOURCE
 from issuers import Issuer
 from servers import Server, clean_environment
 from terraforms import PROMPT, Directory

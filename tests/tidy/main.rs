@@ -15,7 +15,8 @@ const LINES_MAX: usize = 800;
 /// Each crate with the crates it may name, from the socket down to the disk (ARCHITECTURE.md).
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("cli", &["server", "client"]),
-    ("server", &["s3", "auth", "store", "tfstate", "meta", "blob"]),
+    ("server", &["console", "s3", "auth", "store", "tfstate", "meta", "blob"]),
+    ("console", &["client", "tfstate"]),
     ("s3", &["auth", "store"]),
     ("store", &["tfstate", "meta", "blob"]),
     ("meta", &["log"]),

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 
 use tidelock_client::settings::Overrides;
-use tidelock_client::{Client, Settings};
+use tidelock_client::{Client, Now, Settings};
 use tidelock_server::backend_block::EndpointKind;
 
 use crate::exit::Failure;
@@ -58,7 +58,7 @@ impl ClientArgs {
             ca_bundle: self.ca_bundle,
         };
         let settings = Settings::resolve(overrides, &|name| std::env::var(name).ok())?;
-        let client = Client::new(settings, jiff::Timestamp::now)?;
+        let client = Client::new(settings, Now::new(jiff::Timestamp::now))?;
         Ok(Session { client, format: self.output })
     }
 }

@@ -166,8 +166,8 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Settings;
     use crate::settings::Credentials;
+    use crate::{Now, Settings};
 
     fn client(endpoint: &str) -> Client {
         let credentials = Credentials {
@@ -177,7 +177,7 @@ mod tests {
         };
         let (endpoint, region) = (endpoint.parse().unwrap(), "us-east-1".to_owned());
         let settings = Settings { endpoint, region, credentials, ca_bundle: None };
-        Client::new(settings, || jiff::Timestamp::UNIX_EPOCH).unwrap()
+        Client::new(settings, Now::new(|| jiff::Timestamp::UNIX_EPOCH)).unwrap()
     }
 
     #[tokio::test]

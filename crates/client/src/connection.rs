@@ -3,19 +3,19 @@
 //! It knows HTTP, TLS and signatures; it does not know what an operation means.
 
 mod request;
+mod transport;
 mod trust;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Limited};
 
 pub(crate) use request::Outgoing;
+use transport::Network;
+pub use transport::{AnswerBody, Transport, TransportError};
 
 use crate::error::ServiceError;
 use crate::settings::Credentials;
@@ -33,16 +33,37 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 const DOCUMENT_BYTES_MAX: usize = 16 << 20;
 
 /// Tells the time of a signature.
-pub type Now = fn() -> jiff::Timestamp;
+#[derive(Clone)]
+pub struct Now(Arc<dyn Fn() -> jiff::Timestamp + Send + Sync>);
 
-type Http = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+impl Now {
+    /// The time that `clock` tells.
+    pub fn new(clock: impl Fn() -> jiff::Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(clock))
+    }
+
+    /// The time.
+    pub fn tell(&self) -> jiff::Timestamp {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Now {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Now").field(&self.tell()).finish()
+    }
+}
+
+/// What requests say they come from, unless the caller says otherwise.
+const USER_AGENT: &str = concat!("tidelock/", env!("CARGO_PKG_VERSION"));
 
 /// A client of one endpoint, as one identity.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
-    http: Http,
+    transport: Arc<dyn Transport>,
     settings: Settings,
     now: Now,
+    user_agent: HeaderValue,
 }
 
 /// An answer, read whole.
@@ -57,25 +78,27 @@ impl Client {
     /// # Errors
     /// [`ClientError::Trust`] when the CA bundle is not usable.
     pub fn new(settings: Settings, now: Now) -> Result<Self, ClientError> {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(trust::tls_config(&settings)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let http =
-            hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { http, settings, now })
+        let network = Network::new(&settings)?;
+        Ok(Self::over(Arc::new(network), settings, now))
+    }
+
+    /// A client whose requests `transport` carries.
+    pub fn over(transport: Arc<dyn Transport>, settings: Settings, now: Now) -> Self {
+        let user_agent = HeaderValue::from_static(USER_AGENT);
+        Self { transport, settings, now, user_agent }
     }
 
     /// A client of the same endpoint as somebody else.
     #[must_use]
     pub fn with_credentials(&self, credentials: Credentials) -> Self {
         let settings = Settings { credentials, ..self.settings.clone() };
-        Self { http: self.http.clone(), settings, now: self.now }
+        Self { settings, ..self.clone() }
+    }
+
+    /// The same client, whose requests say that they come from `user_agent`: audit logs keep that.
+    #[must_use]
+    pub fn with_user_agent(&self, user_agent: &'static str) -> Self {
+        Self { user_agent: HeaderValue::from_static(user_agent), ..self.clone() }
     }
 
     /// What it connects to, and as whom.
@@ -85,7 +108,7 @@ impl Client {
 
     /// The time, by the caller's clock.
     pub(crate) fn now(&self) -> jiff::Timestamp {
-        (self.now)()
+        self.now.tell()
     }
 
     /// Sends `request` and reads its answer whole.
@@ -96,7 +119,10 @@ impl Client {
     }
 
     /// Sends `request`; an answer that is not a success is an error.
-    pub(crate) async fn send(&self, request: Outgoing) -> Result<Response<Incoming>, ClientError> {
+    pub(crate) async fn send(
+        &self,
+        request: Outgoing,
+    ) -> Result<Response<AnswerBody>, ClientError> {
         let mut pause = RETRY_PAUSE;
         let mut attempt = 1;
         loop {
@@ -123,11 +149,12 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, request: &Outgoing) -> Result<Response<Incoming>, ClientError> {
+    async fn attempt(&self, request: &Outgoing) -> Result<Response<AnswerBody>, ClientError> {
         // Signed anew each time: a signature is good for 15 minutes only.
-        let signed = request.sign(&self.settings, (self.now)())?;
+        let mut signed = request.sign(&self.settings, self.now.tell())?;
+        signed.headers_mut().insert(header::USER_AGENT, self.user_agent.clone());
         let is_head = signed.method() == Method::HEAD;
-        let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.http.request(signed)).await;
+        let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.transport.send(signed)).await;
         let response =
             sent.map_err(|elapsed| self.broken(&elapsed))?.map_err(|error| self.broken(&error))?;
         if response.status().is_success() {
@@ -140,7 +167,7 @@ impl Client {
         Err(ServiceError::decode(status, id, &body).into())
     }
 
-    async fn read(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
+    async fn read(&self, response: Response<AnswerBody>) -> Result<Bytes, ClientError> {
         let body = Limited::new(response.into_body(), DOCUMENT_BYTES_MAX);
         match body.collect().await {
             Ok(collected) => Ok(collected.to_bytes()),

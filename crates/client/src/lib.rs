@@ -16,6 +16,7 @@ pub mod preset;
 pub mod role;
 pub mod settings;
 pub mod state;
+pub mod sts;
 mod transfer;
 mod uri;
 mod version;
@@ -23,7 +24,7 @@ pub mod webhook;
 mod xml;
 
 pub use bucket::{Bucket, BucketSettings};
-pub use connection::{Client, Now};
+pub use connection::{AnswerBody, Client, Now, Transport, TransportError};
 pub use error::{ClientError, ErrorKind, ServiceError};
 pub use object::{Object, ObjectIdentifier, ObjectPages};
 pub use settings::{Settings, SettingsError};

@@ -4,15 +4,14 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{TryStreamExt as _, stream};
+use futures_util::stream::{self, BoxStream, TryStreamExt as _};
 use http::Method;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::connection::Outgoing;
 use crate::xml::{Element, escape};
-use crate::{Client, ClientError, ServiceError, uri};
+use crate::{AnswerBody, Client, ClientError, ServiceError, uri};
 
 /// A body up to this size is one PUT; a larger one is a multipart upload of parts of at least it.
 pub const PART_SIZE_BYTES: u64 = 16 << 20;
@@ -72,7 +71,7 @@ impl Client {
         }
         let path = uri::object_path(upload.bucket, upload.key);
         let id = unless(stop.as_mut(), self.create_upload(upload)).await?;
-        let parts = self.send_parts(&path, &id, first, source, part_size, progress);
+        let parts = self.send_parts((&path, &id), first, source, part_size, progress);
         let sent = unless(stop, parts).await;
         if sent.is_err() {
             // The first error is the one to tell; what is left over costs room, nothing else.
@@ -106,7 +105,7 @@ impl Client {
     /// Writes a body to `sink`; answers its length in bytes.
     pub(crate) async fn pour(
         &self,
-        mut body: Incoming,
+        mut body: AnswerBody,
         sink: &mut (dyn AsyncWrite + Send + Unpin),
         progress: Progress<'_>,
     ) -> Result<u64, ClientError> {
@@ -130,23 +129,13 @@ impl Client {
 
     async fn send_parts(
         &self,
-        path: &str,
-        upload: &str,
+        (path, upload): (&str, &str),
         first: Bytes,
         source: &mut (dyn AsyncRead + Send + Unpin),
         part_size: u64,
         progress: Progress<'_>,
     ) -> Result<(), ClientError> {
-        let read =
-            stream::try_unfold((1, Some(first), source), |(number, ready, source)| async move {
-                let part = match ready {
-                    Some(part) => part,
-                    None => read_part(source, part_size).await?,
-                };
-                let next = (number + 1, None, source);
-                Ok::<_, ClientError>((!part.is_empty()).then_some(((number, part), next)))
-            });
-        let sent = read
+        let sent = parts(first, source, part_size)
             .map_ok(|(number, part)| self.send_part(path, upload, number, part))
             .try_buffered(PARTS_IN_FLIGHT_MAX);
         let mut sent = pin!(sent);
@@ -208,6 +197,24 @@ async fn unless<T>(
 /// Large enough that a body of `size` fits into the allowed number of parts.
 fn part_size_bytes(size: u64) -> u64 {
     PART_SIZE_BYTES.max(size.div_ceil(PARTS_MAX))
+}
+
+/// The parts of a body, numbered: `first`, which was read, and what `source` still gives. Boxed where its
+/// lifetime has a name: only here the compiler sees that it may be sent to another thread.
+fn parts<'a>(
+    first: Bytes,
+    source: &'a mut (dyn AsyncRead + Send + Unpin),
+    part_size: u64,
+) -> BoxStream<'a, Result<(u64, Bytes), ClientError>> {
+    let start = (1, Some(first), source);
+    Box::pin(stream::try_unfold(start, move |(number, ready, source)| async move {
+        let part = match ready {
+            Some(part) => part,
+            None => read_part(source, part_size).await?,
+        };
+        let next = (number + 1, None, source);
+        Ok((!part.is_empty()).then_some(((number, part), next)))
+    }))
 }
 
 /// Up to `length` bytes; fewer only at the end of the source.

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use tidelock_store::{BodySource as _, ObjectReader};
@@ -28,6 +28,8 @@ enum Inner {
         stream: ByteStream,
         remaining_bytes: u64,
     },
+    /// As long as it lasts.
+    Endless(ByteStream),
 }
 
 impl ResponseBody {
@@ -45,6 +47,11 @@ impl ResponseBody {
     /// Nothing, and no `Content-Length: 0` of its own: the answer has one already.
     pub fn omitted() -> Self {
         Self(Inner::Omitted)
+    }
+
+    /// What `stream` brings, however long it lasts.
+    pub fn of_stream(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self(Inner::Endless(Box::pin(stream.map(Ok))))
     }
 
     /// What `reader` reads, which is exactly `length_bytes` bytes.
@@ -85,6 +92,10 @@ impl Body for ResponseBody {
                     Ok(Frame::data(bytes))
                 }))
             }
+            Inner::Endless(stream) => {
+                let polled = std::task::ready!(stream.as_mut().poll_next(context));
+                Poll::Ready(polled.map(|result| result.map(Frame::data)))
+            }
         }
     }
 
@@ -93,6 +104,7 @@ impl Body for ResponseBody {
             Inner::Bytes(bytes) => bytes.is_none(),
             Inner::Omitted => true,
             Inner::Stream { remaining_bytes, .. } => *remaining_bytes == 0,
+            Inner::Endless(_) => false,
         }
     }
 
@@ -101,7 +113,7 @@ impl Body for ResponseBody {
             Inner::Bytes(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Inner::Omitted => SizeHint::default(),
+            Inner::Omitted | Inner::Endless(_) => SizeHint::default(),
             Inner::Stream { remaining_bytes, .. } => SizeHint::with_exact(*remaining_bytes),
         }
     }

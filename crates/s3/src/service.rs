@@ -166,6 +166,7 @@ impl S3Service {
                 let resource = routed.address.resource();
                 let bucket = routed.address.bucket.as_deref();
                 let cors = self.cors_headers(&parts, operation, bucket).await;
+                let is_opened = operation == Operation::GetObject && may_be_opened(&parts);
                 let result = self.run(parts, body, peer, routed, &id, &mut requester).await;
                 let mut response = result.unwrap_or_else(|error| {
                     log_failure(operation, &id, &error);
@@ -175,6 +176,10 @@ impl S3Service {
                     response.extensions_mut().insert(operation);
                 }
                 response.headers_mut().extend(cors);
+                if is_opened {
+                    let sandbox = HeaderValue::from_static("sandbox");
+                    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, sandbox);
+                }
                 response
             }
         };
@@ -334,6 +339,13 @@ fn sdk_attempt(headers: &HeaderMap) -> u32 {
 }
 
 /// Failures of ours are logged here, once; refusals are the access log's.
+/// Whether a browser may have sent the request by itself, and show the answer as a page: it puts no
+/// signature into headers. A page that somebody has uploaded must not act as one of the console's,
+/// which have the same origin.
+fn may_be_opened(parts: &request::Parts) -> bool {
+    !parts.headers.contains_key(header::AUTHORIZATION)
+}
+
 fn log_failure(operation: Operation, id: &RequestId, error: &S3Error) {
     if error.code().status().is_server_error() && error.code() != ErrorCode::NotImplemented {
         tracing::error!(

@@ -81,11 +81,16 @@ pub struct BackendKey<'a> {
 }
 
 impl Backend {
-    /// The `terraform { backend "s3" { ... } }` block.
+    /// The `terraform { backend "s3" { ... } }` block of a state that nobody chose a key for.
     pub fn block(&self) -> String {
+        self.block_of(STATE_KEY)
+    }
+
+    /// The same of the state at `key`.
+    pub fn block_of(&self, key: &str) -> String {
         let mut settings = vec![
             ("bucket", quoted(&self.bucket)),
-            ("key", quoted(STATE_KEY)),
+            ("key", quoted(key)),
             ("region", quoted(&self.region)),
             ("use_lockfile", "true".to_owned()),
             ("encrypt", "true".to_owned()),

@@ -1,4 +1,5 @@
-//! Who answers a request: S3, the JSON API, Terraform's `http` backend, or the pages for operators.
+//! Who answers a request: S3, the JSON API, Terraform's `http` backend, the console, or the pages for
+//! operators.
 //!
 //! Around all of them: a limit on requests in work, one log line and one count each, and a panic
 //! that costs one request only. What an answer says is decided elsewhere.
@@ -7,8 +8,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use tidelock_meta::{Clock, Health, MetaStore};
 use tidelock_s3::{ErrorCode, Operation, Peer, RequestId, Requester, ResponseBody, S3Service};
@@ -17,9 +20,10 @@ use tokio::sync::Semaphore;
 
 use crate::api::{self, Answer, Api};
 use crate::config::Secret;
+use crate::console::{self, ConsolePages, Within};
 use crate::framing;
 use crate::metrics::Metrics;
-use crate::observe::{InWork, ObservedBody, ReceivedBody};
+use crate::observe::{InWork, Inbound, ObservedBody, ReceivedBody};
 use crate::pace::Turn;
 use crate::target::Target;
 use crate::tfhttp::{self, TfHttp};
@@ -32,6 +36,7 @@ pub(crate) struct Dispatch {
     pub(crate) s3: S3Service,
     pub(crate) api: Api,
     pub(crate) tfhttp: TfHttp,
+    pub(crate) console: ConsolePages,
     /// Told of every request, for the audit log; everything else goes through the services.
     pub(crate) store: Arc<Store>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -74,6 +79,15 @@ impl Connections {
 /// Counts one connection for as long as it lives.
 pub(crate) struct OpenConnection(Arc<Metrics>);
 
+/// Whether a request needs a place of its own among those in work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    /// It does.
+    Bounded,
+    /// It has that of the request which it is made for.
+    OfAnother,
+}
+
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.connections.dec();
@@ -83,9 +97,32 @@ impl Drop for OpenConnection {
 impl Dispatch {
     /// Answers one request; `turn` is its place among those of its connection.
     pub(crate) async fn answer(
-        &self,
+        self: &Arc<Self>,
         request: Request<Incoming>,
         peer: Peer,
+        turn: Option<Turn>,
+    ) -> Response<ObservedBody> {
+        if self.target(&request).own && console::is_path(request.uri().path()) {
+            return self.answer_console(request, peer, turn).await;
+        }
+        self.answer_service(request.map(Inbound::Wire), peer, Room::Bounded, turn).await
+    }
+
+    /// Answers a request that this process itself makes for somebody at `peer`, in the room of the request
+    /// that it is made for.
+    pub(crate) async fn answer_within(
+        &self,
+        request: Request<Full<Bytes>>,
+        peer: Peer,
+    ) -> Response<ObservedBody> {
+        self.answer_service(request.map(Inbound::Within), peer, Room::OfAnother, None).await
+    }
+
+    async fn answer_service(
+        &self,
+        request: Request<Inbound>,
+        peer: Peer,
+        room: Room,
         turn: Option<Turn>,
     ) -> Response<ObservedBody> {
         let target = self.target(&request);
@@ -100,7 +137,7 @@ impl Dispatch {
                 return self.refuse_ambiguous(&request);
             }
             match protocol {
-                Some(protocol) => self.serve(request, peer, protocol, &mut in_work).await,
+                Some(protocol) => self.serve(request, (peer, protocol), room, &mut in_work).await,
                 None => self.answer_page(&request, &mut in_work),
             }
         };
@@ -137,13 +174,49 @@ impl Dispatch {
         }
     }
 
+    /// Whether new work is welcome.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::SeqCst)
+    }
+
     /// Counts a connection until the result is dropped.
     pub(crate) fn connection_opened(&self) -> OpenConnection {
         self.metrics.connections.inc();
         OpenConnection(self.metrics.clone())
     }
 
-    fn target(&self, request: &Request<Incoming>) -> Target {
+    /// Answers a request of a browser. What its page does for it is audited, not the page.
+    async fn answer_console(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: Peer,
+        turn: Option<Turn>,
+    ) -> Response<ObservedBody> {
+        let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
+        let mut in_work = InWork::begin(clock, metrics, self.target(&request));
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let answering = async {
+            if framing::is_ambiguous(&request) {
+                return self.refuse_ambiguous(&request);
+            }
+            let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+                return self.refuse(ErrorCode::SlowDown, &method, &path);
+            };
+            let request = request.map(|body| ReceivedBody::new(Inbound::Wire(body), &in_work));
+            // Until the answer begins: one that follows what happens may never end.
+            let _slot = slot;
+            self.console.answer(request, Within::new(self.clone(), peer)).await
+        };
+        let answer = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_panic| {
+            // The panic hook has logged where and why.
+            self.refuse(ErrorCode::InternalError, &method, &path)
+        });
+        let Answer { response, operation, code } = answer;
+        in_work.answered(&response, operation, code);
+        response.map(|body| ObservedBody::new(body, in_work, turn))
+    }
+
+    fn target<B>(&self, request: &Request<B>) -> Target {
         // The same choice as the signature's: the header, else HTTP/2's authority.
         let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let authority = || request.uri().authority().map(http::uri::Authority::as_str);
@@ -155,14 +228,16 @@ impl Dispatch {
     async fn serve(
         &self,
         request: Request<ReceivedBody>,
-        peer: Peer,
-        protocol: Protocol,
+        (peer, protocol): (Peer, Protocol),
+        room: Room,
         in_work: &mut InWork,
     ) -> Answer {
-        let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-            return self.refuse_overload(request, &peer, protocol);
-        };
-        in_work.hold(slot);
+        if room == Room::Bounded {
+            let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+                return self.refuse_overload(request, &peer, protocol);
+            };
+            in_work.hold(slot);
+        }
         match protocol {
             Protocol::TerraformHttp => self.tfhttp.answer(request, peer).await,
             Protocol::Api => self.api.answer(request, &peer).await,
@@ -178,7 +253,7 @@ impl Dispatch {
     }
 
     /// Probes and scrapes must get through when the limit on requests is reached.
-    fn answer_page(&self, request: &Request<ReceivedBody>, in_work: &mut InWork) -> Answer {
+    fn answer_page<B>(&self, request: &Request<B>, in_work: &mut InWork) -> Answer {
         in_work.quiet();
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return page("UnknownPage", "MethodNotAllowed", StatusCode::METHOD_NOT_ALLOWED, "");
@@ -191,12 +266,7 @@ impl Dispatch {
         }
     }
 
-    fn refuse_overload(
-        &self,
-        request: Request<ReceivedBody>,
-        peer: &Peer,
-        protocol: Protocol,
-    ) -> Answer {
+    fn refuse_overload<B>(&self, request: Request<B>, peer: &Peer, protocol: Protocol) -> Answer {
         let (parts, _body) = request.into_parts();
         let mut answer = match protocol {
             Protocol::TerraformHttp => self.tfhttp.refuse_overload(),
@@ -211,7 +281,7 @@ impl Dispatch {
     }
 
     /// Whatever follows on the connection may be a part of this request, for somebody else.
-    fn refuse_ambiguous(&self, request: &Request<ReceivedBody>) -> Answer {
+    fn refuse_ambiguous<B>(&self, request: &Request<B>) -> Answer {
         let path = request.uri().path();
         let mut answer = self.refuse(ErrorCode::InvalidRequest, request.method(), path);
         if request.version() <= Version::HTTP_11 {
@@ -228,7 +298,7 @@ impl Dispatch {
     }
 
     fn readiness_page(&self) -> Answer {
-        let refusal = if self.ready.load(Ordering::SeqCst) {
+        let refusal = if self.is_ready() {
             match self.meta.health() {
                 Health::Serving => return page("HealthReady", "OK", StatusCode::OK, "ready\n"),
                 Health::ReadOnly(reason) => format!("reads only: {reason}\n"),
@@ -240,7 +310,7 @@ impl Dispatch {
         page("HealthReady", "NotReady", StatusCode::SERVICE_UNAVAILABLE, refusal)
     }
 
-    fn metrics_page(&self, request: &Request<ReceivedBody>) -> Answer {
+    fn metrics_page<B>(&self, request: &Request<B>) -> Answer {
         let authorization = request.headers().get(header::AUTHORIZATION);
         let given = authorization.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
         let allowed = match (&self.metrics_token, given) {
@@ -280,7 +350,7 @@ fn page(
     operation: &'static str,
     code: &'static str,
     status: StatusCode,
-    text: impl Into<bytes::Bytes>,
+    text: impl Into<Bytes>,
 ) -> Answer {
     let mut response = Response::new(ResponseBody::full(text));
     *response.status_mut() = status;

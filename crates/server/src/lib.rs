@@ -10,6 +10,7 @@ pub mod backend_block;
 mod background;
 mod bootstrap;
 pub mod config;
+mod console;
 pub mod credentials;
 mod dispatch;
 mod engine;

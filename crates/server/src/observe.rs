@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use tidelock_meta::Clock;
 use tidelock_s3::{RequestId, ResponseBody, StreamError};
@@ -170,14 +171,53 @@ impl Drop for InWork {
     }
 }
 
+/// Where a request's body comes from.
+pub(crate) enum Inbound {
+    /// A connection.
+    Wire(Incoming),
+    /// This process.
+    Within(Full<Bytes>),
+}
+
 /// A request's body that counts what was read of it: what a header announces may be anything.
 pub(crate) struct ReceivedBody {
-    body: Incoming,
+    body: Inbound,
     received_bytes: Arc<AtomicU64>,
 }
 
+impl Body for Inbound {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Wire(body) => Pin::new(body).poll_frame(context),
+            Self::Within(body) => Pin::new(body)
+                .poll_frame(context)
+                .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Wire(body) => body.is_end_stream(),
+            Self::Within(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Wire(body) => body.size_hint(),
+            Self::Within(body) => body.size_hint(),
+        }
+    }
+}
+
 impl ReceivedBody {
-    pub(crate) fn new(body: Incoming, request: &InWork) -> Self {
+    pub(crate) fn new(body: Inbound, request: &InWork) -> Self {
         Self { body, received_bytes: request.received_bytes.clone() }
     }
 }

@@ -25,6 +25,7 @@ use crate::backend_block::{Backend, EndpointKind};
 use crate::background;
 use crate::bootstrap;
 use crate::config::Config;
+use crate::console::ConsolePages;
 use crate::credentials::{self, KeyPair, Root};
 use crate::dispatch::{Connections, Dispatch};
 use crate::engine::{Close, Engines, Ownership};
@@ -157,11 +158,13 @@ impl Server {
         };
         let store = Arc::new(open_store(&config, &root, &around, meta.clone(), (blobs, keyring)));
         let sender = Arc::new(Sender::new(around.clock.clone()));
-        let dispatch = Arc::new(open_dispatch(&config, &store, &around, meta, &sender));
         let address = ground.address;
         let listen = |source| ServeError::Listen { address, source };
         let listener = ground.socket.listen(BACKLOG_CONNECTIONS).map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
+        let endpoint = endpoint_for_clients(&config, local_addr);
+        let dispatch = open_dispatch(&config, (&store, endpoint), &around, meta, &sender);
+        let dispatch = Arc::new(dispatch);
         Ok(Self {
             config,
             listener,
@@ -206,9 +209,7 @@ impl Server {
             bootstrap::bootstrap(&self.store, bucket, self.ownership, &self.config.data).await?;
         let backend = Backend {
             bucket: bucket.as_str().to_owned(),
-            region: self.config.region.clone(),
-            endpoint: self.endpoint_for_clients(),
-            kind: EndpointKind::Tidelock,
+            ..backend(&self.config, endpoint_for_clients(&self.config, self.local_addr))
         };
         Ok((backend, pair))
     }
@@ -287,19 +288,25 @@ impl Server {
         tracing::info!("closed");
         Ok(())
     }
+}
 
-    /// A URL that clients can use where the listening address is not one: the first domain stands
-    /// for "every address", and the certificate knows names, not addresses.
-    fn endpoint_for_clients(&self) -> String {
-        let port = self.local_addr.port();
-        let unspecified = self.local_addr.ip().is_unspecified();
-        match self.config.domains.first() {
-            Some(domain) if unspecified || self.config.tls.is_some() => {
-                format!("{}://{domain}:{port}", self.config.scheme())
-            }
-            _ if unspecified => format!("{}://127.0.0.1:{port}", self.config.scheme()),
-            _ => self.url(),
+/// How people's tools reach the store; the bucket is theirs to choose.
+fn backend(config: &Config, endpoint: String) -> Backend {
+    let (bucket, region) = (String::new(), config.region.clone());
+    Backend { bucket, region, endpoint, kind: EndpointKind::Tidelock }
+}
+
+/// A URL that clients can use where the listening address is not one: the first domain stands
+/// for "every address", and the certificate knows names, not addresses.
+fn endpoint_for_clients(config: &Config, address: SocketAddr) -> String {
+    let (port, scheme) = (address.port(), config.scheme());
+    let unspecified = address.ip().is_unspecified();
+    match config.domains.first() {
+        Some(domain) if unspecified || config.tls.is_some() => {
+            format!("{scheme}://{domain}:{port}")
         }
+        _ if unspecified => format!("{scheme}://127.0.0.1:{port}"),
+        _ => format!("{scheme}://{address}"),
     }
 }
 
@@ -328,7 +335,7 @@ fn open_store(
 
 fn open_dispatch(
     config: &Config,
-    store: &Arc<Store>,
+    (store, endpoint): (&Arc<Store>, String),
     around: &Surroundings,
     meta: Arc<dyn MetaStore>,
     sender: &Arc<Sender>,
@@ -357,6 +364,13 @@ fn open_dispatch(
         tfhttp: TfHttp::new(
             store.clone(),
             (s3.authenticator(), s3.authorizer()),
+            config.limits.body_timeout,
+        ),
+        console: ConsolePages::new(
+            backend(config, endpoint),
+            config.tls.is_some(),
+            store.clone(),
+            (around.clock.clone(), around.entropy.clone()),
             config.limits.body_timeout,
         ),
         s3,

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use crate::tfhttp;
 
 /// Path of everything that is Tidelock's own; no bucket can have this name.
-const OWN_PREFIX: &str = "/_/";
+pub(crate) const OWN_PREFIX: &str = "/_/";
 
 /// Bucket and key of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -171,6 +171,22 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Seals `plain` for `purpose`; any server with the keyring opens it, for the same purpose only.
+    pub fn seal_text(&self, purpose: &str, plain: &[u8]) -> Vec<u8> {
+        self.keyring.wrap(plain, &purpose_place(purpose), &*self.entropy)
+    }
+
+    /// What [`Store::seal_text`] sealed for `purpose`; nothing where it did not, or the key is gone.
+    pub fn open_text(&self, purpose: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        self.keyring.unwrap(sealed, &purpose_place(purpose)).ok()
+    }
+}
+
+fn purpose_place(purpose: &str) -> Vec<u8> {
+    [b"text\0", purpose.as_bytes()].concat()
+}
+
 fn place(access_key_id: &str) -> Vec<u8> {
     [PLACE, access_key_id.as_bytes()].concat()
 }
@@ -218,6 +234,20 @@ mod tests {
             provider: Some("https://id.test".to_owned()),
             ..NewSession::of(subject, TERM)
         }
+    }
+
+    #[test]
+    fn a_text_opens_for_its_purpose_only() {
+        let store = server(&keyring_text("a"), START_MS);
+        let sealed = store.seal_text("cookies", b"secret");
+        let plain = |purpose: &str, sealed: &[u8]| {
+            store.open_text(purpose, sealed).map(|plain| plain.to_vec())
+        };
+        assert_eq!(plain("cookies", &sealed).as_deref(), Some(&b"secret"[..]));
+        assert_eq!(plain("tokens", &sealed), None);
+        assert_eq!(plain("cookies", &sealed[1..]), None);
+        let other = server(&keyring_text("a"), START_MS);
+        assert!(other.open_text("cookies", &sealed).is_none());
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(crate) struct Outgoing {
     headers: Vec<(&'static str, String)>,
     body: Bytes,
     repeatable: bool,
+    /// Of the credential scope; none where nobody signs.
+    service: Option<&'static str>,
 }
 
 impl Outgoing {
@@ -27,7 +29,7 @@ impl Outgoing {
     pub(crate) fn new(method: Method, path: String) -> Self {
         let repeatable = method != Method::POST;
         let (query, headers, body) = (String::new(), Vec::new(), Bytes::new());
-        Self { method, path, query, headers, body, repeatable }
+        Self { method, path, query, headers, body, repeatable, service: Some("s3") }
     }
 
     pub(crate) fn query(mut self, pairs: &[(&str, &str)]) -> Self {
@@ -65,6 +67,16 @@ impl Outgoing {
         Self { repeatable: true, ..self }
     }
 
+    /// Signed for another service than S3.
+    pub(crate) fn of_service(self, service: &'static str) -> Self {
+        Self { service: Some(service), ..self }
+    }
+
+    /// With no signature.
+    pub(crate) fn unsigned(self) -> Self {
+        Self { service: None, ..self }
+    }
+
     /// Whether sending it twice has the effect of sending it once.
     pub(crate) fn is_repeatable(&self) -> bool {
         self.repeatable
@@ -76,6 +88,34 @@ impl Outgoing {
         settings: &Settings,
         now: jiff::Timestamp,
     ) -> Result<Request<Full<Bytes>>, ClientError> {
+        let host = host(&settings.endpoint);
+        let signature = self.signature(settings, &host, now)?;
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(self.uri(&settings.endpoint)?)
+            .header(header::HOST, &host);
+        if matches!(self.method, Method::PUT | Method::POST) {
+            // hyper leaves it out of an empty body, and S3 wants it of every upload.
+            request = request.header(header::CONTENT_LENGTH, self.body.len());
+        }
+        for (name, value) in self.headers.iter().chain(&signature) {
+            let value = HeaderValue::from_str(value)
+                .map_err(|error| ClientError::Malformed(format!("{name}: {error}")))?;
+            request = request.header(*name, value);
+        }
+        request
+            .body(Full::new(self.body.clone()))
+            .map_err(|error| ClientError::Malformed(error.to_string()))
+    }
+
+    /// The headers that sign it.
+    fn signature(
+        &self,
+        settings: &Settings,
+        host: &str,
+        now: jiff::Timestamp,
+    ) -> Result<Vec<(&'static str, String)>, ClientError> {
+        let Some(service) = self.service else { return Ok(Vec::new()) };
         let credentials = &settings.credentials;
         let access_key_id = AccessKeyId::parse(credentials.access_key_id.as_str())
             .map_err(|error| ClientError::Malformed(error.to_string()))?;
@@ -85,9 +125,8 @@ impl Outgoing {
             secret: &secret,
             session_token: credentials.session_token.as_deref(),
             region: &settings.region,
-            service: "s3",
+            service,
         };
-        let host = host(&settings.endpoint);
         let mut headers: Vec<(&str, &[u8])> = vec![("host", host.as_bytes())];
         headers.extend(self.headers.iter().map(|(name, value)| (*name, value.as_bytes())));
         let head = RequestHead {
@@ -97,24 +136,7 @@ impl Outgoing {
             headers: &headers,
             authority: None,
         };
-        let signed = signer.sign(&head, &payload_hash(&self.body), now);
-        let mut request = Request::builder()
-            .method(self.method.clone())
-            .uri(self.uri(&settings.endpoint)?)
-            .header(header::HOST, &host)
-            .header(header::USER_AGENT, concat!("tidelock/", env!("CARGO_PKG_VERSION")));
-        if matches!(self.method, Method::PUT | Method::POST) {
-            // hyper leaves it out of an empty body, and S3 wants it of every upload.
-            request = request.header(header::CONTENT_LENGTH, self.body.len());
-        }
-        for (name, value) in self.headers.iter().chain(&signed.headers) {
-            let value = HeaderValue::from_str(value)
-                .map_err(|error| ClientError::Malformed(format!("{name}: {error}")))?;
-            request = request.header(*name, value);
-        }
-        request
-            .body(Full::new(self.body.clone()))
-            .map_err(|error| ClientError::Malformed(error.to_string()))
+        Ok(signer.sign(&head, &payload_hash(&self.body), now).headers)
     }
 
     fn uri(&self, endpoint: &Uri) -> Result<Uri, ClientError> {

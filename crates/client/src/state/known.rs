@@ -112,12 +112,16 @@ pub struct Findings {
     pub unindexed: Vec<Object>,
 }
 
-#[derive(Deserialize)]
-struct StatesPage {
-    guarded: bool,
-    states: Vec<KnownState>,
+/// Some of what is known of the states of a bucket.
+#[derive(Debug, Deserialize)]
+pub struct StatesPage {
+    /// Whether the bucket is guarded; nothing is known of one that is not.
+    pub guarded: bool,
+    /// States and locks, in the order of their keys.
+    pub states: Vec<KnownState>,
     unknown: Vec<Unknown>,
-    next: Option<String>,
+    /// Where the next page begins; none after the last.
+    pub next: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -127,14 +131,38 @@ struct SearchPage {
     next: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Unknown {
     key: String,
     size: u64,
     last_modified: String,
 }
 
+impl StatesPage {
+    /// Keys of objects of which nothing is known.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.unknown.iter().map(|object| object.key.as_str())
+    }
+}
+
 impl Client {
+    /// At most `limit` of the states and objects of `bucket` whose keys begin with `prefix`, from `after`
+    /// on, where another page ended.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn states_page(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<StatesPage, ClientError> {
+        let limit = limit.to_string();
+        let asked = [("prefix", Some(prefix)), ("after", after), ("limit", Some(limit.as_str()))];
+        self.page_of(STATES, bucket, &asked).await
+    }
+
     /// What Tidelock knows of the states of `bucket` whose keys begin with `prefix`; none on another
     /// endpoint, and of a bucket that is not guarded.
     ///

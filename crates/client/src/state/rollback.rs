@@ -127,20 +127,31 @@ impl Client {
         rollback: &Rollback,
         lock: &NewLock,
         wait: Duration,
-        stop: Stop<'_>,
+        mut stop: Stop<'_>,
     ) -> Result<UnderLock<Result<(), RollbackError>>, AcquireError> {
-        self.with_lock((bucket, key), lock, wait, stop, async |stop| {
-            if self.front(bucket, key).await? != rollback.front {
-                return Err(RollbackError::Overtaken);
-            }
-            let (name, value) = CONTENT_TYPE;
-            let headers = [(name, value.to_owned()), (ROLLED_BACK_FROM, rollback.version.clone())];
-            let size = Some(rollback.body.len() as u64);
-            let upload = Upload { bucket, key, size, headers: &headers };
-            let (mut source, mut moved) = (&rollback.body[..], |_bytes| {});
-            Ok(self.put_object(&upload, &mut source, &mut moved, stop).await?)
-        })
-        .await
+        // Not `with_lock`: of an async closure it is not known that it may be sent to another thread.
+        self.acquire_lock((bucket, key), lock, wait, stop.as_mut()).await?;
+        let result = self.put_in_front((bucket, key), rollback, stop).await;
+        let release = self.release_lock(bucket, key, lock.id()).await;
+        Ok(UnderLock { result, release })
+    }
+
+    /// Writes it, if nobody has written since.
+    async fn put_in_front(
+        &self,
+        (bucket, key): (&str, &str),
+        rollback: &Rollback,
+        stop: Stop<'_>,
+    ) -> Result<(), RollbackError> {
+        if self.front(bucket, key).await? != rollback.front {
+            return Err(RollbackError::Overtaken);
+        }
+        let (name, value) = CONTENT_TYPE;
+        let headers = [(name, value.to_owned()), (ROLLED_BACK_FROM, rollback.version.clone())];
+        let size = Some(rollback.body.len() as u64);
+        let upload = Upload { bucket, key, size, headers: &headers };
+        let (mut source, mut moved) = (&rollback.body[..], |_bytes| {});
+        Ok(self.put_object(&upload, &mut source, &mut moved, stop).await?)
     }
 
     /// What is no state, or may not be read, has no serial.

@@ -1,0 +1,263 @@
+//! Which page answers, and what all pages share.
+
+mod diff;
+mod home;
+mod locks;
+mod rollback;
+mod search;
+mod sign_in;
+mod state;
+
+use std::sync::Arc;
+
+use askama::Template;
+use http::{Method, Response, StatusCode};
+use tidelock_client::{Client, ClientError, Transport};
+
+use crate::answer::{self, Body, PageName};
+use crate::failure::Failure;
+use crate::request::Asked;
+use crate::session::{self, Session};
+use crate::view::{self, Moment};
+use crate::{Console, PREFIX, assets};
+
+/// Where the choice of colours is kept.
+const THEME_COOKIE: &str = "tidelock_theme";
+const THEMES: &[&str] = &["system", "light", "dark"];
+/// A year, in seconds.
+const THEME_MAX_AGE_S: i64 = 365 * 86_400;
+/// What the console's requests are told apart by in the audit log.
+const USER_AGENT: &str = concat!("tidelock-console/", env!("CARGO_PKG_VERSION"));
+/// The same where sensitive values are shown: a reveal is told apart from other reads.
+const REVEALING: &str = concat!("tidelock-console/", env!("CARGO_PKG_VERSION"), " (reveal)");
+/// What was done, told by the page that comes after it.
+const DONE: &str = "done";
+
+/// What all pages show around their own.
+pub(crate) struct Shell {
+    pub(crate) title: String,
+    /// Which entry of the navigation it belongs to.
+    pub(crate) section: &'static str,
+    /// Who is signed in; empty on the page that signs in.
+    pub(crate) who: String,
+    pub(crate) csrf: String,
+    pub(crate) theme: String,
+    /// Where it is, for a way back.
+    pub(crate) place: String,
+    /// The command that does the same; empty where there is none.
+    pub(crate) command: String,
+    /// What was done just now.
+    pub(crate) done: String,
+    pub(crate) version: &'static str,
+    pub(crate) style: &'static str,
+    pub(crate) script: &'static str,
+}
+
+/// One request of somebody who is signed in.
+pub(crate) struct Visit<'a> {
+    pub(crate) console: &'a Console,
+    pub(crate) asked: &'a Asked,
+    pub(crate) client: Client,
+    pub(crate) session: Session,
+}
+
+/// What a page function gives.
+pub(crate) type Page = Result<Response<Body>, Failure>;
+
+#[derive(Template)]
+#[template(path = "failure.html")]
+struct FailurePage {
+    shell: Shell,
+    head: String,
+    text: String,
+}
+
+/// Answers `asked`, whoever asks.
+pub(crate) async fn answer(
+    console: &Console,
+    asked: &Asked,
+    transport: Arc<dyn Transport>,
+) -> Response<Body> {
+    let (name, result) = match (asked.path.as_str(), &asked.method) {
+        (path, &Method::GET | &Method::HEAD) if path.starts_with(assets::DIRECTORY) => {
+            ("ConsoleAsset", assets::answer(path).ok_or(Failure::NoPage))
+        }
+        ("/sign-in", &Method::GET | &Method::HEAD) => {
+            ("ConsoleSignIn", Ok(sign_in::form(console, asked, StatusCode::OK, "")))
+        }
+        ("/sign-in", &Method::POST) => {
+            ("ConsoleSignIn", Ok(sign_in::sign_in(console, asked, transport).await))
+        }
+        ("/theme", &Method::POST) => ("ConsoleTheme", Ok(theme(console, asked))),
+        _ => visited(console, asked, transport).await,
+    };
+    let mut response = result.unwrap_or_else(|failure| failed(console, asked, &failure));
+    response.extensions_mut().insert(PageName(name));
+    response
+}
+
+/// The pages that need somebody.
+async fn visited(
+    console: &Console,
+    asked: &Asked,
+    transport: Arc<dyn Transport>,
+) -> (&'static str, Page) {
+    let Some(session) = session_of(console, asked) else {
+        return ("ConsoleSignIn", Err(Failure::SignedOut));
+    };
+    let is_post = match asked.method {
+        Method::GET | Method::HEAD => false,
+        Method::POST if !asked.is_foreign && session.is_own(asked.form.text("csrf")) => true,
+        Method::POST => return ("ConsoleForm", Err(Failure::Forged)),
+        _ => return ("ConsolePage", Err(Failure::NoPage)),
+    };
+    let mut settings = console.config.settings.clone();
+    settings.credentials = session.credentials();
+    let client = Client::over(transport, settings, console.now.clone()).with_user_agent(USER_AGENT);
+    let visit = Visit { console, asked, client, session };
+    match (asked.path.as_str(), is_post) {
+        ("/", false) => ("ConsoleStates", home::show(&visit).await),
+        ("/state", false) => ("ConsoleState", state::show(&visit).await),
+        ("/state", true) => ("ConsoleReveal", state::reveal(&visit).await),
+        ("/diff", _) => ("ConsoleDiff", diff::show(&visit, is_post).await),
+        ("/rollback", false) => ("ConsoleRollback", rollback::preview(&visit).await),
+        ("/rollback", true) => ("ConsoleRollback", rollback::roll_back(&visit).await),
+        ("/locks", false) => ("ConsoleLocks", locks::show(&visit).await),
+        ("/locks/events", false) => ("ConsoleEvents", locks::follow(&visit).await),
+        ("/locks/board", false) => ("ConsoleLocks", locks::board(&visit).await),
+        ("/release", false) => ("ConsoleRelease", locks::form(&visit).await),
+        ("/release", true) => ("ConsoleRelease", locks::release(&visit).await),
+        ("/search", false) => ("ConsoleSearch", search::show(&visit).await),
+        ("/sign-out", true) => ("ConsoleSignOut", Ok(sign_in::sign_out(console))),
+        _ => ("ConsolePage", Err(Failure::NoPage)),
+    }
+}
+
+fn session_of(console: &Console, asked: &Asked) -> Option<Session> {
+    let value = asked.cookies.get(session::COOKIE)?;
+    Session::open(value, console.now.tell().as_second(), &*console.seal)
+}
+
+/// Nobody is told anything but how to sign in; others are told what is wrong.
+fn failed(console: &Console, asked: &Asked, failure: &Failure) -> Response<Body> {
+    if matches!(failure, Failure::SignedOut) {
+        let back = match asked.method {
+            Method::GET if asked.path != "/" => format!("?next={}", view::escaped(&asked.place)),
+            _ => String::new(),
+        };
+        return answer::see_other(&format!("{PREFIX}/sign-in{back}"));
+    }
+    let (head, text) = failure.words();
+    let mut shell = Shell::of(console, asked, head.clone());
+    if let Some(session) = session_of(console, asked) {
+        shell.who = view::short_arn(&session.arn).to_owned();
+        shell.csrf = session.csrf;
+    }
+    answer::html(failure.status(), &FailurePage { shell, head, text })
+}
+
+/// Keeps the choice of colours, for whoever is signed in or not.
+fn theme(console: &Console, asked: &Asked) -> Response<Body> {
+    let chosen = asked.form.text("theme");
+    let chosen = THEMES.iter().find(|known| **known == chosen).unwrap_or(&"system");
+    let back = asked.form.get("back").filter(|place| is_own_place(place));
+    let cookie = session::cookie(THEME_COOKIE, chosen, THEME_MAX_AGE_S, console.config.is_secure);
+    answer::with_cookie(answer::see_other(back.unwrap_or(PREFIX)), &cookie)
+}
+
+/// Whether a redirect to `place` stays in the console: it comes from a form or a link.
+pub(crate) fn is_own_place(place: &str) -> bool {
+    let rest = place.strip_prefix(PREFIX);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+        && place.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+}
+
+impl Shell {
+    pub(crate) fn of(console: &Console, asked: &Asked, title: String) -> Self {
+        let theme = asked.cookies.get(THEME_COOKIE).filter(|theme| THEMES.contains(theme));
+        Self {
+            title,
+            section: "",
+            who: String::new(),
+            csrf: String::new(),
+            theme: theme.unwrap_or("system").to_owned(),
+            place: asked.place.clone(),
+            command: String::new(),
+            done: asked.query(DONE).to_owned(),
+            version: console.config.version,
+            style: assets::style_path(),
+            script: assets::script_path(),
+        }
+    }
+}
+
+impl Visit<'_> {
+    /// What stands around a page called `title`.
+    pub(crate) fn shell(&self, section: &'static str, title: &str, command: String) -> Shell {
+        let mut shell = Shell::of(self.console, self.asked, title.to_owned());
+        shell.who = view::short_arn(&self.session.arn).to_owned();
+        shell.csrf.clone_from(&self.session.csrf);
+        (shell.section, shell.command) = (section, command);
+        shell
+    }
+
+    /// A field that the page cannot do without.
+    pub(crate) fn required(&self, name: &str) -> Result<&str, Failure> {
+        let given = self.asked.query.get(name).or_else(|| self.asked.form.get(name));
+        given.ok_or_else(|| Failure::Entered(format!("'{name}' is missing")))
+    }
+
+    /// Times of this page are told from here.
+    pub(crate) fn now(&self) -> Moment {
+        Moment(self.console.now.tell())
+    }
+
+    /// The buckets that this user sees; none where a list of them is not theirs to see.
+    pub(crate) async fn buckets(&self) -> Result<Option<Vec<String>>, Failure> {
+        match self.client.list_buckets().await {
+            Ok(buckets) => Ok(Some(buckets.into_iter().map(|bucket| bucket.name).collect())),
+            Err(error) => unless_denied(error),
+        }
+    }
+
+    /// Sends the browser to `place`, where it is told what was `done`.
+    pub(crate) fn done(&self, place: &str, done: &str) -> Response<Body> {
+        let joint = if place.contains('?') { '&' } else { '?' };
+        answer::see_other(&format!("{place}{joint}{DONE}={}", view::escaped(done)))
+    }
+}
+
+/// Nothing, where this user may not see it; pages then show the rest.
+pub(crate) fn unless_denied<T>(error: ClientError) -> Result<Option<T>, Failure> {
+    match error.kind() {
+        tidelock_client::ErrorKind::Denied => match Failure::from(error) {
+            Failure::SignedOut => Err(Failure::SignedOut),
+            _ => Ok(None),
+        },
+        _ => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_stays_in_the_console() {
+        let rows = [
+            ("/_/console", true),
+            ("/_/console/", true),
+            ("/_/console?bucket=a", true),
+            ("/_/console/state?key=a%2Fb", true),
+            ("/_/consoles", false),
+            ("//evil.test/_/console", false),
+            ("https://evil.test", false),
+            ("/_/console/\\evil", false),
+            ("/_/console/\r\nset-cookie: a=b", false),
+            ("", false),
+        ];
+        for (place, expected) in rows {
+            assert_eq!(is_own_place(place), expected, "{place}");
+        }
+    }
+}
