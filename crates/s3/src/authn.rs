@@ -11,13 +11,16 @@ use jiff::Timestamp;
 use tidelock_auth::identity::SecretAccessKey;
 use tidelock_auth::sigv2;
 use tidelock_auth::sigv4::{self, AuthError, ChunkSigner, Claim, PayloadMode, SigningKeyCache};
-use tidelock_store::{Credentials, Origin, Principal, SESSION_KEY_PREFIX, SessionError, Store};
+use tidelock_store::{
+    Credentials, KeyRefusal, Origin, Principal, SESSION_KEY_PREFIX, SessionError, Store,
+};
 
 use crate::Clock;
 use crate::error::{ErrorCode, S3Error, S3Result};
 
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
 const S3: &str = "s3";
+const EXPIRED_KEY: &str = "The AWS Access Key Id you provided has expired.";
 /// Signing keys kept ready: one for each access key, day, region and service in use.
 const SIGNING_KEYS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 
@@ -117,6 +120,9 @@ impl Authenticator {
         let secret = SecretAccessKey::new(credentials.secret_access_key.as_str());
         let key = self.keys.key_for(&request, &secret);
         let verified = request.verify(&key, self.now())?;
+        if request.session_token().is_none() {
+            self.store.note_key_use(&access_key_id);
+        }
         Ok(Some(Authenticated {
             principal: credentials.principal,
             service: request.scope().service.to_owned(),
@@ -141,8 +147,7 @@ impl Authenticator {
             });
         }
         let found = self.store.credentials(access_key_id).await?;
-        let unknown = || S3Error::new(ErrorCode::InvalidAccessKeyId);
-        let found = found.ok_or_else(|| unknown().field("AWSAccessKeyId", access_key_id))?;
+        let found = found.map_err(|refusal| refused_key(refusal, access_key_id))?;
         // A key of its own needs none.
         if token.is_some() { Err(S3Error::new(ErrorCode::InvalidToken)) } else { Ok(found) }
     }
@@ -153,15 +158,14 @@ impl Authenticator {
         headers: &HeaderMap,
     ) -> Result<Authenticated, S3Error> {
         let access_key_id = request.access_key_id().to_owned();
-        let Some(credentials) = self.store.credentials(&access_key_id).await? else {
-            let unknown = S3Error::new(ErrorCode::InvalidAccessKeyId);
-            return Err(unknown.field("AWSAccessKeyId", access_key_id));
-        };
+        let credentials = self.store.credentials(&access_key_id).await?;
+        let credentials = credentials.map_err(|refusal| refused_key(refusal, &access_key_id))?;
         if headers.contains_key("x-amz-security-token") {
             return Err(S3Error::new(ErrorCode::InvalidToken));
         }
         let secret = SecretAccessKey::new(credentials.secret_access_key.as_str());
         request.verify(&secret, self.now())?;
+        self.store.note_key_use(&access_key_id);
         let payload_mode = match headers.get("x-amz-content-sha256") {
             None => PayloadMode::Unsigned,
             Some(mode) => PayloadMode::parse(mode.as_bytes())?,
@@ -187,6 +191,17 @@ impl std::fmt::Debug for Authenticator {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Authenticator").finish_non_exhaustive()
     }
+}
+
+/// `InvalidAccessKeyId` for a key that there is not, or not any more. On AWS these keys have no end; one that
+/// is switched off is answered like this, while `ExpiredToken` has clients look for another session.
+pub(crate) fn refused_key(refusal: KeyRefusal, access_key_id: &str) -> S3Error {
+    let code = ErrorCode::InvalidAccessKeyId;
+    let error = match refusal {
+        KeyRefusal::Unknown => S3Error::new(code),
+        KeyRefusal::Expired => S3Error::with_message(code, EXPIRED_KEY),
+    };
+    error.field("AWSAccessKeyId", access_key_id)
 }
 
 /// The access key that a request claims to be signed with, right or wrong; empty if it claims none.

@@ -58,7 +58,7 @@ async fn listings() {
 async fn each_refused_delete_is_audited_once() {
     let (fixture, root) = (Fixture::new(), Principal::root());
     fixture.store.create_user(&root, "ann").await.unwrap();
-    let made = fixture.store.create_access_key(&root, "ann").await.unwrap();
+    let made = fixture.store.create_access_key(&root, "ann", None).await.unwrap();
     let ann = fixture.signing_as(&made.key.access_key_id, &made.secret_access_key);
     ann.put("/bucket", b"").await;
     let guard = BucketChange::Guard(Some(GuardConfig::enforced()));

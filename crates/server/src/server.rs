@@ -233,6 +233,7 @@ impl Server {
         let counted = self.dispatch.metrics.clone();
         tasks.spawn(background::watch_locks(self.store.clone(), counted, draining.clone()));
         tasks.spawn(background::flush_audit(self.store.clone(), draining.clone()));
+        tasks.spawn(background::flush_key_uses(self.store.clone(), draining.clone()));
         let (store, kept) = (self.store.clone(), metrics.clone());
         let turn = match self.ownership {
             Ownership::Sole => AuditTurn::alone(ServesAlone),
@@ -275,9 +276,7 @@ impl Server {
                 tracing::error!(error = %error, "a background task had failed");
             }
         }
-        if let Err(error) = self.store.flush_audit().await {
-            tracing::error!(error = %error, "the last entries of the audit log are lost");
-        }
+        write_what_waits(&self.store).await;
         if self.ownership == Ownership::Shared
             && let Err(error) = self.store.withdraw_server().await
         {
@@ -369,6 +368,16 @@ fn open_dispatch(
         ready: AtomicBool::new(false),
         connections: Connections::new(&*around.entropy),
         meta,
+    }
+}
+
+/// Writes what a server keeps in memory while it runs.
+async fn write_what_waits(store: &Store) {
+    if let Err(error) = store.flush_key_uses().await {
+        tracing::warn!(error = %error, "the last uses of access keys are lost");
+    }
+    if let Err(error) = store.flush_audit().await {
+        tracing::error!(error = %error, "the last entries of the audit log are lost");
     }
 }
 

@@ -40,7 +40,7 @@ impl Filled {
         let upload = fixture.begin_upload("under way").await;
         fixture.put_part("under way", upload, 1, "part").await;
         fixture.store.create_user(&fixture.root, "alice").await.unwrap();
-        let key = fixture.store.create_access_key(&fixture.root, "alice").await.unwrap().key;
+        let key = fixture.store.create_access_key(&fixture.root, "alice", None).await.unwrap().key;
         let old = old.to_string().parse().unwrap();
         let access_key_id = key.access_key_id;
         Self { fixture, engine, old, upload, completed, etag, access_key_id }
@@ -230,8 +230,9 @@ fn identities(filled: &Filled) -> Vec<Asked<'_>> {
         shown("delete a user with keys", store.delete_user(root, "alice")),
         shown("delete no user", store.delete_user(root, "nobody")),
         shown("keys", store.list_access_keys(root, None)),
-        shown("create a key of nobody", store.create_access_key(root, "nobody")),
+        shown("create a key of nobody", store.create_access_key(root, "nobody", None)),
         shown("delete no key", store.delete_access_key(root, "AKIANOBODY")),
+        shown("rotate no key", store.rotate_access_key(root, "AKIANOBODY", Duration::ZERO, None)),
         shown("servers", store.servers()),
         shown("release a lease", store.release("nobody's")),
         shown("sweep", store.sweep()),

@@ -19,7 +19,7 @@ use tidelock_store::{
 use super::bucket_lifecycle::write_expiration;
 use super::put_object;
 use crate::access::{self, Asked, Circumstances, Need};
-use crate::authn::{Authenticated, host_of};
+use crate::authn::{Authenticated, host_of, refused_key};
 use crate::call::{parse_bucket, parse_key};
 use crate::encryption::SECRET_HEADERS;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -252,14 +252,14 @@ async fn authenticate(
     signature: &PostSignature<'_>,
 ) -> S3Result<Authenticated> {
     let access_key_id = signature.access_key_id().to_owned();
-    let credentials = service.store.credentials(&access_key_id).await?.ok_or_else(|| {
-        S3Error::new(ErrorCode::InvalidAccessKeyId).field("AWSAccessKeyId", &access_key_id)
-    })?;
+    let credentials = service.store.credentials(&access_key_id).await?;
+    let credentials = credentials.map_err(|refusal| refused_key(refusal, &access_key_id))?;
     if !signature.is_of(&SecretAccessKey::new(credentials.secret_access_key.as_str())) {
         return Err(S3Error::new(ErrorCode::SignatureDoesNotMatch)
             .field("AWSAccessKeyId", access_key_id)
             .field("StringToSign", signature.policy()));
     }
+    service.store.note_key_use(&access_key_id);
     Ok(Authenticated {
         principal: credentials.principal,
         access_key_id,
