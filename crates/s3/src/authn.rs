@@ -6,7 +6,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use http::{HeaderMap, Uri, request};
+use http::{Extensions, HeaderMap, Uri, request};
 use jiff::Timestamp;
 use tidelock_auth::identity::SecretAccessKey;
 use tidelock_auth::sigv2;
@@ -23,6 +23,17 @@ const S3: &str = "s3";
 const EXPIRED_KEY: &str = "The AWS Access Key Id you provided has expired.";
 /// Signing keys kept ready: one for each access key, day, region and service in use.
 const SIGNING_KEYS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+
+/// Room for the requests of each access key.
+pub trait KeyRoom: Send + Sync {
+    /// Takes a place for a request of this key, which was proven; false if there is none.
+    fn enter(&self, access_key_id: &str) -> bool;
+}
+
+/// Where a request has to find room once its key is proven: among its extensions, put there by whoever
+/// serves it. Without one there is room.
+#[derive(Clone)]
+pub struct Turnstile(pub Arc<dyn KeyRoom>);
 
 /// Verifies signatures.
 pub struct Authenticator {
@@ -92,7 +103,7 @@ impl Authenticator {
     /// # Errors
     ///
     /// AWS's errors for signatures that are malformed, outdated or wrong, `InvalidAccessKeyId` for a
-    /// key that is not known, `InvalidToken` and `ExpiredToken` for session tokens.
+    /// key that is not known or has ended, `SlowDown` for one with too many requests in work, `InvalidToken` and `ExpiredToken` for session tokens.
     pub async fn authenticate(
         &self,
         parts: &request::Parts,
@@ -105,7 +116,7 @@ impl Authenticator {
             && services.contains(&S3)
             && let Some(request) = sigv2::parse(head)
         {
-            return self.authenticate_v2(&request, &parts.headers).await.map(Some);
+            return self.authenticate_v2(&request, parts).await.map(Some);
         }
         let mut request = match sigv4::parse(head)? {
             Claim::Anonymous => return Ok(None),
@@ -120,9 +131,7 @@ impl Authenticator {
         let secret = SecretAccessKey::new(credentials.secret_access_key.as_str());
         let key = self.keys.key_for(&request, &secret);
         let verified = request.verify(&key, self.now())?;
-        if request.session_token().is_none() {
-            self.store.note_key_use(&access_key_id);
-        }
+        self.admit(&parts.extensions, &access_key_id)?;
         Ok(Some(Authenticated {
             principal: credentials.principal,
             service: request.scope().service.to_owned(),
@@ -130,6 +139,23 @@ impl Authenticator {
             payload_mode: verified.payload_mode,
             chunk_signer: verified.chunk_signer,
         }))
+    }
+
+    /// Lets a request in whose sender has proven to have the secret of this key, and notes the use.
+    ///
+    /// # Errors
+    ///
+    /// `SlowDown` where too many requests of the key are in work.
+    pub fn admit(&self, extensions: &Extensions, access_key_id: &str) -> Result<(), S3Error> {
+        if !access_key_id.starts_with(SESSION_KEY_PREFIX) {
+            self.store.note_key_use(access_key_id);
+        }
+        match extensions.get::<Turnstile>() {
+            Some(Turnstile(room)) if !room.enter(access_key_id) => {
+                Err(S3Error::new(ErrorCode::SlowDown))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a request must be signed with: the secret of a user's key, or of a session, whose token has to
@@ -155,17 +181,18 @@ impl Authenticator {
     async fn authenticate_v2(
         &self,
         request: &sigv2::SignedRequest<'_>,
-        headers: &HeaderMap,
+        parts: &request::Parts,
     ) -> Result<Authenticated, S3Error> {
         let access_key_id = request.access_key_id().to_owned();
         let credentials = self.store.credentials(&access_key_id).await?;
         let credentials = credentials.map_err(|refusal| refused_key(refusal, &access_key_id))?;
+        let headers = &parts.headers;
         if headers.contains_key("x-amz-security-token") {
             return Err(S3Error::new(ErrorCode::InvalidToken));
         }
         let secret = SecretAccessKey::new(credentials.secret_access_key.as_str());
         request.verify(&secret, self.now())?;
-        self.store.note_key_use(&access_key_id);
+        self.admit(&parts.extensions, &access_key_id)?;
         let payload_mode = match headers.get("x-amz-content-sha256") {
             None => PayloadMode::Unsigned,
             Some(mode) => PayloadMode::parse(mode.as_bytes())?,

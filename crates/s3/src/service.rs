@@ -335,6 +335,10 @@ fn sdk_attempt(headers: &HeaderMap) -> u32 {
 
 /// Failures of ours are logged here, once; refusals are the access log's.
 fn log_failure(operation: Operation, id: &RequestId, error: &S3Error) {
+    let is_too_much = error.code() == ErrorCode::SlowDown && error.cause().is_none();
+    if is_too_much {
+        return;
+    }
     if error.code().status().is_server_error() && error.code() != ErrorCode::NotImplemented {
         tracing::error!(
             s3.operation = operation.as_str(),

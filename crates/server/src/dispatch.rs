@@ -1,6 +1,6 @@
 //! Who answers a request: S3, the JSON API, Terraform's `http` backend, or the pages for operators.
 //!
-//! Around all of them: a limit on requests in work, one log line and one count each, and a panic
+//! Around all of them: limits on requests in work, one log line and one count each, and a panic
 //! that costs one request only. What an answer says is decided elsewhere.
 
 use std::panic::AssertUnwindSafe;
@@ -8,19 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request};
 use hyper::body::Incoming;
 use tidelock_meta::{Clock, Health, MetaStore};
 use tidelock_s3::{ErrorCode, Operation, Peer, RequestId, Requester, ResponseBody, S3Service};
 use tidelock_store::{AuditEvent, ConnectionId, Conversation, Entropy, Protocol, Store};
-use tokio::sync::Semaphore;
 
 use crate::api::{self, Answer, Api};
 use crate::config::Secret;
+use crate::forwarded::Proxies;
 use crate::framing;
 use crate::metrics::Metrics;
 use crate::observe::{InWork, ObservedBody, ReceivedBody};
 use crate::pace::Turn;
+use crate::room::Room;
 use crate::target::Target;
 use crate::tfhttp::{self, TfHttp};
 
@@ -38,8 +39,10 @@ pub(crate) struct Dispatch {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) metrics_token: Option<Secret>,
     pub(crate) domains: Vec<String>,
-    /// One permit for each request in work.
-    pub(crate) slots: Arc<Semaphore>,
+    /// Places for requests in work.
+    pub(crate) room: Room,
+    /// Whose word is taken for where requests come from.
+    pub(crate) proxies: Proxies,
     /// Whether new work is welcome: false until the store is open and from shutdown on.
     pub(crate) ready: AtomicBool,
     /// Names the connections.
@@ -88,6 +91,7 @@ impl Dispatch {
         peer: Peer,
         turn: Option<Turn>,
     ) -> Response<ObservedBody> {
+        let peer = self.proxies.client_of(peer, request.headers());
         let target = self.target(&request);
         let protocol = protocol_of(target.own, request.uri().path());
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
@@ -159,10 +163,13 @@ impl Dispatch {
         protocol: Protocol,
         in_work: &mut InWork,
     ) -> Answer {
-        let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-            return self.refuse_overload(request, &peer, protocol);
+        let (mut parts, body) = request.into_parts();
+        let Some(place) = self.room.enter(&peer, &parts) else {
+            return self.refuse_overload(&parts, &peer, protocol);
         };
-        in_work.hold(slot);
+        parts.extensions.insert(place.turnstile());
+        in_work.hold(place);
+        let request = Request::from_parts(parts, body);
         match protocol {
             Protocol::TerraformHttp => self.tfhttp.answer(request, peer).await,
             Protocol::Api => self.api.answer(request, &peer).await,
@@ -191,13 +198,7 @@ impl Dispatch {
         }
     }
 
-    fn refuse_overload(
-        &self,
-        request: Request<ReceivedBody>,
-        peer: &Peer,
-        protocol: Protocol,
-    ) -> Answer {
-        let (parts, _body) = request.into_parts();
+    fn refuse_overload(&self, parts: &request::Parts, peer: &Peer, protocol: Protocol) -> Answer {
         let mut answer = match protocol {
             Protocol::TerraformHttp => self.tfhttp.refuse_overload(),
             Protocol::S3 | Protocol::Api | Protocol::Server => {
@@ -205,7 +206,7 @@ impl Dispatch {
             }
         };
         let id = request_id(&answer.response).unwrap_or_default();
-        let sender = peer.unproven(protocol, &parts, id);
+        let sender = peer.unproven(protocol, parts, id);
         answer.response.extensions_mut().insert(Requester(sender));
         answer
     }

@@ -16,7 +16,7 @@ use tidelock_store::{
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -30,9 +30,11 @@ use crate::dispatch::{Connections, Dispatch};
 use crate::engine::{Close, Engines, Ownership};
 use crate::error::ServeError;
 use crate::failpoint;
+use crate::forwarded::Proxies;
 use crate::listener::{self, Listening};
 use crate::metrics::Metrics;
 use crate::oidc::Providers;
+use crate::room::Room;
 use crate::short_day;
 use crate::tfhttp::TfHttp;
 use crate::tls::Certificate;
@@ -157,7 +159,8 @@ impl Server {
         };
         let store = Arc::new(open_store(&config, &root, &around, meta.clone(), (blobs, keyring)));
         let sender = Arc::new(Sender::new(around.clock.clone()));
-        let dispatch = Arc::new(open_dispatch(&config, &store, &around, meta, &sender));
+        let of_store = (&store, root.credentials.access_key.as_str());
+        let dispatch = Arc::new(open_dispatch(&config, of_store, &around, meta, &sender));
         let address = ground.address;
         let listen = |source| ServeError::Listen { address, source };
         let listener = ground.socket.listen(BACKLOG_CONNECTIONS).map_err(listen)?;
@@ -327,7 +330,7 @@ fn open_store(
 
 fn open_dispatch(
     config: &Config,
-    store: &Arc<Store>,
+    (store, root_access_key): (&Arc<Store>, &str),
     around: &Surroundings,
     meta: Arc<dyn MetaStore>,
     sender: &Arc<Sender>,
@@ -364,7 +367,8 @@ fn open_dispatch(
         metrics: around.metrics.clone(),
         metrics_token: config.metrics_token.clone(),
         domains: config.domains.clone(),
-        slots: Arc::new(Semaphore::new(config.limits.requests_max)),
+        room: Room::new(&config.limits, root_access_key),
+        proxies: Proxies::new(config.trusted_proxies.clone()),
         ready: AtomicBool::new(false),
         connections: Connections::new(&*around.entropy),
         meta,

@@ -6,6 +6,7 @@ mod fixture;
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fixture::{DEPOSED, Fixture, Interrupted, body, if_match, if_none_match};
 use futures_util::FutureExt as _;

@@ -6,6 +6,7 @@ mod fixture;
 use std::time::Duration;
 
 use fixture::{Fixture, START_MS};
+use tidelock_meta::{MetaStore as _, ReadLevel};
 use tidelock_store::*;
 
 const MINUTE_MS: i64 = 60_000;
@@ -162,10 +163,9 @@ async fn what_is_not_used_costs_no_commit() {
     assert_eq!(listed.len(), keys.len(), "a key that is gone stays gone");
     assert!(listed.iter().all(|key| key.last_used_ms.is_some()));
     let version = async || {
-        let row = tidelock_meta::record::access_key::key(&keys[0]);
-        let read =
-            tidelock_meta::MetaStore::get(&*fixture.meta, &[row], tidelock_meta::ReadLevel::Latest);
-        read.await.unwrap()[0].as_ref().unwrap().version
+        let rows = [tidelock_meta::record::access_key::key(&keys[0])];
+        let read = fixture.meta.get(&rows, ReadLevel::Latest).await.unwrap();
+        read[0].as_ref().unwrap().version
     };
     let before = version().await;
     keys.iter().for_each(|key| store.note_key_use(key));

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header, request};
 use jiff::Timestamp;
 use tidelock_auth::identity::SecretAccessKey;
 use tidelock_auth::post::{ContentLengthRange, PostClaim, PostPolicy, PostSignature, claim};
@@ -101,7 +101,7 @@ async fn open(
         None => (peer.unproven(Protocol::S3, parts, id.request_id()), ANY_SIZE),
         Some(signature) => {
             *requester = requester.take().map(|sender| sender.claiming(signature.access_key_id()));
-            let caller = authenticate(service, &signature).await?;
+            let caller = authenticate(service, &signature, &parts.extensions).await?;
             let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
             let principal = caller.principal.with_origin(origin);
             *requester = Some(principal.clone());
@@ -250,6 +250,7 @@ fn signature_of(fields: &Fields) -> S3Result<Option<PostSignature<'_>>> {
 async fn authenticate(
     service: &S3Service,
     signature: &PostSignature<'_>,
+    extensions: &Extensions,
 ) -> S3Result<Authenticated> {
     let access_key_id = signature.access_key_id().to_owned();
     let credentials = service.store.credentials(&access_key_id).await?;
@@ -259,7 +260,7 @@ async fn authenticate(
             .field("AWSAccessKeyId", access_key_id)
             .field("StringToSign", signature.policy()));
     }
-    service.store.note_key_use(&access_key_id);
+    service.authenticator().admit(extensions, &access_key_id)?;
     Ok(Authenticated {
         principal: credentials.principal,
         access_key_id,

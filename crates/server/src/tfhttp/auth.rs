@@ -48,7 +48,7 @@ pub(super) async fn authenticate(
         // Only a key that there is: whoever swaps the two sends a secret in its place.
         return Err(TfError::wrong_secret(given.access_key_id));
     }
-    store.note_key_use(&given.access_key_id);
+    authenticator.admit(&parts.extensions, &given.access_key_id)?;
     Ok(Authenticated {
         principal: known.principal,
         access_key_id: given.access_key_id,
