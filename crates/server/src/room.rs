@@ -196,7 +196,7 @@ mod tests {
             .header(
                 "authorization",
                 format!(
-                    "AWS4-HMAC-SHA256 {credential}, SignedHeaders=host;x-amz-date, Signature={hash}"
+                    "AWS4-HMAC-SHA256 {credential}, SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={hash}"
                 ),
             );
         request.body(()).unwrap().into_parts().0
