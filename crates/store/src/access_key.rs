@@ -29,8 +29,8 @@ const KEY_LIFE_MAX: Duration = Duration::from_secs(36_500 * DAY_S);
 const DAY_S: u64 = 24 * 3600;
 /// What access key ids begin with, as AWS's long-term keys do.
 const ACCESS_KEY_PREFIX: &str = "AKIA";
-/// Keys whose last use is written in one commit.
-const USES_PER_COMMIT: usize = 100;
+/// Keys whose last use is written in one commit: a check and a write each, of the 100 that a batch may have.
+const USES_PER_COMMIT: usize = 40;
 
 /// An access key, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,8 +134,11 @@ impl Store {
         }
         let old = access_key::key(access_key_id);
         let key = old.clone();
-        let looked = self.rows.look(|reading| async move { reading.value(key).await });
-        let seen = looked.await?.ok_or(IdentityError::NoSuchKey)?;
+        // That there is none is confirmed; whatever else was seen, the commit checks.
+        let looked = self.rows.look(|reading| async move {
+            reading.value(key).await?.ok_or(IdentityError::NoSuchKey)
+        });
+        let seen = looked.await?;
         // The user of a key never changes.
         let user = AccessKeyRow::decode(&seen)?.user;
         let (new, row) = self.new_access_key(&user, expires_ms)?;
