@@ -8,6 +8,7 @@ mod harness;
 mod admin;
 mod audit;
 mod guard;
+mod key;
 mod lock;
 mod objects;
 mod output;

@@ -463,3 +463,37 @@ fn who_signs_nothing_gets_nothing_that_is_not_public() {
 fn owner_id(client: &Client) -> String {
     client.send(&Ask::new("GET", "/")).expect(200).element("ID").unwrap()
 }
+
+#[test]
+fn only_a_trusted_proxy_says_where_a_request_comes_from() {
+    use Who::Nobody;
+    let from = |address: &str, protocol: &str| {
+        get("a").header("x-forwarded-for", address).header("x-forwarded-proto", protocol)
+    };
+    let condition = json!({
+        "IpAddress": {"aws:SourceIp": "192.0.2.0/24"},
+        "Bool": {"aws:SecureTransport": "true"},
+    });
+    let policy = json!([with(allow("s3:GetObject", "/*"), condition)]);
+    let rows = |is_believed: bool| {
+        let found = if is_believed { 200 } else { 403 };
+        vec![
+            (Nobody, get("a"), 403),
+            (Nobody, from("192.0.2.1", "https"), found),
+            (Nobody, from("203.0.113.5, 192.0.2.1", "https"), found),
+            (Nobody, from("192.0.2.1, 203.0.113.5", "https"), 403),
+            (Nobody, from("192.0.2.1", "http"), 403),
+            (Nobody, from("203.0.113.5", "https"), 403),
+        ]
+    };
+    let lanes: [(&[&str], bool); 3] = [
+        (&[], false),
+        (&["--trusted-proxy", "10.0.0.0/8"], false),
+        (&["--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "127.0.0.1"], true),
+    ];
+    for (arguments, is_believed) in lanes {
+        let world = World::new(arguments);
+        assert!(world.set_policy(&policy).status < 300);
+        world.check(&format!("{arguments:?}"), &rows(is_believed));
+    }
+}

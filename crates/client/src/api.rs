@@ -2,7 +2,10 @@
 //!
 //! Requests are signed like those of S3. Other endpoints have no such API and answer an error.
 
+use std::time::Duration;
+
 use http::Method;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +40,12 @@ pub struct AccessKey {
     pub user: String,
     /// When it was made, ISO 8601.
     pub created: String,
+    /// When it ends, ISO 8601.
+    #[serde(default)]
+    pub expires: Option<String>,
+    /// When it was last used, to the minute, ISO 8601.
+    #[serde(default)]
+    pub last_used: Option<String>,
 }
 
 /// An access key that was just made.
@@ -50,6 +59,9 @@ pub struct NewAccessKey {
     pub user: String,
     /// When it was made, ISO 8601.
     pub created: String,
+    /// When it ends, ISO 8601.
+    #[serde(default)]
+    pub expires: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -126,13 +138,39 @@ impl Client {
         Ok(keys.keys)
     }
 
-    /// Makes an access key for `user`.
+    /// Makes an access key for `user`, which ends at `expires`, if at all.
     ///
     /// # Errors
-    /// See [`ClientError`].
-    pub async fn create_key(&self, user: &str) -> Result<NewAccessKey, ClientError> {
-        let body = serde_json::json!({ "user": user });
+    /// See [`ClientError`]; `InvalidExpiry` for an end that is past.
+    pub async fn create_key(
+        &self,
+        user: &str,
+        expires: Option<Timestamp>,
+    ) -> Result<NewAccessKey, ClientError> {
+        let mut body = serde_json::json!({ "user": user });
+        if let Some(at) = expires {
+            body["expires"] = at.to_string().into();
+        }
         self.ask(Outgoing::new(Method::POST, KEYS.to_owned()).json(&body)?).await
+    }
+
+    /// Makes another access key for the user of this one, which ends after `overlap`. The new one ends at
+    /// `expires`, if at all.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; `InvalidExpiry` for an end that is past, or an overlap above 90 days.
+    pub async fn rotate_key(
+        &self,
+        access_key_id: &str,
+        overlap: Duration,
+        expires: Option<Timestamp>,
+    ) -> Result<NewAccessKey, ClientError> {
+        let mut body = serde_json::json!({ "overlap_seconds": overlap.as_secs() });
+        if let Some(at) = expires {
+            body["expires"] = at.to_string().into();
+        }
+        let path = format!("{KEYS}/{}/rotate", uri::segment(access_key_id));
+        self.ask(Outgoing::new(Method::POST, path).json(&body)?).await
     }
 
     /// Deletes an access key; requests signed with it are refused from then on.
@@ -177,7 +215,7 @@ mod tests {
         };
         let (endpoint, region) = (endpoint.parse().unwrap(), "us-east-1".to_owned());
         let settings = Settings { endpoint, region, credentials, ca_bundle: None };
-        Client::new(settings, Now::new(|| jiff::Timestamp::UNIX_EPOCH)).unwrap()
+        Client::new(settings, Now::new(|| Timestamp::UNIX_EPOCH)).unwrap()
     }
 
     #[tokio::test]

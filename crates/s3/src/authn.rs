@@ -6,20 +6,34 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use http::{HeaderMap, Uri, request};
+use http::{Extensions, HeaderMap, Uri, request};
 use jiff::Timestamp;
 use tidelock_auth::identity::SecretAccessKey;
 use tidelock_auth::sigv2;
 use tidelock_auth::sigv4::{self, AuthError, ChunkSigner, Claim, PayloadMode, SigningKeyCache};
-use tidelock_store::{Credentials, Origin, Principal, SESSION_KEY_PREFIX, SessionError, Store};
+use tidelock_store::{
+    Credentials, KeyRefusal, Origin, Principal, SESSION_KEY_PREFIX, SessionError, Store,
+};
 
 use crate::Clock;
 use crate::error::{ErrorCode, S3Error, S3Result};
 
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
 const S3: &str = "s3";
+const EXPIRED_KEY: &str = "The AWS Access Key Id you provided has expired.";
 /// Signing keys kept ready: one for each access key, day, region and service in use.
 const SIGNING_KEYS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+
+/// Room for the requests of each access key.
+pub trait KeyRoom: Send + Sync {
+    /// Takes a place for a request of this key, which was proven; false if there is none.
+    fn enter(&self, access_key_id: &str) -> bool;
+}
+
+/// Where a request has to find room once its key is proven: among its extensions, put there by whoever
+/// serves it. Without one there is room.
+#[derive(Clone)]
+pub struct Turnstile(pub Arc<dyn KeyRoom>);
 
 /// Verifies signatures.
 pub struct Authenticator {
@@ -89,7 +103,7 @@ impl Authenticator {
     /// # Errors
     ///
     /// AWS's errors for signatures that are malformed, outdated or wrong, `InvalidAccessKeyId` for a
-    /// key that is not known, `InvalidToken` and `ExpiredToken` for session tokens.
+    /// key that is not known or has ended, `SlowDown` for one with too many requests in work, `InvalidToken` and `ExpiredToken` for session tokens.
     pub async fn authenticate(
         &self,
         parts: &request::Parts,
@@ -102,7 +116,7 @@ impl Authenticator {
             && services.contains(&S3)
             && let Some(request) = sigv2::parse(head)
         {
-            return self.authenticate_v2(&request, &parts.headers).await.map(Some);
+            return self.authenticate_v2(&request, parts).await.map(Some);
         }
         let mut request = match sigv4::parse(head)? {
             Claim::Anonymous => return Ok(None),
@@ -117,6 +131,7 @@ impl Authenticator {
         let secret = SecretAccessKey::new(credentials.secret_access_key.as_str());
         let key = self.keys.key_for(&request, &secret);
         let verified = request.verify(&key, self.now())?;
+        self.admit(&parts.extensions, &access_key_id)?;
         Ok(Some(Authenticated {
             principal: credentials.principal,
             service: request.scope().service.to_owned(),
@@ -124,6 +139,23 @@ impl Authenticator {
             payload_mode: verified.payload_mode,
             chunk_signer: verified.chunk_signer,
         }))
+    }
+
+    /// Lets a request in whose sender has proven to have the secret of this key, and notes the use.
+    ///
+    /// # Errors
+    ///
+    /// `SlowDown` where too many requests of the key are in work.
+    pub fn admit(&self, extensions: &Extensions, access_key_id: &str) -> Result<(), S3Error> {
+        if !access_key_id.starts_with(SESSION_KEY_PREFIX) {
+            self.store.note_key_use(access_key_id);
+        }
+        match extensions.get::<Turnstile>() {
+            Some(Turnstile(room)) if !room.enter(access_key_id) => {
+                Err(S3Error::new(ErrorCode::SlowDown))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a request must be signed with: the secret of a user's key, or of a session, whose token has to
@@ -141,8 +173,7 @@ impl Authenticator {
             });
         }
         let found = self.store.credentials(access_key_id).await?;
-        let unknown = || S3Error::new(ErrorCode::InvalidAccessKeyId);
-        let found = found.ok_or_else(|| unknown().field("AWSAccessKeyId", access_key_id))?;
+        let found = found.map_err(|refusal| refused_key(refusal, access_key_id))?;
         // A key of its own needs none.
         if token.is_some() { Err(S3Error::new(ErrorCode::InvalidToken)) } else { Ok(found) }
     }
@@ -150,18 +181,18 @@ impl Authenticator {
     async fn authenticate_v2(
         &self,
         request: &sigv2::SignedRequest<'_>,
-        headers: &HeaderMap,
+        parts: &request::Parts,
     ) -> Result<Authenticated, S3Error> {
         let access_key_id = request.access_key_id().to_owned();
-        let Some(credentials) = self.store.credentials(&access_key_id).await? else {
-            let unknown = S3Error::new(ErrorCode::InvalidAccessKeyId);
-            return Err(unknown.field("AWSAccessKeyId", access_key_id));
-        };
+        let credentials = self.store.credentials(&access_key_id).await?;
+        let credentials = credentials.map_err(|refusal| refused_key(refusal, &access_key_id))?;
+        let headers = &parts.headers;
         if headers.contains_key("x-amz-security-token") {
             return Err(S3Error::new(ErrorCode::InvalidToken));
         }
         let secret = SecretAccessKey::new(credentials.secret_access_key.as_str());
         request.verify(&secret, self.now())?;
+        self.admit(&parts.extensions, &access_key_id)?;
         let payload_mode = match headers.get("x-amz-content-sha256") {
             None => PayloadMode::Unsigned,
             Some(mode) => PayloadMode::parse(mode.as_bytes())?,
@@ -187,6 +218,17 @@ impl std::fmt::Debug for Authenticator {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Authenticator").finish_non_exhaustive()
     }
+}
+
+/// `InvalidAccessKeyId` for a key that there is not, or not any more. On AWS these keys have no end; one that
+/// is switched off is answered like this, while `ExpiredToken` has clients look for another session.
+pub(crate) fn refused_key(refusal: KeyRefusal, access_key_id: &str) -> S3Error {
+    let code = ErrorCode::InvalidAccessKeyId;
+    let error = match refusal {
+        KeyRefusal::Unknown => S3Error::new(code),
+        KeyRefusal::Expired => S3Error::with_message(code, EXPIRED_KEY),
+    };
+    error.field("AWSAccessKeyId", access_key_id)
 }
 
 /// The access key that a request claims to be signed with, right or wrong; empty if it claims none.

@@ -180,16 +180,22 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Who may not list a bucket is not told that an object is not there
+    /// Who may not list the bucket that it would be in is not told that an object is not there
     /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>, "Permissions").
     pub(crate) async fn hide_what_is_missing(&self, error: S3Error) -> S3Error {
         if error.code() == ErrorCode::SlowDown {
             self.service.authorizer().forget(self.bucket_text());
         }
-        let (ErrorCode::NoSuchKey, Ok(bucket)) = (error.code(), self.bucket()) else {
+        let place = match error.is_of_copy_source() {
+            true => {
+                copy_source::named(self).map(|(bucket, key, _)| (bucket, key.as_str().to_owned()))
+            }
+            false => self.bucket().ok().map(|bucket| (bucket, self.key_text().to_owned())),
+        };
+        let (ErrorCode::NoSuchKey, Some((bucket, key))) = (error.code(), place) else {
             return error;
         };
-        let prefix = [("s3:prefix", self.key_text())];
+        let prefix = [("s3:prefix", key.as_str())];
         let asked =
             Asked { need: Need::LIST_BUCKET, bucket: &bucket, object: None, more_keys: &prefix };
         match self.decide(&asked).await {

@@ -28,6 +28,7 @@ pub struct S3Error {
     extra: Vec<(&'static str, String)>,
     headers: Option<Box<HeaderMap>>,
     cause: Option<Box<str>>,
+    is_of_source: bool,
 }
 
 /// What every operation answers.
@@ -37,7 +38,7 @@ impl S3Error {
     /// The code with its own default message.
     pub fn new(code: ErrorCode) -> Self {
         let message = Cow::Borrowed(code.message());
-        Self { code, message, extra: Vec::new(), headers: None, cause: None }
+        Self { code, message, extra: Vec::new(), headers: None, cause: None, is_of_source: false }
     }
 
     /// The code with a message of its own.
@@ -64,6 +65,17 @@ impl S3Error {
     pub(crate) fn caused_by(mut self, cause: &dyn std::error::Error) -> Self {
         self.cause = Some(cause.to_string().into_boxed_str());
         self
+    }
+
+    /// Says that it is about what was to be copied.
+    #[must_use]
+    pub(crate) fn of_copy_source(self) -> Self {
+        Self { is_of_source: true, ..self }
+    }
+
+    /// Whether it is about what was to be copied, not about where to.
+    pub(crate) fn is_of_copy_source(&self) -> bool {
+        self.is_of_source
     }
 
     /// What went wrong inside.

@@ -36,7 +36,7 @@ mod web_identity;
 mod xml;
 
 pub use access::{Asked, Authorizer, ByList, Circumstances, Need};
-pub use authn::{Authenticated, Authenticator, claimed_key};
+pub use authn::{Authenticated, Authenticator, KeyRoom, Turnstile, claimed_key};
 pub use checksum::content_md5;
 pub use config::S3Config;
 pub use error::{ErrorCode, S3Error};

@@ -347,6 +347,10 @@ fn may_be_opened(parts: &request::Parts) -> bool {
 }
 
 fn log_failure(operation: Operation, id: &RequestId, error: &S3Error) {
+    let is_too_much = error.code() == ErrorCode::SlowDown && error.cause().is_none();
+    if is_too_much {
+        return;
+    }
     if error.code().status().is_server_error() && error.code() != ErrorCode::NotImplemented {
         tracing::error!(
             s3.operation = operation.as_str(),

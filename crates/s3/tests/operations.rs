@@ -58,7 +58,7 @@ async fn listings() {
 async fn each_refused_delete_is_audited_once() {
     let (fixture, root) = (Fixture::new(), Principal::root());
     fixture.store.create_user(&root, "ann").await.unwrap();
-    let made = fixture.store.create_access_key(&root, "ann").await.unwrap();
+    let made = fixture.store.create_access_key(&root, "ann", None).await.unwrap();
     let ann = fixture.signing_as(&made.key.access_key_id, &made.secret_access_key);
     ann.put("/bucket", b"").await;
     let guard = BucketChange::Guard(Some(GuardConfig::enforced()));
@@ -177,6 +177,42 @@ async fn copies() {
         let answer = fixture.send(Method::PUT, "/bucket/source", &headers, b"").await;
         assert_eq!(answer.verdict(), expected, "{headers:?}");
         assert!(answer.body.contains(inside), "{headers:?}: {}", answer.body);
+    }
+}
+
+/// What is missing is told to whoever may list the bucket that it would be in.
+#[tokio::test]
+async fn a_missing_source_is_told_to_who_may_list_its_bucket() {
+    let (fixture, root) = (Fixture::new(), Principal::root());
+    for bucket in ["/source", "/target"] {
+        fixture.put(bucket, b"").await;
+    }
+    fixture.put("/source/there", b"x").await;
+    fixture.store.create_user(&root, "ann").await.unwrap();
+    let made = fixture.store.create_access_key(&root, "ann", None).await.unwrap();
+    let ann = fixture.signing_as(&made.key.access_key_id, &made.secret_access_key);
+    let begun = fixture.send(Method::POST, "/target/parts?uploads=", &[], b"").await;
+    let part = format!("/target/parts?partNumber=1&uploadId={}", begun.text("UploadId"));
+    let none = [("x-amz-copy-source", "source/none")];
+    let there = [("x-amz-copy-source", "source/there"), ("if-match", "\"0\"")];
+    let rows = [
+        ("target", "/target/copy", &none[..], "403 AccessDenied"),
+        ("source", "/target/copy", &none[..], "404 NoSuchKey"),
+        ("target", part.as_str(), &none[..], "403 AccessDenied"),
+        ("source", part.as_str(), &none[..], "404 NoSuchKey"),
+        ("target", "/target/copy", &there[..], "404 NoSuchKey"),
+        ("source", "/target/copy", &there[..], "403 AccessDenied"),
+    ];
+    for (listed, path, headers, expected) in rows {
+        let policy = format!(
+            r#"{{"Statement":[
+                {{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::*/*"}},
+                {{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::target/*"}},
+                {{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::{listed}"}}]}}"#
+        );
+        fixture.store.put_user_policy(&root, "ann", ("copies", &policy)).await.unwrap();
+        let answer = ann.send(Method::PUT, path, headers, b"").await;
+        assert_eq!(answer.verdict(), expected, "{listed} {path} {headers:?}: {}", answer.body);
     }
 }
 

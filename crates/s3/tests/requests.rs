@@ -190,7 +190,7 @@ async fn users_see_only_their_own_buckets() {
     let fixture = with_bucket().await;
     let root = tidelock_store::Principal::root();
     fixture.store.create_user(&root, "ci").await.unwrap();
-    let made = fixture.store.create_access_key(&root, "ci").await.unwrap();
+    let made = fixture.store.create_access_key(&root, "ci", None).await.unwrap();
     let ci = fixture.signing_as(&made.key.access_key_id, &made.secret_access_key);
     assert_eq!(ci.get("/bucket/key").await.verdict(), "403 AccessDenied");
     let head = ci.send(Method::HEAD, "/bucket", &[], b"").await;
@@ -200,6 +200,30 @@ async fn users_see_only_their_own_buckets() {
     assert!(!ci.get("/").await.body.contains("<Name>bucket</Name>"));
     assert_eq!(ci.get("/own-bucket?acl").await.text("DisplayName"), "ci");
     assert_eq!(fixture.get("/own-bucket?acl").await.text("DisplayName"), "ci");
+}
+
+#[tokio::test]
+async fn a_key_that_has_ended_is_refused_and_a_use_is_noted() {
+    let fixture = with_bucket().await;
+    let root = tidelock_store::Principal::root();
+    fixture.store.create_user(&root, "ci").await.unwrap();
+    let end = Some(tidelock_store::Clock::now(&*fixture.clock) + 60_000);
+    let made = fixture.store.create_access_key(&root, "ci", end).await.unwrap();
+    let last_used = async || {
+        let keys = fixture.store.list_access_keys(&root, Some("ci")).await.unwrap();
+        keys[0].last_used_ms.is_some()
+    };
+    let forger = fixture.signing_as(&made.key.access_key_id, "another secret");
+    assert_eq!(forger.get("/").await.verdict(), "403 SignatureDoesNotMatch");
+    assert!(!last_used().await, "only who has the secret uses the key");
+    let ci = fixture.signing_as(&made.key.access_key_id, &made.secret_access_key);
+    assert_eq!(ci.get("/").await.verdict(), "200");
+    assert!(last_used().await);
+    fixture.clock.advance(Duration::from_secs(60));
+    let ended = ci.get("/").await;
+    assert_eq!(ended.verdict(), "403 InvalidAccessKeyId");
+    assert!(ended.text("Message").ends_with("has expired."), "{}", ended.body);
+    assert_eq!(ended.text("AWSAccessKeyId"), made.key.access_key_id);
 }
 
 #[tokio::test]

@@ -100,6 +100,18 @@ pub struct ServeArgs {
     /// Requests in work at once; further ones get 503 SlowDown [default: 1024]
     #[arg(long, value_name = "COUNT")]
     pub requests_max: Option<usize>,
+    /// Requests in work at once that are signed with one access key other than root's; further ones get
+    /// 503 SlowDown [default: a quarter of --requests-max]
+    #[arg(long, value_name = "COUNT")]
+    pub requests_max_per_key: Option<usize>,
+    /// Requests in work at once from one address, or one IPv6 network of 64 bits; further ones get 503
+    /// SlowDown [default: half of --requests-max]
+    #[arg(long, value_name = "COUNT")]
+    pub requests_max_per_client: Option<usize>,
+    /// Believe `X-Forwarded-For` and `X-Forwarded-Proto` of requests that come from this address or
+    /// network; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    pub trusted_proxy: Vec<String>,
     /// Time for a TLS handshake and for the headers of a request, seconds [default: 60]
     #[arg(long, value_name = "SECONDS")]
     pub header_timeout_s: Option<u64>,
@@ -188,6 +200,12 @@ impl ServeArgs {
             log_level: self.log_level.or(lower.log_level),
             connections_max: self.connections_max.or(lower.connections_max),
             requests_max: self.requests_max.or(lower.requests_max),
+            requests_max_per_key: self.requests_max_per_key.or(lower.requests_max_per_key),
+            requests_max_per_client: self.requests_max_per_client.or(lower.requests_max_per_client),
+            trusted_proxy: match self.trusted_proxy.is_empty() {
+                true => lower.trusted_proxy,
+                false => self.trusted_proxy,
+            },
             header_timeout_s: self.header_timeout_s.or(lower.header_timeout_s),
             body_timeout_s: self.body_timeout_s.or(lower.body_timeout_s),
             audit_retention: self.audit_retention.or(lower.audit_retention),

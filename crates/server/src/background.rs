@@ -26,6 +26,8 @@ const SWEEPS_PER_DAY_MIN: u32 = 4;
 const LOCK_LOOK_INTERVAL: Duration = Duration::from_secs(30);
 /// How long an entry of the audit log that rode in no commit waits in memory.
 const AUDIT_FLUSH_INTERVAL: Duration = Duration::from_millis(500);
+/// How long the last use of an access key waits in memory.
+const KEY_USE_FLUSH_INTERVAL: Duration = Duration::from_secs(300);
 /// Pause between looks at what is to be sealed.
 const AUDIT_SEAL_INTERVAL: Duration = Duration::from_secs(2);
 /// Looks at what is to be sealed for one at what need not be kept.
@@ -179,6 +181,29 @@ pub(crate) async fn flush_audit(
         let flushed = store.flush_audit().await;
         if let (Err(error), false) = (&flushed, failing) {
             tracing::error!(error = %error, "the audit log cannot be written; its entries wait");
+        }
+        failing = flushed.is_err();
+    }
+}
+
+/// Writes when access keys were last used. What is left when this ends, the server writes before it closes
+/// the store.
+pub(crate) async fn flush_key_uses(
+    store: Arc<Store>,
+    mut draining: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let mut interval = tokio::time::interval(KEY_USE_FLUSH_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        tokio::select! {
+            _ = draining.wait_for(|draining| *draining) => return Ok(()),
+            _ = interval.tick() => {}
+        }
+        // Not cut off: what is being written is no longer in memory.
+        let flushed = store.flush_key_uses().await;
+        if let (Err(error), false) = (&flushed, failing) {
+            tracing::warn!(error = %error, "the last uses of access keys cannot be written; they wait");
         }
         failing = flushed.is_err();
     }

@@ -102,19 +102,23 @@ async fn ensure_user(store: &Store, bucket: &BucketName) -> Result<String, Serve
     }
 }
 
-/// The user's oldest pair, else a new one.
+/// The user's oldest pair, one without an end first, else a new one.
 async fn ensure_key(store: &Store, user: &str) -> Result<(KeyPair, Principal), ServeError> {
     let mut keys = store.list_access_keys(&Principal::root(), Some(user)).await.map_err(failed)?;
-    keys.sort_by(|a, b| (a.created_ms, &a.access_key_id).cmp(&(b.created_ms, &b.access_key_id)));
-    let access_key = match keys.into_iter().next() {
-        Some(oldest) => oldest.access_key_id,
-        None => {
-            let made = store.create_access_key(&Principal::root(), user).await.map_err(failed)?;
-            made.key.access_key_id
+    keys.sort_by_cached_key(|key| {
+        (key.expires_ms.is_some(), key.created_ms, key.access_key_id.clone())
+    });
+    for key in keys {
+        // One whose end has come, or that was deleted at this moment, is none.
+        if let Ok(known) = store.credentials(&key.access_key_id).await.map_err(failed)? {
+            let secret_key = Secret::new(known.secret_access_key.to_string());
+            return Ok((KeyPair { access_key: key.access_key_id, secret_key }, known.principal));
         }
-    };
+    }
+    let made = store.create_access_key(&Principal::root(), user, None).await.map_err(failed)?;
+    let access_key = made.key.access_key_id;
     let known = store.credentials(&access_key).await.map_err(failed)?;
-    let known = known.ok_or_else(|| failed("the user's key was deleted at this moment"))?;
+    let known = known.map_err(|_| failed("the user's key was deleted at this moment"))?;
     let secret_key = Secret::new(known.secret_access_key.to_string());
     Ok((KeyPair { access_key, secret_key }, known.principal))
 }

@@ -1,7 +1,7 @@
 //! Who answers a request: S3, the JSON API, Terraform's `http` backend, the console, or the pages for
 //! operators.
 //!
-//! Around all of them: a limit on requests in work, one log line and one count each, and a panic
+//! Around all of them: limits on requests in work, one log line and one count each, and a panic
 //! that costs one request only. What an answer says is decided elsewhere.
 
 use std::panic::AssertUnwindSafe;
@@ -10,21 +10,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tidelock_meta::{Clock, Health, MetaStore};
 use tidelock_s3::{ErrorCode, Operation, Peer, RequestId, Requester, ResponseBody, S3Service};
 use tidelock_store::{AuditEvent, ConnectionId, Conversation, Entropy, Protocol, Store};
-use tokio::sync::Semaphore;
 
 use crate::api::{self, Answer, Api};
 use crate::config::Secret;
 use crate::console::{self, ConsolePages, Within};
+use crate::forwarded::Proxies;
 use crate::framing;
 use crate::metrics::Metrics;
 use crate::observe::{InWork, Inbound, ObservedBody, ReceivedBody};
 use crate::pace::Turn;
+use crate::room::Room;
 use crate::target::Target;
 use crate::tfhttp::{self, TfHttp};
 
@@ -43,8 +44,10 @@ pub(crate) struct Dispatch {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) metrics_token: Option<Secret>,
     pub(crate) domains: Vec<String>,
-    /// One permit for each request in work.
-    pub(crate) slots: Arc<Semaphore>,
+    /// Places for requests in work.
+    pub(crate) room: Room,
+    /// Whose word is taken for where requests come from.
+    pub(crate) proxies: Proxies,
     /// Whether new work is welcome: false until the store is open and from shutdown on.
     pub(crate) ready: AtomicBool,
     /// Names the connections.
@@ -79,13 +82,13 @@ impl Connections {
 /// Counts one connection for as long as it lives.
 pub(crate) struct OpenConnection(Arc<Metrics>);
 
-/// Whether a request needs a place of its own among those in work.
+/// Where a request comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Room {
-    /// It does.
-    Bounded,
-    /// It has that of the request which it is made for.
-    OfAnother,
+enum Entrance {
+    /// From a connection: it needs a place among the requests in work.
+    Listener,
+    /// From this process: it has the place of the request which it is made for.
+    Within,
 }
 
 impl Drop for OpenConnection {
@@ -102,10 +105,11 @@ impl Dispatch {
         peer: Peer,
         turn: Option<Turn>,
     ) -> Response<ObservedBody> {
+        let peer = self.proxies.client_of(peer, request.headers());
         if self.target(&request).own && console::is_path(request.uri().path()) {
             return self.answer_console(request, peer, turn).await;
         }
-        self.answer_service(request.map(Inbound::Wire), peer, Room::Bounded, turn).await
+        self.answer_service(request.map(Inbound::Wire), peer, Entrance::Listener, turn).await
     }
 
     /// Answers a request that this process itself makes for somebody at `peer`, in the room of the request
@@ -115,14 +119,14 @@ impl Dispatch {
         request: Request<Full<Bytes>>,
         peer: Peer,
     ) -> Response<ObservedBody> {
-        self.answer_service(request.map(Inbound::Within), peer, Room::OfAnother, None).await
+        self.answer_service(request.map(Inbound::Within), peer, Entrance::Within, None).await
     }
 
     async fn answer_service(
         &self,
         request: Request<Inbound>,
         peer: Peer,
-        room: Room,
+        entrance: Entrance,
         turn: Option<Turn>,
     ) -> Response<ObservedBody> {
         let target = self.target(&request);
@@ -137,7 +141,9 @@ impl Dispatch {
                 return self.refuse_ambiguous(&request);
             }
             match protocol {
-                Some(protocol) => self.serve(request, (peer, protocol), room, &mut in_work).await,
+                Some(protocol) => {
+                    self.serve(request, (peer, protocol), entrance, &mut in_work).await
+                }
                 None => self.answer_page(&request, &mut in_work),
             }
         };
@@ -199,12 +205,13 @@ impl Dispatch {
             if framing::is_ambiguous(&request) {
                 return self.refuse_ambiguous(&request);
             }
-            let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+            let (parts, body) = request.into_parts();
+            // Until the answer begins: one that follows what happens may never end.
+            let Some(_place) = self.room.enter(&peer, &parts) else {
                 return self.refuse(ErrorCode::SlowDown, &method, &path);
             };
-            let request = request.map(|body| ReceivedBody::new(Inbound::Wire(body), &in_work));
-            // Until the answer begins: one that follows what happens may never end.
-            let _slot = slot;
+            let body = ReceivedBody::new(Inbound::Wire(body), &in_work);
+            let request = Request::from_parts(parts, body);
             self.console.answer(request, Within::new(self.clone(), peer)).await
         };
         let answer = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_panic| {
@@ -229,15 +236,18 @@ impl Dispatch {
         &self,
         request: Request<ReceivedBody>,
         (peer, protocol): (Peer, Protocol),
-        room: Room,
+        entrance: Entrance,
         in_work: &mut InWork,
     ) -> Answer {
-        if room == Room::Bounded {
-            let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-                return self.refuse_overload(request, &peer, protocol);
+        let (mut parts, body) = request.into_parts();
+        if entrance == Entrance::Listener {
+            let Some(place) = self.room.enter(&peer, &parts) else {
+                return self.refuse_overload(&parts, &peer, protocol);
             };
-            in_work.hold(slot);
+            parts.extensions.insert(place.turnstile());
+            in_work.hold(place);
         }
+        let request = Request::from_parts(parts, body);
         match protocol {
             Protocol::TerraformHttp => self.tfhttp.answer(request, peer).await,
             Protocol::Api => self.api.answer(request, &peer).await,
@@ -266,8 +276,7 @@ impl Dispatch {
         }
     }
 
-    fn refuse_overload<B>(&self, request: Request<B>, peer: &Peer, protocol: Protocol) -> Answer {
-        let (parts, _body) = request.into_parts();
+    fn refuse_overload(&self, parts: &request::Parts, peer: &Peer, protocol: Protocol) -> Answer {
         let mut answer = match protocol {
             Protocol::TerraformHttp => self.tfhttp.refuse_overload(),
             Protocol::S3 | Protocol::Api | Protocol::Server => {
@@ -275,7 +284,7 @@ impl Dispatch {
             }
         };
         let id = request_id(&answer.response).unwrap_or_default();
-        let sender = peer.unproven(protocol, &parts, id);
+        let sender = peer.unproven(protocol, parts, id);
         answer.response.extensions_mut().insert(Requester(sender));
         answer
     }

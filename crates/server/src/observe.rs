@@ -17,10 +17,10 @@ use hyper::body::Incoming;
 use tidelock_meta::Clock;
 use tidelock_s3::{RequestId, ResponseBody, StreamError};
 use tidelock_store::AuditEvent;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::metrics::{Finished, Metrics};
 use crate::pace::Turn;
+use crate::room;
 use crate::target::Target;
 
 /// Code of a request whose client went away before its answer began.
@@ -43,7 +43,7 @@ pub(crate) struct InWork {
     status: u16,
     sent_bytes: u64,
     quiet: bool,
-    slot: Option<OwnedSemaphorePermit>,
+    held: Option<room::Place>,
 }
 
 /// What a request was about, where its path does not say it as those of S3 do; in an answer's
@@ -75,13 +75,13 @@ impl InWork {
             status: STATUS_GONE,
             sent_bytes: 0,
             quiet: false,
-            slot: None,
+            held: None,
         }
     }
 
     /// Holds a place among the requests in work until the answer is sent.
-    pub(crate) fn hold(&mut self, slot: OwnedSemaphorePermit) {
-        self.slot = Some(slot);
+    pub(crate) fn hold(&mut self, place: room::Place) {
+        self.held = Some(place);
     }
 
     /// Logs at debug level only: probes and scrapes come every few seconds.

@@ -16,7 +16,7 @@ use tidelock_store::{
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -31,9 +31,11 @@ use crate::dispatch::{Connections, Dispatch};
 use crate::engine::{Close, Engines, Ownership};
 use crate::error::ServeError;
 use crate::failpoint;
+use crate::forwarded::Proxies;
 use crate::listener::{self, Listening};
 use crate::metrics::Metrics;
 use crate::oidc::Providers;
+use crate::room::Room;
 use crate::short_day;
 use crate::tfhttp::TfHttp;
 use crate::tls::Certificate;
@@ -163,7 +165,9 @@ impl Server {
         let listener = ground.socket.listen(BACKLOG_CONNECTIONS).map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
         let endpoint = endpoint_for_clients(&config, local_addr);
-        let dispatch = open_dispatch(&config, (&store, endpoint), &around, meta, &sender);
+        let root_key = root.credentials.access_key.as_str();
+        let of_store = (&store, endpoint);
+        let dispatch = open_dispatch(&config, of_store, root_key, &around, meta, &sender);
         let dispatch = Arc::new(dispatch);
         Ok(Self {
             config,
@@ -234,6 +238,7 @@ impl Server {
         let counted = self.dispatch.metrics.clone();
         tasks.spawn(background::watch_locks(self.store.clone(), counted, draining.clone()));
         tasks.spawn(background::flush_audit(self.store.clone(), draining.clone()));
+        tasks.spawn(background::flush_key_uses(self.store.clone(), draining.clone()));
         let (store, kept) = (self.store.clone(), metrics.clone());
         let turn = match self.ownership {
             Ownership::Sole => AuditTurn::alone(ServesAlone),
@@ -276,9 +281,7 @@ impl Server {
                 tracing::error!(error = %error, "a background task had failed");
             }
         }
-        if let Err(error) = self.store.flush_audit().await {
-            tracing::error!(error = %error, "the last entries of the audit log are lost");
-        }
+        write_what_waits(&self.store).await;
         if self.ownership == Ownership::Shared
             && let Err(error) = self.store.withdraw_server().await
         {
@@ -336,6 +339,7 @@ fn open_store(
 fn open_dispatch(
     config: &Config,
     (store, endpoint): (&Arc<Store>, String),
+    root_access_key: &str,
     around: &Surroundings,
     meta: Arc<dyn MetaStore>,
     sender: &Arc<Sender>,
@@ -379,10 +383,21 @@ fn open_dispatch(
         metrics: around.metrics.clone(),
         metrics_token: config.metrics_token.clone(),
         domains: config.domains.clone(),
-        slots: Arc::new(Semaphore::new(config.limits.requests_max)),
+        room: Room::new(&config.limits, root_access_key),
+        proxies: Proxies::new(config.trusted_proxies.clone()),
         ready: AtomicBool::new(false),
         connections: Connections::new(&*around.entropy),
         meta,
+    }
+}
+
+/// Writes what a server keeps in memory while it runs.
+async fn write_what_waits(store: &Store) {
+    if let Err(error) = store.flush_key_uses().await {
+        tracing::warn!(error = %error, "the last uses of access keys are lost");
+    }
+    if let Err(error) = store.flush_audit().await {
+        tracing::error!(error = %error, "the last entries of the audit log are lost");
     }
 }
 

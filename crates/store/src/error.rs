@@ -362,6 +362,9 @@ pub enum IdentityError {
     /// There is no such access key.
     #[error("the access key does not exist")]
     NoSuchKey,
+    /// A key cannot end then.
+    #[error("not an end of a key: {0}")]
+    InvalidExpiry(&'static str),
     /// There is no such role.
     #[error("the role does not exist")]
     NoSuchRole,

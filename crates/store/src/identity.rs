@@ -1,4 +1,4 @@
-//! Who there is: users, their access keys, and root.
+//! Who there is: users and root, and what proves who somebody is.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use tidelock_meta::{Batch, Key, OpId, Versioned};
 use zeroize::Zeroizing;
 
 use crate::Store;
+use crate::access_key::read_access_keys;
 use crate::audit::AuditEvent;
 use crate::bucket::BucketAccess;
 use crate::commit::{Plan, Reading};
@@ -29,8 +30,6 @@ pub const ROOT_ARN: &str = "arn:aws:iam::000000000000:root";
 /// Who sent a request that proves nothing, in the audit log.
 const ANONYMOUS: &str = "anonymous";
 const USER_NAME_BYTES_MAX: usize = 64;
-/// What access key ids begin with, as AWS's long-term keys do.
-const ACCESS_KEY_PREFIX: &str = "AKIA";
 
 /// Somebody who has proven who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,26 +65,6 @@ pub struct User {
     pub created_ms: i64,
 }
 
-/// An access key, without its secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccessKey {
-    /// The id.
-    pub access_key_id: String,
-    /// Name of the user it belongs to.
-    pub user: String,
-    /// Milliseconds since 1970.
-    pub created_ms: i64,
-}
-
-/// An access key as it is shown once.
-#[derive(Clone, Debug)]
-pub struct NewAccessKey {
-    /// The key.
-    pub key: AccessKey,
-    /// Its secret.
-    pub secret_access_key: Zeroizing<String>,
-}
-
 /// What a signature is verified with, and whom it proves.
 #[derive(Clone)]
 pub struct Credentials {
@@ -101,9 +80,18 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+/// Why there is nothing to verify a signature with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyRefusal {
+    /// There is no such key.
+    Unknown,
+    /// Its end has come.
+    Expired,
+}
+
 /// Why nothing proves who somebody is.
 enum Unproven {
-    NoSuchKey,
+    Key(KeyRefusal),
     Storage(StorageError),
 }
 
@@ -244,36 +232,44 @@ impl Store {
         self
     }
 
-    /// What verifies a signature made with `access_key_id`; none if there is no such key.
+    /// What verifies a signature made with `access_key_id`.
     ///
-    /// Only that there is none is confirmed: whatever is answered to somebody who is known, the
-    /// operation they ask for confirms.
+    /// Only a refusal is confirmed: whatever is answered to somebody who is known, the operation they
+    /// ask for confirms.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyRefusal`] where there is no such key any more, and when the store fails.
     pub async fn credentials(
         &self,
         access_key_id: &str,
-    ) -> Result<Option<Credentials>, StorageError> {
+    ) -> Result<Result<Credentials, KeyRefusal>, StorageError> {
         if let Some((root, secret)) = &self.root
             && root == access_key_id
         {
-            return Ok(Some(Credentials {
+            return Ok(Ok(Credentials {
                 secret_access_key: secret.clone(),
                 principal: Principal::root(),
             }));
         }
+        let (now, unknown) = (self.now(), || Unproven::Key(KeyRefusal::Unknown));
         let looked = self.rows.look(|reading| async move {
             let row = reading.value(access_key::key(access_key_id)).await?;
-            let row = AccessKeyRow::decode(&row.ok_or(Unproven::NoSuchKey)?)?;
+            let row = AccessKeyRow::decode(&row.ok_or_else(unknown)?)?;
+            if row.expires_ms.is_some_and(|end| end <= now) {
+                return Err(Unproven::Key(KeyRefusal::Expired));
+            }
             let user = reading.value(user::key(&row.user)).await?;
-            let user = UserRow::decode(&user.ok_or(Unproven::NoSuchKey)?)?;
+            let user = UserRow::decode(&user.ok_or_else(unknown)?)?;
             Ok((Principal::user(&row.user, user), row.sealed_secret))
         });
         let (principal, sealed_secret) = match looked.await {
             Ok(known) => known,
-            Err(Unproven::NoSuchKey) => return Ok(None),
+            Err(Unproven::Key(refusal)) => return Ok(Err(refusal)),
             Err(Unproven::Storage(error)) => return Err(error),
         };
         let secret_access_key = self.unseal_secret(access_key_id, &sealed_secret)?;
-        Ok(Some(Credentials { secret_access_key, principal }))
+        Ok(Ok(Credentials { secret_access_key, principal }))
     }
 
     /// What verifies a signature made in a session; none where what the session rests on is gone: its user,
@@ -389,69 +385,6 @@ impl Store {
         }
     }
 
-    /// Makes an access key for a user. Root only.
-    pub async fn create_access_key(
-        &self,
-        actor: &Principal,
-        user: &str,
-    ) -> Result<NewAccessKey, IdentityError> {
-        require_root(actor)?;
-        let access_key_id = format!("{ACCESS_KEY_PREFIX}{}", self.random_text(16, BASE32));
-        let secret_access_key = Zeroizing::new(self.random_text(40, BASE64));
-        let place = access_key_id.as_bytes();
-        let sealed_secret = self.keyring.wrap(secret_access_key.as_bytes(), place, &*self.entropy);
-        let row = AccessKeyRow { user: user.to_owned(), sealed_secret, created_ms: self.now() };
-        let keys = [user::key(user), access_key::key(&access_key_id)];
-        let op_id = OpId(self.random());
-        self.update(&keys, |view| {
-            let Some(owner) = &view.rows[0] else { return Err(IdentityError::NoSuchUser) };
-            let mut batch = Batch::new(op_id);
-            batch.expect(keys[0].clone(), Some(owner));
-            batch.expect(keys[1].clone(), None);
-            batch.put(keys[1].clone(), row.encode());
-            // As it was: so that a deletion of the user that has not seen this key loses.
-            batch.put(keys[0].clone(), owner.value.clone());
-            let event = AuditEvent::new("CreateAccessKey").subject(&access_key_id);
-            let event = AuditEvent { message: format!("for the user {user}"), ..event };
-            self.audit(&mut batch, actor, &event);
-            Ok(Plan::Commit(batch, ()))
-        })
-        .await?;
-        let key = AccessKey { access_key_id, user: user.to_owned(), created_ms: row.created_ms };
-        Ok(NewAccessKey { key, secret_access_key })
-    }
-
-    /// All access keys, or those of one user. Root only.
-    pub async fn list_access_keys(
-        &self,
-        actor: &Principal,
-        of_user: Option<&str>,
-    ) -> Result<Vec<AccessKey>, IdentityError> {
-        require_root(actor)?;
-        self.rows.answer(|reading| async move { read_access_keys(&reading, of_user).await }).await
-    }
-
-    /// Deletes an access key. Root only.
-    pub async fn delete_access_key(
-        &self,
-        actor: &Principal,
-        access_key_id: &str,
-    ) -> Result<(), IdentityError> {
-        require_root(actor)?;
-        let key = access_key::key(access_key_id);
-        let op_id = OpId(self.random());
-        self.update(std::slice::from_ref(&key), |view| {
-            let Some(row) = &view.rows[0] else { return Err(IdentityError::NoSuchKey) };
-            let mut batch = Batch::new(op_id);
-            batch.expect(key.clone(), Some(row));
-            batch.delete(key.clone());
-            let event = AuditEvent::new("DeleteAccessKey").subject(access_key_id);
-            self.audit(&mut batch, actor, &event);
-            Ok(Plan::Commit(batch, ()))
-        })
-        .await
-    }
-
     pub(crate) fn random_text(&self, length: usize, alphabet: &[u8]) -> String {
         let mut bytes = vec![0; length];
         self.entropy.fill(&mut bytes);
@@ -473,21 +406,6 @@ async fn unused_user(reading: &Reading, key: Key, name: &str) -> Result<Versione
         }
     }
     Ok(seen)
-}
-
-async fn read_access_keys(
-    reading: &Reading,
-    of_user: Option<&str>,
-) -> Result<Vec<AccessKey>, IdentityError> {
-    let mut keys = Vec::new();
-    for (key, value) in reading.all(access_key::range()).await? {
-        let row = AccessKeyRow::decode(&value)?;
-        if of_user.is_none_or(|name| name == row.user) {
-            let access_key_id = access_key::decode_key(&key)?;
-            keys.push(AccessKey { access_key_id, user: row.user, created_ms: row.created_ms });
-        }
-    }
-    Ok(keys)
 }
 
 pub(crate) const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";

@@ -7,6 +7,7 @@
 //!
 //! This crate knows no XML, no header syntax and no status code; it knows no socket and no file.
 
+mod access_key;
 mod audit;
 mod body;
 mod bucket;
@@ -62,6 +63,7 @@ pub use tidelock_meta::record::version::{
 };
 pub use tidelock_meta::{Clock, UnixMillis};
 
+pub use access_key::{AccessKey, KEY_OVERLAP_MAX, KEY_USE_STEP, NewAccessKey};
 pub use audit::{
     AUDIT_BUFFER_BYTES_MAX, AUDIT_BUFFER_ENTRIES_MAX, AuditDamage, AuditEvent, AuditPage,
     AuditPosition, AuditQuery, AuditRecord, AuditTurn, AuditVerification, InvalidAuditPosition,
@@ -89,7 +91,7 @@ pub use guard::{
     REFUSED_KEPT_MAX, REFUSED_TERM, Refusal, RefusalReason, RefusedError, RefusedVersion,
     ReleaseError, StateAllowance,
 };
-pub use identity::{ACCOUNT_ID, AccessKey, Credentials, NewAccessKey, Principal, ROOT_ARN, User};
+pub use identity::{ACCOUNT_ID, Credentials, KeyRefusal, Principal, ROOT_ARN, User};
 pub use keyring::{Keyring, KeyringError};
 pub use lease::{
     ANNOUNCEMENT_INTERVAL, ANNOUNCEMENT_TERM, AnnouncedServer, Announcements, CLOCK_SKEW_MAX,
@@ -158,6 +160,7 @@ pub struct Store {
     /// Names this process in intent rows.
     owner: [u8; 16],
     audit_log: audit::AuditLog,
+    key_uses: access_key::KeyUses,
 }
 
 impl Store {
@@ -185,6 +188,7 @@ impl Store {
             refused_locks,
             looking_into,
             audit_log: audit::AuditLog::default(),
+            key_uses: access_key::KeyUses::default(),
             owner,
         }
     }

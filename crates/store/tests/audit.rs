@@ -77,7 +77,7 @@ async fn entries_ride_in_the_commit_of_what_they_tell() {
     let fixture = Fixture::new().await;
     let (store, root) = (&fixture.store, requested(Principal::root(), "R1"));
     store.create_user(&root, "ann").await.unwrap();
-    let made = store.create_access_key(&root, "ann").await.unwrap();
+    let made = store.create_access_key(&root, "ann", None).await.unwrap();
     assert!(root.origin.audited.is_set());
     // Without a flush: they are rows already.
     assert_eq!(fixture.rows(audit_entry::range()).await.len(), 3);
@@ -225,7 +225,7 @@ async fn only_root_and_owners_may_ask() {
     for (user, bucket) in [("ann", "anns"), ("bob", "bobs")] {
         store.create_user(root, user).await.unwrap();
         fixture.clock.advance(Duration::from_secs(1));
-        let made = store.create_access_key(root, user).await.unwrap();
+        let made = store.create_access_key(root, user, None).await.unwrap();
         let proven = store.credentials(&made.key.access_key_id).await.unwrap().unwrap();
         // Another one had a bucket of that name before.
         let bucket: BucketName = bucket.parse().unwrap();
@@ -513,7 +513,7 @@ async fn a_webhook_is_told_of_what_happens_from_then_on() {
     let gone = store.open_webhook(root, webhook.id).await;
     assert_eq!(gone.unwrap_err(), WebhookError::NoSuchWebhook);
     store.create_user(root, "ann").await.unwrap();
-    let made = store.create_access_key(root, "ann").await.unwrap();
+    let made = store.create_access_key(root, "ann", None).await.unwrap();
     let ann = store.credentials(&made.key.access_key_id).await.unwrap().unwrap().principal;
     assert_eq!(store.create_webhook(&ann, new).await.unwrap_err(), WebhookError::AccessDenied);
     assert_eq!(store.list_webhooks(&ann).await, Err(WebhookError::AccessDenied));

@@ -6,6 +6,7 @@ mod fixture;
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fixture::{DEPOSED, Fixture, Interrupted, body, if_match, if_none_match};
 use futures_util::FutureExt as _;
@@ -40,7 +41,7 @@ impl Filled {
         let upload = fixture.begin_upload("under way").await;
         fixture.put_part("under way", upload, 1, "part").await;
         fixture.store.create_user(&fixture.root, "alice").await.unwrap();
-        let key = fixture.store.create_access_key(&fixture.root, "alice").await.unwrap().key;
+        let key = fixture.store.create_access_key(&fixture.root, "alice", None).await.unwrap().key;
         let old = old.to_string().parse().unwrap();
         let access_key_id = key.access_key_id;
         Self { fixture, engine, old, upload, completed, etag, access_key_id }
@@ -230,8 +231,9 @@ fn identities(filled: &Filled) -> Vec<Asked<'_>> {
         shown("delete a user with keys", store.delete_user(root, "alice")),
         shown("delete no user", store.delete_user(root, "nobody")),
         shown("keys", store.list_access_keys(root, None)),
-        shown("create a key of nobody", store.create_access_key(root, "nobody")),
+        shown("create a key of nobody", store.create_access_key(root, "nobody", None)),
         shown("delete no key", store.delete_access_key(root, "AKIANOBODY")),
+        shown("rotate no key", store.rotate_access_key(root, "AKIANOBODY", Duration::ZERO, None)),
         shown("servers", store.servers()),
         shown("release a lease", store.release("nobody's")),
         shown("sweep", store.sweep()),

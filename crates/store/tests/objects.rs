@@ -203,7 +203,7 @@ async fn users_have_keys_and_buckets_of_their_own() {
     let fixture = Fixture::new().await;
     let users = fixture.store.create_user(&fixture.root, "alice").await.unwrap();
     assert_eq!(users.arn, "arn:aws:iam::000000000000:user/alice");
-    let key = fixture.store.create_access_key(&fixture.root, "alice").await.unwrap();
+    let key = fixture.store.create_access_key(&fixture.root, "alice", None).await.unwrap();
     let known = fixture.store.credentials(&key.key.access_key_id).await.unwrap().unwrap();
     assert_eq!(known.secret_access_key, key.secret_access_key);
     assert_eq!(known.principal.name, "alice");
@@ -213,7 +213,8 @@ async fn users_have_keys_and_buckets_of_their_own() {
     assert_eq!(in_use, Err(IdentityError::InUse("access keys")));
     fixture.store.delete_access_key(&fixture.root, &key.key.access_key_id).await.unwrap();
     fixture.store.delete_user(&fixture.root, "alice").await.unwrap();
-    assert!(fixture.store.credentials(&key.key.access_key_id).await.unwrap().is_none());
+    let gone = fixture.store.credentials(&key.key.access_key_id).await.unwrap();
+    assert_eq!(gone.err(), Some(KeyRefusal::Unknown));
 }
 
 #[tokio::test]

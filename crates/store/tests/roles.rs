@@ -55,7 +55,7 @@ async fn roles_that_there_cannot_be() {
 async fn policies_of_users_are_there_with_the_next_request() {
     let Fixture { store, root, .. } = Fixture::new().await;
     store.create_user(&root, "ann").await.unwrap();
-    let key = store.create_access_key(&root, "ann").await.unwrap().key.access_key_id;
+    let key = store.create_access_key(&root, "ann", None).await.unwrap().key.access_key_id;
     let policies = async || {
         let known = store.credentials(&key).await.unwrap().unwrap();
         known.principal.entitlement.policies.clone()

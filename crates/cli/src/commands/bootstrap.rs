@@ -106,7 +106,7 @@ async fn as_root(root: &Client, bucket: &str) -> Result<Option<Credentials>, Fai
         );
         return Ok(None);
     }
-    let made = root.create_key(&user).await?;
+    let made = root.create_key(&user, None).await?;
     let credentials = Credentials {
         access_key_id: made.access_key_id,
         secret_access_key: made.secret_access_key,

@@ -313,6 +313,7 @@ impl From<IdentityError> for S3Error {
             | IdentityError::UserExists
             | IdentityError::InvalidUserName
             | IdentityError::NoSuchKey
+            | IdentityError::InvalidExpiry(_)
             | IdentityError::NoSuchRole
             | IdentityError::RoleExists
             | IdentityError::InvalidRole(_)

@@ -64,6 +64,7 @@ impl Source {
     pub(super) fn refusal(&self, error: CopyError) -> S3Error {
         let is_source = matches!(error, CopyError::Source(_));
         let error = S3Error::from(error);
+        let error = if is_source { error.of_copy_source() } else { error };
         match error.code() {
             ErrorCode::NoSuchBucket if is_source => error.field("BucketName", self.bucket.as_str()),
             ErrorCode::NoSuchKey if is_source => error.field("Key", self.key.as_str()),

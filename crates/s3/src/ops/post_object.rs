@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header, request};
 use jiff::Timestamp;
 use tidelock_auth::identity::SecretAccessKey;
 use tidelock_auth::post::{ContentLengthRange, PostClaim, PostPolicy, PostSignature, claim};
@@ -19,7 +19,7 @@ use tidelock_store::{
 use super::bucket_lifecycle::write_expiration;
 use super::put_object;
 use crate::access::{self, Asked, Circumstances, Need};
-use crate::authn::{Authenticated, host_of};
+use crate::authn::{Authenticated, host_of, refused_key};
 use crate::call::{parse_bucket, parse_key};
 use crate::encryption::SECRET_HEADERS;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -101,7 +101,7 @@ async fn open(
         None => (peer.unproven(Protocol::S3, parts, id.request_id()), ANY_SIZE),
         Some(signature) => {
             *requester = requester.take().map(|sender| sender.claiming(signature.access_key_id()));
-            let caller = authenticate(service, &signature).await?;
+            let caller = authenticate(service, &signature, &parts.extensions).await?;
             let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
             let principal = caller.principal.with_origin(origin);
             *requester = Some(principal.clone());
@@ -250,16 +250,17 @@ fn signature_of(fields: &Fields) -> S3Result<Option<PostSignature<'_>>> {
 async fn authenticate(
     service: &S3Service,
     signature: &PostSignature<'_>,
+    extensions: &Extensions,
 ) -> S3Result<Authenticated> {
     let access_key_id = signature.access_key_id().to_owned();
-    let credentials = service.store.credentials(&access_key_id).await?.ok_or_else(|| {
-        S3Error::new(ErrorCode::InvalidAccessKeyId).field("AWSAccessKeyId", &access_key_id)
-    })?;
+    let credentials = service.store.credentials(&access_key_id).await?;
+    let credentials = credentials.map_err(|refusal| refused_key(refusal, &access_key_id))?;
     if !signature.is_of(&SecretAccessKey::new(credentials.secret_access_key.as_str())) {
         return Err(S3Error::new(ErrorCode::SignatureDoesNotMatch)
             .field("AWSAccessKeyId", access_key_id)
             .field("StringToSign", signature.policy()));
     }
+    service.authenticator().admit(extensions, &access_key_id)?;
     Ok(Authenticated {
         principal: credentials.principal,
         access_key_id,

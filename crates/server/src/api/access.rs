@@ -104,6 +104,7 @@ fn needed(routed: &Routed) -> Option<(Need, About<'_>)> {
         | Op::DeleteUser
         | Op::ListAccessKeys
         | Op::CreateAccessKey
+        | Op::RotateAccessKey
         | Op::DeleteAccessKey
         | Op::ListUserPolicies
         | Op::PutUserPolicy

@@ -101,6 +101,7 @@ impl From<IdentityError> for ApiError {
             IdentityError::NoSuchUser => (StatusCode::NOT_FOUND, "NoSuchUser"),
             IdentityError::UserExists => (StatusCode::CONFLICT, "UserExists"),
             IdentityError::InvalidUserName => (StatusCode::BAD_REQUEST, "InvalidUserName"),
+            IdentityError::InvalidExpiry(_) => (StatusCode::BAD_REQUEST, "InvalidExpiry"),
             IdentityError::NoSuchKey => (StatusCode::NOT_FOUND, "NoSuchKey"),
             IdentityError::NoSuchRole => (StatusCode::NOT_FOUND, "NoSuchRole"),
             IdentityError::RoleExists => (StatusCode::CONFLICT, "RoleExists"),

@@ -172,6 +172,7 @@ impl Api {
             Operation::DeleteRole => roles::delete(store, actor, name).await,
             Operation::ListAccessKeys => keys::list(store, actor, routed.query("user")).await,
             Operation::CreateAccessKey => keys::create(store, actor, body).await,
+            Operation::RotateAccessKey => keys::rotate(store, actor, id, body).await,
             Operation::DeleteAccessKey => keys::delete(store, actor, id).await,
             Operation::GetBucketGuard => guard::get(store, actor, &bucket()?).await,
             Operation::PutBucketGuard => guard::put(store, actor, &bucket()?, body).await,

@@ -18,6 +18,7 @@ pub(super) enum Operation {
     DeleteUser,
     ListAccessKeys,
     CreateAccessKey,
+    RotateAccessKey,
     DeleteAccessKey,
     ListUserPolicies,
     PutUserPolicy,
@@ -118,6 +119,9 @@ pub(super) const ROUTES: &[Route] = &[
         .answers(OK, Document::Json("AccessKeys")),
     route(Verb::Post, "keys", Operation::CreateAccessKey)
         .takes("NewAccessKey")
+        .answers(CREATED, Document::Json("AccessKeyWithSecret")),
+    route(Verb::Post, "keys/{id}/rotate", Operation::RotateAccessKey)
+        .takes("AccessKeyRotation")
         .answers(CREATED, Document::Json("AccessKeyWithSecret")),
     route(Verb::Delete, "keys/{id}", Operation::DeleteAccessKey),
     route(Verb::Get, "users/{name}/policies", Operation::ListUserPolicies)
@@ -288,6 +292,7 @@ impl Operation {
             Self::DeleteUser => "DeleteUser",
             Self::ListAccessKeys => "ListAccessKeys",
             Self::CreateAccessKey => "CreateAccessKey",
+            Self::RotateAccessKey => "RotateAccessKey",
             Self::DeleteAccessKey => "DeleteAccessKey",
             Self::ListUserPolicies => "ListUserPolicies",
             Self::PutUserPolicy => "PutUserPolicy",
@@ -328,6 +333,9 @@ impl Operation {
             Self::ListAccessKeys => "The access keys of a user, or of all; root only",
             Self::CreateAccessKey => {
                 "Makes an access key; its secret is shown this once; root only"
+            }
+            Self::RotateAccessKey => {
+                "Makes another key for the user of one, and has that one end; root only"
             }
             Self::DeleteAccessKey => "Deletes an access key; root only",
             Self::ListUserPolicies => "The policies of a user; root only",

@@ -47,13 +47,22 @@ pub(super) const SCHEMAS: &[Schema] = &[
         ],
     },
     Schema { name: "Users", fields: &[("users", Kind::List("User"), true)] },
-    Schema { name: "NewAccessKey", fields: &[("user", Kind::Text, true)] },
+    Schema {
+        name: "NewAccessKey",
+        fields: &[("user", Kind::Text, true), ("expires", Kind::TimeOrNull, false)],
+    },
+    Schema {
+        name: "AccessKeyRotation",
+        fields: &[("overlap_seconds", Kind::Number, true), ("expires", Kind::TimeOrNull, false)],
+    },
     Schema {
         name: "AccessKey",
         fields: &[
             ("access_key_id", Kind::Text, true),
             ("user", Kind::Text, true),
             ("created", Kind::Time, true),
+            ("expires", Kind::TimeOrNull, true),
+            ("last_used", Kind::TimeOrNull, true),
         ],
     },
     Schema {
@@ -63,6 +72,8 @@ pub(super) const SCHEMAS: &[Schema] = &[
             ("secret_access_key", Kind::Text, true),
             ("user", Kind::Text, true),
             ("created", Kind::Time, true),
+            ("expires", Kind::TimeOrNull, true),
+            ("last_used", Kind::TimeOrNull, true),
         ],
     },
     Schema { name: "AccessKeys", fields: &[("keys", Kind::List("AccessKey"), true)] },

@@ -115,6 +115,29 @@ async fn users_and_keys_have_a_life() {
         ("GET /_/api/v1/users", "", 200, "OK"),
         ("POST /_/api/v1/keys", r#"{"user":"ci"}"#, 201, "OK"),
         ("POST /_/api/v1/keys", r#"{"user":"nobody"}"#, 404, "NoSuchUser"),
+        ("POST /_/api/v1/keys", r#"{"user":"ci","expires":"2099-01-01T00:00:00Z"}"#, 201, "OK"),
+        ("POST /_/api/v1/keys", r#"{"user":"ci","expires":null}"#, 201, "OK"),
+        (
+            "POST /_/api/v1/keys",
+            r#"{"user":"ci","expires":"1999-01-01T00:00:00Z"}"#,
+            400,
+            "InvalidExpiry",
+        ),
+        ("POST /_/api/v1/keys", r#"{"user":"ci","expires":"tomorrow"}"#, 400, "MalformedRequest"),
+        ("POST /_/api/v1/keys/AKIANONE/rotate", r#"{"overlap_seconds":1}"#, 404, "NoSuchKey"),
+        (
+            "POST /_/api/v1/keys/AKIANONE/rotate",
+            r#"{"overlap_seconds":99999999}"#,
+            400,
+            "InvalidExpiry",
+        ),
+        (
+            "POST /_/api/v1/keys/AKIANONE/rotate",
+            r#"{"overlap_seconds":-1}"#,
+            400,
+            "MalformedRequest",
+        ),
+        ("POST /_/api/v1/keys/AKIANONE/rotate", "{}", 400, "MalformedRequest"),
         ("GET /_/api/v1/keys?user=ci", "", 200, "OK"),
         ("GET /_/api/v1/keys?user=nobody", "", 404, "NoSuchUser"),
         ("DELETE /_/api/v1/users/ci", "", 409, "UserInUse"),
@@ -134,8 +157,19 @@ async fn users_and_keys_have_a_life() {
     assert_eq!(keys["keys"][0]["user"], "ci");
     assert!(keys["keys"][0].get("secret_access_key").is_none(), "secrets are shown once");
     let id = keys["keys"][0]["access_key_id"].as_str().unwrap();
-    let path = format!("DELETE /_/api/v1/keys/{id}");
-    assert_eq!(harness.ask(ROOT, &path, "", Spoiled::No).await.0, 204);
+    let path = format!("POST /_/api/v1/keys/{id}/rotate");
+    let rotated = harness.ask(ROOT, &path, r#"{"overlap_seconds":3600}"#, Spoiled::No).await;
+    assert_eq!((rotated.0, &rotated.2["user"]), (201, &"ci".into()), "{}", rotated.2);
+    assert!(rotated.2["secret_access_key"].is_string() && rotated.2["expires"].is_null());
+    let (_, _, keys) = harness.ask(ROOT, "GET /_/api/v1/keys?user=ci", "", Spoiled::No).await;
+    let keys = keys["keys"].as_array().unwrap();
+    assert_eq!(keys.len(), 4);
+    let old = keys.iter().find(|key| key["access_key_id"] == id).unwrap();
+    assert!(old["expires"].is_string(), "{old}");
+    for key in keys {
+        let path = format!("DELETE /_/api/v1/keys/{}", key["access_key_id"].as_str().unwrap());
+        assert_eq!(harness.ask(ROOT, &path, "", Spoiled::No).await.0, 204);
+    }
     assert_eq!(harness.ask(ROOT, "DELETE /_/api/v1/users/ci", "", Spoiled::No).await.0, 204);
 }
 

@@ -11,7 +11,7 @@ use crate::args::ServeArgs;
 /// Prefix of every variable.
 const PREFIX: &str = "TIDELOCK_";
 /// Flags that may be repeated: commas in a variable, an array in the file.
-const LISTS: [&str; 2] = ["domain", "oidc-issuer"];
+const LISTS: [&str; 3] = ["domain", "oidc-issuer", "trusted-proxy"];
 
 /// The settings found in the environment; an empty variable counts as not set.
 pub(super) fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<ServeArgs, ConfigError> {

@@ -5,6 +5,7 @@
 
 mod layer;
 mod location;
+mod network;
 mod oidc;
 mod secret;
 
@@ -18,6 +19,7 @@ use tidelock_store::BucketName;
 pub use location::{
     BlobLocation, MetaLocation, ObjectStoreUrl, ObjectStoreVariables, PostgresUrl, StoreLocation,
 };
+pub use network::Network;
 pub use oidc::OidcIssuer;
 pub(crate) use oidc::is_secure as is_secure_url;
 pub use secret::Secret;
@@ -37,6 +39,10 @@ const KEYRING_FILE: &str = "keyring";
 const CONNECTIONS_MAX_DEFAULT: usize = 4096;
 /// Bounds memory: each request in work holds a few buffers of at most 1 MiB.
 const REQUESTS_MAX_DEFAULT: usize = 1024;
+/// No client uses a server up alone; many may be behind one address.
+const CLIENT_FRACTION_DEFAULT: usize = 2;
+/// No key does, and neither do two or three.
+const KEY_FRACTION_DEFAULT: usize = 4;
 const HEADER_TIMEOUT_S_DEFAULT: u64 = 60;
 const BODY_TIMEOUT_S_DEFAULT: u64 = 60;
 const AUDIT_RETENTION_DAYS_DEFAULT: u64 = 400;
@@ -86,6 +92,8 @@ pub struct Config {
     pub allow_signature_v2: bool,
     /// Identity providers whose tokens are taken for roles.
     pub oidc_issuers: Vec<OidcIssuer>,
+    /// Proxies whose word is taken for where a request comes from.
+    pub trusted_proxies: Vec<Network>,
     /// Root's key pair, when the operator gives one.
     pub root: Option<RootCredentials>,
     /// Bearer token of `/_/metrics`.
@@ -132,8 +140,12 @@ pub struct RootCredentials {
 pub struct ListenerLimits {
     /// Connections open at once.
     pub connections_max: usize,
-    /// Requests in work at once.
+    /// Requests in work at once,
     pub requests_max: usize,
+    /// of these from one client,
+    pub requests_max_per_client: usize,
+    /// and signed with one access key other than root's.
+    pub requests_max_per_key: usize,
     /// Time for a TLS handshake and for the headers of a request.
     pub header_timeout: Duration,
     /// Longest pause of a client in the middle of a body, sent or received.
@@ -270,6 +282,7 @@ impl Config {
             enable_acls: args.enable_acls.unwrap_or(false),
             allow_signature_v2: args.allow_signature_v2.unwrap_or(false),
             oidc_issuers: oidc::issuers(&args.oidc_issuer)?,
+            trusted_proxies: network::proxies(&args.trusted_proxy)?,
             root,
             metrics_token,
             log_format: args.log_format.unwrap_or_default(),
@@ -312,6 +325,10 @@ impl Config {
             };
             set("oidc_issuer", format!("{:?}", named.flat_map(one).collect::<Vec<_>>()));
         }
+        if !self.trusted_proxies.is_empty() {
+            let shown: Vec<_> = self.trusted_proxies.iter().map(Network::to_string).collect();
+            set("trusted_proxy", format!("{shown:?}"));
+        }
         if let Some(root) = &self.root {
             set("root_access_key", format!("{:?}", root.access_key));
             set("root_secret_key", format!("{:?}", root.secret_key));
@@ -323,6 +340,8 @@ impl Config {
         set("log_level", format!("{:?}", self.log_level));
         set("connections_max", self.limits.connections_max.to_string());
         set("requests_max", self.limits.requests_max.to_string());
+        set("requests_max_per_client", self.limits.requests_max_per_client.to_string());
+        set("requests_max_per_key", self.limits.requests_max_per_key.to_string());
         set("header_timeout_s", self.limits.header_timeout.as_secs().to_string());
         set("body_timeout_s", self.limits.body_timeout.as_secs().to_string());
         set("audit_retention", (self.audit.retention.as_secs() / DAY_S).to_string());
@@ -389,10 +408,24 @@ fn needs(first: &'static str, second: &'static str) -> ConfigError {
 }
 
 fn listener_limits(args: &ServeArgs) -> Result<ListenerLimits, ConfigError> {
+    let requests_max = positive("requests-max", args.requests_max)?.unwrap_or(REQUESTS_MAX_DEFAULT);
+    let share = |name, given, fraction: usize| {
+        Ok::<_, ConfigError>(positive(name, given)?.unwrap_or((requests_max / fraction).max(1)))
+    };
     Ok(ListenerLimits {
         connections_max: positive("connections-max", args.connections_max)?
             .unwrap_or(CONNECTIONS_MAX_DEFAULT),
-        requests_max: positive("requests-max", args.requests_max)?.unwrap_or(REQUESTS_MAX_DEFAULT),
+        requests_max,
+        requests_max_per_client: share(
+            "requests-max-per-client",
+            args.requests_max_per_client,
+            CLIENT_FRACTION_DEFAULT,
+        )?,
+        requests_max_per_key: share(
+            "requests-max-per-key",
+            args.requests_max_per_key,
+            KEY_FRACTION_DEFAULT,
+        )?,
         header_timeout: timeout(
             "header-timeout-s",
             args.header_timeout_s.unwrap_or(HEADER_TIMEOUT_S_DEFAULT),

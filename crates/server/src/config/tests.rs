@@ -48,10 +48,56 @@ fn flag_wins_over_environment_over_file_over_default() {
     check(Given::default(), "listen = \"127.0.0.1:9000\"");
 }
 
+/// A setting as a flag, a variable and a line of the file, and what is printed of it.
+type Spellings<'a> = (&'a [&'a str], (&'a str, &'a str), &'a str, &'a str);
+
+fn check_spellings(rows: &[Spellings<'_>]) {
+    for (flags, variable, file, line) in rows {
+        check(Given { flags, ..Given::default() }, line);
+        check(Given { env: &[*variable], ..Given::default() }, line);
+        check(Given { file, ..Given::default() }, line);
+    }
+}
+
+#[test]
+fn limits_and_proxies_have_all_spellings() {
+    check_spellings(&[
+        (
+            &["--requests-max=8"],
+            ("TIDELOCK_REQUESTS_MAX", "8"),
+            "requests_max = 8",
+            "requests_max_per_key = 2",
+        ),
+        (
+            &["--requests-max=1"],
+            ("TIDELOCK_REQUESTS_MAX", "1"),
+            "requests_max = 1",
+            "requests_max_per_client = 1",
+        ),
+        (
+            &["--requests-max-per-key=7"],
+            ("TIDELOCK_REQUESTS_MAX_PER_KEY", "7"),
+            "requests_max_per_key = 7",
+            "requests_max_per_key = 7",
+        ),
+        (
+            &["--requests-max-per-client=7"],
+            ("TIDELOCK_REQUESTS_MAX_PER_CLIENT", "7"),
+            "requests_max_per_client = 7",
+            "requests_max_per_client = 7",
+        ),
+        (
+            &["--trusted-proxy=10.0.0.0/8", "--trusted-proxy=::1"],
+            ("TIDELOCK_TRUSTED_PROXY", "10.0.0.0/8, ::1"),
+            "trusted_proxy = [\"10.0.0.0/8\", \"::1\"]",
+            "trusted_proxy = [\"10.0.0.0/8\", \"::1\"]",
+        ),
+    ]);
+}
+
 #[test]
 fn every_kind_of_value_has_all_spellings() {
-    type Row<'a> = (&'a [&'a str], (&'a str, &'a str), &'a str, &'a str);
-    let rows: &[Row<'_>] = &[
+    check_spellings(&[
         (
             &["--audit-retention=7"],
             ("TIDELOCK_AUDIT_RETENTION", "7"),
@@ -113,12 +159,7 @@ fn every_kind_of_value_has_all_spellings() {
             "metrics_token = (set)",
         ),
         (&["--data", "d"], ("TIDELOCK_DATA", "d"), "data = \"d\"", "keyring = \"d/keyring\""),
-    ];
-    for (flags, variable, file, line) in rows {
-        check(Given { flags, ..Given::default() }, line);
-        check(Given { env: &[*variable], ..Given::default() }, line);
-        check(Given { file, ..Given::default() }, line);
-    }
+    ]);
 }
 
 #[test]
@@ -134,6 +175,9 @@ fn nonsense_is_refused_with_what_to_do() {
         (Given { flags: &["--listen", "0.0.0.0:9000"], ..Given::default() }, "--allow-plain-http"),
         (Given { flags: &["--tls-cert", "c"], ..Given::default() }, "tls-cert needs tls-key"),
         (Given { flags: &["--requests-max", "0"], ..Given::default() }, "requests-max"),
+        (Given { flags: &["--requests-max-per-key", "0"], ..Given::default() }, "per-key"),
+        (Given { flags: &["--trusted-proxy", "proxy"], ..Given::default() }, "trusted-proxy"),
+        (Given { flags: &["--trusted-proxy", "0.0.0.0/0"], ..Given::default() }, "everybody"),
         (Given { flags: &["--header-timeout-s", "0"], ..Given::default() }, "header-timeout-s"),
         (Given { flags: &["--domain", "http://x"], ..Given::default() }, "not a host name"),
         (Given { env: &[("TIDELOCK_LISTEN", "x")], ..Given::default() }, "--listen"),

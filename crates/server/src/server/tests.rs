@@ -334,6 +334,118 @@ async fn requests_over_the_limit_are_told_to_slow_down_and_probes_are_not() {
     server.stop().await;
 }
 
+/// A request of a user's key whose document does not come: signed, so that the key is proven.
+fn signed(method: &str, path: &str, (id, secret): (&str, &str), more: &str) -> String {
+    let (id, secret) = (AccessKeyId::parse(id).unwrap(), SecretAccessKey::new(secret));
+    let signer = Signer {
+        access_key_id: &id,
+        secret: &secret,
+        session_token: None,
+        region: "us-east-1",
+        service: "s3",
+    };
+    let headers: &[(&str, &[u8])] = &[("host", b"localhost")];
+    let head = RequestHead { method, path, query: "", authority: None, headers };
+    let now = jiff::Timestamp::from_millisecond(SystemClock::new().now()).unwrap();
+    let signed = signer.sign(&head, "UNSIGNED-PAYLOAD", now);
+    let lines: String =
+        signed.headers.iter().map(|(name, value)| format!("\r\n{name}: {value}")).collect();
+    format!("{method} {path} HTTP/1.1{lines}{more}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_over_its_limit_is_told_to_slow_down_and_others_are_not() {
+    let data = tempfile::tempdir().unwrap();
+    let limits = |args: &mut ServeArgs| args.requests_max_per_key = Some(1);
+    let server = Server::bind(config(data.path(), limits)).await.unwrap();
+    let root = server.root().credentials.clone();
+    let server = run(server);
+    let (store, actor) = (&server.store, Principal::root());
+    let mut keys = Vec::new();
+    for user in ["ann", "bob"] {
+        store.create_user(&actor, user).await.unwrap();
+        let made = store.create_access_key(&actor, user, None).await.unwrap();
+        keys.push((made.key.access_key_id, made.secret_access_key));
+    }
+    let pair = |index: usize| (keys[index].0.as_str(), keys[index].1.as_str());
+    let (ann, bob) = (pair(0), pair(1));
+    let root = (root.access_key.as_str(), root.secret_key.expose());
+    let made = server.ask(&signed("PUT", "/anns", ann, "")).await;
+    assert_eq!(made.0, 200, "{}", made.1);
+    // Proven, and without its body.
+    let held = signed("PUT", "/anns/k", ann, "\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n");
+    let held = server.send(held.as_bytes()).await;
+    server.until_busy().await;
+    let rows: &[(&str, String, u16, &str)] = &[
+        ("the same key", signed("GET", "/anns/k", ann, ""), 503, "<Code>SlowDown</Code>"),
+        ("over the API", signed("GET", "/_/api/v1/users", ann, ""), 503, "\"SlowDown\""),
+        ("another key", signed("GET", "/", bob, ""), 200, "<Buckets"),
+        ("root", signed("GET", "/", root, ""), 200, "<Buckets"),
+        ("a forger", signed("GET", "/anns/k", (ann.0, "x"), ""), 403, "SignatureDoesNotMatch"),
+        ("nobody", "GET / HTTP/1.1".to_owned(), 403, "AccessDenied"),
+        ("a probe", "GET /_/health/ready HTTP/1.1".to_owned(), 200, "ready"),
+    ];
+    for (what, head, status, part) in rows {
+        let (found, body) = server.ask(head).await;
+        assert_eq!(found, *status, "{what}: {body}");
+        assert!(body.contains(part), "{what}: {body}");
+    }
+    drop(held);
+    let asking = async { while server.ask(&signed("GET", "/anns/k", ann, "")).await.0 == 503 {} };
+    tokio::time::timeout(SOON, asking).await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_over_its_limit_leaves_room_for_others_and_for_root() {
+    let data = tempfile::tempdir().unwrap();
+    let limits = |args: &mut ServeArgs| {
+        args.requests_max_per_client = Some(1);
+        args.trusted_proxy = vec!["127.0.0.1".to_owned()];
+    };
+    let server = Server::bind(config(data.path(), limits)).await.unwrap();
+    let root = server.root().credentials.clone();
+    let server = run(server);
+    let root = (root.access_key.as_str(), root.secret_key.expose());
+    let held = server.send(UNFINISHED).await;
+    server.until_busy().await;
+    let rows: &[(&str, String, u16)] = &[
+        ("the same client", "GET / HTTP/1.1".to_owned(), 503),
+        ("root from there", signed("GET", "/", root, ""), 200),
+        ("another client", "GET / HTTP/1.1\r\nx-forwarded-for: 192.0.2.1".to_owned(), 403),
+        ("a probe", "GET /_/health/ready HTTP/1.1".to_owned(), 200),
+    ];
+    for (what, head, status) in rows {
+        let (found, body) = server.ask(head).await;
+        assert_eq!(found, *status, "{what}: {body}");
+    }
+    drop(held);
+    server.until("GET / HTTP/1.1", 403).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_trusted_proxy_says_where_a_request_comes_from() {
+    let head = "GET /bucket/key HTTP/1.1\r\nx-forwarded-for: 203.0.113.5, 192.0.2.1";
+    for (trusted, expected) in [
+        (vec![], "127.0.0.1"),
+        (vec!["10.0.0.0/8"], "127.0.0.1"),
+        (vec!["127.0.0.0/8"], "192.0.2.1"),
+    ] {
+        let data = tempfile::tempdir().unwrap();
+        let trust = |args: &mut ServeArgs| {
+            args.trusted_proxy = trusted.iter().map(ToString::to_string).collect();
+        };
+        let server = start(config(data.path(), trust)).await;
+        assert_eq!(server.ask(head).await.0, 404);
+        let query = AuditQuery { limit: 10, ..AuditQuery::default() };
+        let page = server.store.query_audit(&Principal::root(), &query).await.unwrap();
+        let found: Vec<_> = page.records.iter().map(|it| it.entry.address.as_str()).collect();
+        assert_eq!(found, [expected], "{trusted:?}");
+        server.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_that_does_not_come_gives_its_place_back() {
     let data = tempfile::tempdir().unwrap();

@@ -41,12 +41,14 @@ pub(super) async fn authenticate(
     };
     // One answer for an unknown key and a wrong secret: neither is to be found out by trying.
     let given = Basic::parse(credentials).ok_or_else(TfError::unauthorized)?;
-    let known = store.credentials(&given.access_key_id).await?.ok_or_else(TfError::unauthorized)?;
+    let known = store.credentials(&given.access_key_id).await?;
+    let known = known.map_err(|_refusal| TfError::unauthorized())?;
     let (secret, sent) = (known.secret_access_key.as_bytes(), given.secret_access_key.as_bytes());
     if !equal_in_constant_time(secret, sent) {
         // Only a key that there is: whoever swaps the two sends a secret in its place.
         return Err(TfError::wrong_secret(given.access_key_id));
     }
+    authenticator.admit(&parts.extensions, &given.access_key_id)?;
     Ok(Authenticated {
         principal: known.principal,
         access_key_id: given.access_key_id,

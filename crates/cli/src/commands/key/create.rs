@@ -2,6 +2,7 @@
 
 use tidelock_client::api::NewAccessKey;
 
+use super::expiry::ExpiryArgs;
 use crate::connect::{ChangeArgs, Session};
 use crate::exit::Failure;
 use crate::output::{self, Row};
@@ -13,6 +14,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     user: String,
     #[command(flatten)]
+    expiry: ExpiryArgs,
+    #[command(flatten)]
     change: ChangeArgs,
 }
 
@@ -21,14 +24,17 @@ impl Args {
         if !self.change.is_real(&format!("make a key for {}", self.user)) {
             return Ok(());
         }
-        output::one(session.format, &session.client.create_key(&self.user).await?)
+        let expires = self.expiry.end()?;
+        output::one(session.format, &session.client.create_key(&self.user, expires).await?)
     }
 }
 
 impl Row for NewAccessKey {
-    const COLUMNS: &'static [&'static str] = &["access_key_id", "secret_access_key", "user"];
+    const COLUMNS: &'static [&'static str] =
+        &["access_key_id", "secret_access_key", "user", "expires"];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.access_key_id.clone(), self.secret_access_key.clone(), self.user.clone()]
+        let (id, secret) = (self.access_key_id.clone(), self.secret_access_key.clone());
+        vec![id, secret, self.user.clone(), output::text(self.expires.as_ref())]
     }
 }

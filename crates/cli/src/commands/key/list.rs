@@ -4,7 +4,7 @@ use tidelock_client::api::AccessKey;
 
 use crate::connect::Session;
 use crate::exit::Failure;
-use crate::output::{List, Row};
+use crate::output::{List, Row, text};
 
 /// List access keys, without their secrets
 #[derive(clap::Args, Debug)]
@@ -23,9 +23,12 @@ impl Args {
 }
 
 impl Row for AccessKey {
-    const COLUMNS: &'static [&'static str] = &["access_key_id", "user", "created"];
+    const COLUMNS: &'static [&'static str] =
+        &["access_key_id", "user", "created", "expires", "last_used"];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.access_key_id.clone(), self.user.clone(), self.created.clone()]
+        let (expires, last_used) = (text(self.expires.as_ref()), text(self.last_used.as_ref()));
+        let (id, user) = (self.access_key_id.clone(), self.user.clone());
+        vec![id, user, self.created.clone(), expires, last_used]
     }
 }

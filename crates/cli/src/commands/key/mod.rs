@@ -2,14 +2,16 @@
 
 mod create;
 mod delete;
+mod expiry;
 mod list;
+mod rotate;
 
 use clap::Subcommand;
 
 use crate::connect::ClientArgs;
 use crate::exit::Failure;
 
-/// List, make and delete access keys (Tidelock only)
+/// List, make, rotate and delete access keys (Tidelock only)
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -22,6 +24,7 @@ pub(crate) struct Args {
 enum Action {
     List(list::Args),
     Create(create::Args),
+    Rotate(rotate::Args),
     Delete(delete::Args),
 }
 
@@ -31,6 +34,7 @@ impl Args {
         match self.action {
             Action::List(args) => args.run(&session).await,
             Action::Create(args) => args.run(&session).await,
+            Action::Rotate(args) => args.run(&session).await,
             Action::Delete(args) => args.run(&session).await,
         }
     }
