@@ -8,6 +8,7 @@ mod harness;
 mod admin;
 mod audit;
 mod guard;
+mod keyring;
 mod lock;
 mod objects;
 mod output;

@@ -45,6 +45,7 @@ pub(super) enum Operation {
     ListDeadLetters,
     TestWebhook,
     RedeliverDeadLetters,
+    RewrapKeys,
     Describe,
 }
 
@@ -193,6 +194,9 @@ pub(super) const ROUTES: &[Route] = &[
         .answers(OK, Document::Json("WebhookTest")),
     route(Verb::Post, "webhooks/{id}/redeliver", Operation::RedeliverDeadLetters)
         .answers(OK, Document::Json("Redelivery")),
+    route(Verb::Post, "keyring/rewrap", Operation::RewrapKeys)
+        .takes("Rewrap")
+        .answers(OK, Document::Json("Rewrapped")),
     route(Verb::Get, "openapi.json", Operation::Describe).answers(OK, Document::AnyJson),
 ];
 
@@ -315,6 +319,7 @@ impl Operation {
             Self::ListDeadLetters => "ListDeadLetters",
             Self::TestWebhook => "TestWebhook",
             Self::RedeliverDeadLetters => "RedeliverDeadLetters",
+            Self::RewrapKeys => "RewrapKeys",
             Self::Describe => "Describe",
         }
     }
@@ -360,6 +365,9 @@ impl Operation {
             Self::ListDeadLetters => "What could not be delivered; root only",
             Self::TestWebhook => "Sends an event that nothing has caused; root only",
             Self::RedeliverDeadLetters => "Sends what could not be delivered once more; root only",
+            Self::RewrapKeys => {
+                "Wraps by the keyring's first key what older ones have wrapped, a page; root only"
+            }
             Self::Describe => "This description; needs no signature",
         }
     }
