@@ -9,6 +9,7 @@ mod admin;
 mod audit;
 mod guard;
 mod key;
+mod keyring;
 mod lock;
 mod objects;
 mod output;

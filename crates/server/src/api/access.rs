@@ -120,6 +120,7 @@ fn needed(routed: &Routed) -> Option<(Need, About<'_>)> {
         | Op::ListDeadLetters
         | Op::TestWebhook
         | Op::RedeliverDeadLetters
+        | Op::RewrapKeys
         | Op::Describe => return None,
     })
 }
