@@ -19,6 +19,9 @@ mod encryption;
 mod error;
 mod etag;
 mod form;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 mod object_lock;
 mod ops;
 mod owner;
