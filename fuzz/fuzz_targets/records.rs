@@ -10,7 +10,8 @@ use tidelock_meta::record::{
     store, upload, user, version, webhook,
 };
 
-// Old layouts are read and written as the new one; what has no controls needs no room for them.
+// An old layout is read and written as the new one. Where not even the new one is exact, versions are in it: what
+// has no controls needs no room for them.
 macro_rules! rows {
     ($tag:ident $value:ident: $($number:literal $row:ty, $is_exact:literal;)*) => {
         match $tag {
@@ -18,7 +19,8 @@ macro_rules! rows {
                 let Ok(row) = <$row>::decode($value) else { return };
                 let encoded = row.encode();
                 assert_eq!(<$row>::decode(&encoded).as_ref(), Ok(&row));
-                assert!(!$is_exact || encoded == $value, "{row:?}");
+                let is_same = encoded == $value || encoded.first() != $value.first();
+                assert!(!$is_exact || is_same, "{row:?}");
             })*
             _ => {}
         }
@@ -64,13 +66,13 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(bucket_document::encode(&content), value);
     }
     rows!(tag value:
-        0x01 bucket::BucketRow, false;
+        0x01 bucket::BucketRow, true;
         0x02 head::HeadRow, false;
         0x03 version::ObjectVersion, false;
-        0x05 upload::UploadRow, false;
+        0x05 upload::UploadRow, true;
         0x06 part::PartRow, true;
         0x07 reclaim::ReclaimRow, true;
-        0x08 user::UserRow, false;
+        0x08 user::UserRow, true;
         0x09 access_key::AccessKeyRow, true;
         0x0A store::StoreRow, true;
         0x0B root::RootRow, true;
