@@ -27,7 +27,7 @@ async fn with_user(action: &str, key: &str, value: &str) -> (Fixture, Fixture) {
          \"Condition\":{{\"StringEquals\":{{\"{key}\":\"{value}\"}}}}}}}}"
     );
     root.store.put_user_policy(&actor, "ci", ("p", &policy)).await.unwrap();
-    let made = root.store.create_access_key(&actor, "ci").await.unwrap();
+    let made = root.store.create_access_key(&actor, "ci", None).await.unwrap();
     let ci = root.signing_as(&made.key.access_key_id, &made.secret_access_key);
     (root, ci)
 }

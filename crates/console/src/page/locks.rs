@@ -16,8 +16,11 @@ use crate::answer;
 use crate::failure::Failure;
 use crate::view::{self, Moment, Told};
 
-/// Pause between looks at the locks that a browser follows.
+/// Pause between looks at the locks that a browser follows, at least.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// A pause is so many times as long as the look before it: where there is much to look at, following it is
+/// not what the server does.
+const PAUSE_PER_LOOK: u32 = 20;
 /// Events that one connection sends; browsers then open another one, with a session that still holds.
 const LOOKS_MAX: usize = 600;
 /// Buckets whose locks are looked at.
@@ -110,21 +113,27 @@ pub(super) async fn follow(visit: &Visit<'_>) -> Page {
     let buckets = followed(visit).await?;
     let prefix = visit.asked.query("prefix").to_owned();
     let client = visit.client.clone();
-    let start = (client, buckets, prefix, None::<String>, 0);
-    let events = stream::unfold(start, |(client, buckets, prefix, before, looks)| async move {
-        if looks == LOOKS_MAX {
-            return None;
+    let now = visit.console.now.clone();
+    let start = (client, buckets, prefix, None::<(String, Duration)>, 0);
+    let events = stream::unfold(start, move |(client, buckets, prefix, before, looks)| {
+        let clock = now.clone();
+        async move {
+            if looks == LOOKS_MAX {
+                return None;
+            }
+            if let Some((_, took)) = &before {
+                tokio::time::sleep(LOOK_INTERVAL.max(*took * PAUSE_PER_LOOK)).await;
+            }
+            let began = clock.tell();
+            let now = fingerprint(&client, &buckets, &prefix).await?;
+            let took = Duration::try_from(clock.tell().duration_since(began)).unwrap_or_default();
+            let event = match &before {
+                // A comment: nothing happens, but the connection is seen to live.
+                Some((before, _)) if *before == now => Bytes::from_static(b":\n\n"),
+                _ => Bytes::from(format!("event: locks\ndata: {now}\n\n")),
+            };
+            Some((event, (client, buckets, prefix, Some((now, took)), looks + 1)))
         }
-        if looks > 0 {
-            tokio::time::sleep(LOOK_INTERVAL).await;
-        }
-        let now = fingerprint(&client, &buckets, &prefix).await?;
-        let event = match &before {
-            // A comment: nothing happens, but the connection is seen to live.
-            Some(before) if *before == now => Bytes::from_static(b":\n\n"),
-            _ => Bytes::from(format!("event: locks\ndata: {now}\n\n")),
-        };
-        Some((event, (client, buckets, prefix, Some(now), looks + 1)))
     });
     Ok(answer::events(events.boxed()))
 }

@@ -202,7 +202,7 @@ async fn fill(fixture: &Fixture) -> Filled {
     complete(fixture, "completed", &done).await;
     fill_guarded(fixture).await;
     store.create_user(root, "ann").await.unwrap();
-    let access_key = store.create_access_key(root, "ann").await.unwrap();
+    let access_key = store.create_access_key(root, "ann", None).await.unwrap();
     let new = NewWebhook {
         url: "https://hook.test/".to_owned(),
         secret: None,
