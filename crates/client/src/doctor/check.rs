@@ -30,8 +30,9 @@ pub(super) enum Outcome {
     Good(String),
     /// What S3 does not do; how bad that is says the check's [`Weight`].
     Bad(String),
-    /// What S3 does not do, and no lock rests on.
-    Odd(String),
+    /// What S3 does not do, and no lock rests on; and what to do about it, where that is not what the
+    /// check says.
+    Odd(String, Option<&'static str>),
     /// Nothing that tells.
     Unknown(String),
 }
@@ -51,15 +52,13 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn found(&self, outcome: Outcome) -> Finding {
-        let (verdict, seen) = match outcome {
-            Outcome::Good(seen) => (Verdict::Pass, seen),
-            Outcome::Bad(seen) => (self.worst(), seen),
-            Outcome::Odd(seen) => (Verdict::Warn, seen),
-            Outcome::Unknown(seen) => (Verdict::Skipped, seen),
+        let (verdict, seen, advice) = match outcome {
+            Outcome::Good(seen) => (Verdict::Pass, seen, ""),
+            Outcome::Bad(seen) => (self.worst(), seen, self.advice),
+            Outcome::Odd(seen, advice) => (Verdict::Warn, seen, advice.unwrap_or(self.advice)),
+            Outcome::Unknown(seen) => (Verdict::Skipped, seen, ""),
         };
-        let is_advised = matches!(verdict, Verdict::Fail | Verdict::Warn);
-        let advice = if is_advised { self.advice.to_owned() } else { String::new() };
-        Finding { check: self.name, verdict, seen, advice }
+        Finding { check: self.name, verdict, seen, advice: advice.to_owned() }
     }
 
     /// The check could not be made to its end. What is not proven is not safe.

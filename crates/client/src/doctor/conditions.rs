@@ -18,6 +18,9 @@ const NO_LOCKS: &str =
 /// What to do where only other tools are let down.
 const NO_OTHERS: &str = "let no tool rely on it here; the locks of Terraform and OpenTofu do not";
 
+/// What to do where a condition is refused with another status.
+const OTHER_WORDS: &str = "nothing for locks: it is refused, if not with 412";
+
 pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "put-if-none-match",
@@ -147,7 +150,9 @@ async fn refused(
         (false, true) if answer.is_refused_condition() => {
             Outcome::Good(format!("{condition} is {}", answer.words()))
         }
-        (false, true) => Outcome::Odd(format!("{condition} is {}", answer.words())),
+        (false, true) => {
+            Outcome::Odd(format!("{condition} is {}", answer.words()), Some(OTHER_WORDS))
+        }
     })
 }
 

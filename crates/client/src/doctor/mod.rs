@@ -43,13 +43,14 @@ const NAME: &str = "tidelock-doctor-";
 /// What the verdict is when nothing that locks rest on has failed.
 const SAFE: &str = "safe for state locks";
 
-/// All checks, in the order they are made: what needs versions comes last, as it turns them on.
+/// All checks, in the order they are made: first what locks are, and last what needs versions, as
+/// these are turned on for it.
 const CHECKS: &[&[Check]] = &[
     service::CHECKS,
-    reads::CHECKS,
-    payloads::CHECKS,
     conditions::CHECKS,
     races::CHECKS,
+    reads::CHECKS,
+    payloads::CHECKS,
     service::VERSIONS,
     conditions::ON_VERSIONS,
     races::ON_VERSIONS,

@@ -21,6 +21,12 @@ const CRC32: &str = "y/Q5Jg==";
 /// A CRC-32 that is not that of [`BODY`].
 const CRC32_WRONG: &str = "AAAAAA==";
 
+/// What to do where bodies are not verified.
+const UNVERIFIED: &str = "reach it over TLS: what is damaged on its way is stored";
+/// What to do where trailers are refused over plain http.
+const NOT_OVER_HTTP: &str =
+    "nothing while it is reached over http; over TLS Terraform sends trailers";
+
 pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "checksum-header",
@@ -56,7 +62,7 @@ async fn checksum_header(ward: &Ward) -> Result<Outcome, ClientError> {
     }
     let answer = ward.ask(&put("checksum-wrong", sha256("another"))).await?;
     Ok(match answer.is_success() {
-        true => Outcome::Odd("a wrong SHA-256 is accepted: bodies are not verified".to_owned()),
+        true => Outcome::Odd("a wrong SHA-256 is accepted".to_owned(), Some(UNVERIFIED)),
         false => Outcome::Good(format!("a wrong SHA-256 is refused: {}", answer.words())),
     })
 }
@@ -64,7 +70,8 @@ async fn checksum_header(ward: &Ward) -> Result<Outcome, ClientError> {
 async fn checksum_trailer(ward: &Ward) -> Result<Outcome, ClientError> {
     let is_tls = ward.client.settings().endpoint.scheme_str() == Some("https");
     // Over plain http nobody we know sends it.
-    let broken = if is_tls { Outcome::Bad } else { Outcome::Odd };
+    let broken =
+        |seen| if is_tls { Outcome::Bad(seen) } else { Outcome::Odd(seen, Some(NOT_OVER_HTTP)) };
     let rows = [
         ("x-amz-checksum-crc32", CRC32.to_owned(), "trailer-crc32"),
         ("x-amz-checksum-sha256", sha256(BODY), "trailer-sha256"),
@@ -82,7 +89,7 @@ async fn checksum_trailer(ward: &Ward) -> Result<Outcome, ClientError> {
     let wrong = chunked(ward, "trailer-wrong", "x-amz-checksum-crc32", CRC32_WRONG);
     let answer = ward.ask(&wrong).await?;
     Ok(match answer.is_success() {
-        true => Outcome::Odd("a wrong CRC-32 is accepted: bodies are not verified".to_owned()),
+        true => Outcome::Odd("a wrong CRC-32 is accepted".to_owned(), Some(UNVERIFIED)),
         false => Outcome::Good(format!(
             "CRC-32 and SHA-256 over {}; a wrong one is refused: {}",
             if is_tls { "TLS" } else { "http" },

@@ -19,6 +19,9 @@ const NO_LOCKS: &str = "do not lock states here: sooner or later two runs hold t
 /// What to do where only other tools are let down.
 const NO_OTHERS: &str = "let no tool rely on it here; the locks of Terraform and OpenTofu do not";
 
+/// What to do where not all rounds tell.
+const UNCLEAR: &str = "examine it again when less is going on there; Terraform tries again";
+
 pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "race-put",
@@ -174,7 +177,7 @@ impl Tally {
             return Outcome::Good(format!("{rounds} rounds of {racers} clients, one winner each"));
         }
         let said = said.join("; ");
-        if is_bad { Outcome::Bad(said) } else { Outcome::Odd(said) }
+        if is_bad { Outcome::Bad(said) } else { Outcome::Odd(said, Some(UNCLEAR)) }
     }
 }
 
@@ -197,7 +200,10 @@ mod tests {
                 .collect();
             tally.add(&fates, |_| !round.contains('!'));
         }
-        format!("{:?}", tally.outcome(3))
+        match tally.outcome(3) {
+            Outcome::Odd(seen, _) => format!("Odd({seen:?})"),
+            outcome => format!("{outcome:?}"),
+        }
     }
 
     #[test]

@@ -51,10 +51,10 @@ async fn clock(ward: &Ward) -> Result<Outcome, ClientError> {
     let answer = ward.ask(&request).await?;
     let after = ward.client.now();
     let Some(text) = answer.header(header::DATE.as_str()) else {
-        return Ok(Outcome::Odd("answers have no Date header".to_owned()));
+        return Ok(Outcome::Odd("answers have no Date header".to_owned(), None));
     };
     let Ok(theirs) = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text) else {
-        return Ok(Outcome::Odd(format!("the Date header is '{text}'")));
+        return Ok(Outcome::Odd(format!("the Date header is '{text}'"), None));
     };
     // Its clock was read between our two looks at ours.
     let theirs = theirs.as_second();
@@ -65,7 +65,7 @@ async fn clock(ward: &Ward) -> Result<Outcome, ClientError> {
         0 => Outcome::Good("the same to the second".to_owned()),
         1..=SKEW_S_MAX => Outcome::Good(seen),
         SKEW_REFUSED_S.. => Outcome::Bad(seen),
-        _ => Outcome::Odd(seen),
+        _ => Outcome::Odd(seen, None),
     })
 }
 
@@ -73,7 +73,7 @@ async fn caller_identity(ward: &Ward) -> Result<Outcome, ClientError> {
     let arn = ward.client.caller_arn().await?;
     Ok(match arn.starts_with("arn:") {
         true => Outcome::Good(arn),
-        false => Outcome::Odd(format!("the caller's ARN is '{arn}'")),
+        false => Outcome::Odd(format!("the caller's ARN is '{arn}'"), None),
     })
 }
 

@@ -105,7 +105,7 @@ async fn every_fault_is_found() {
             "race-put race-put-over-delete-marker",
             "race-put-if-match race-put-or-complete race-copy",
         ),
-        (Fault::RacesComplete, "", "race-complete race-put-or-complete"),
+        (Fault::RacesComplete, "", "race-complete"),
         (Fault::RacesDelete, "", "race-delete"),
         (
             Fault::WritesWhatItRefuses,
