@@ -23,7 +23,7 @@ KEYS = Keys("STOREACCESSKEY000001", "secret-of-the-stores-of-others-0001")
 class Store:
     """A running store."""
 
-    # What `package` is looked for as, and where it comes from.
+    # What is run, and what it comes from.
     program: Path
     source = "tests/requirements.txt"
     keys = KEYS

@@ -67,7 +67,8 @@ def test_moto_ignores_the_conditions_of_copies(start):
 
 def test_seaweedfs_has_several_winners_of_completions_only(start):
     store = start(SeaweedFs)
-    report = doctor(store.endpoint, store.keys, *RACERS, "--rounds", "20")
+    # A lost race for a lock takes seconds there.
+    report = doctor(store.endpoint, store.keys, *RACERS, "--rounds", "10")
     assert report["safe"], report["verdict"]
     assert {"put-if-none-match", "race-put", "complete-if-none-match"} | OVER_MARKER <= named(report, "pass")
     assert "race-complete" in named(report, "warn")
