@@ -7,6 +7,7 @@ mod harness;
 
 mod admin;
 mod audit;
+mod doctor;
 mod guard;
 mod key;
 mod keyring;

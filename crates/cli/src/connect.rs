@@ -57,6 +57,11 @@ pub(crate) struct Session {
 }
 
 impl ClientArgs {
+    /// The same, of the endpoint that an argument names.
+    pub(crate) fn at(self, endpoint: Option<String>) -> Self {
+        Self { endpoint: endpoint.or(self.endpoint), ..self }
+    }
+
     /// Settles the settings; connects to nothing yet.
     pub(crate) fn open(self) -> Result<Session, Failure> {
         self.endpoint.open(self.output)

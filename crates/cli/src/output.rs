@@ -83,6 +83,20 @@ pub(crate) fn one<R: Row>(format: Format, row: &R) -> Result<(), Failure> {
     write(text.as_bytes())
 }
 
+/// One thing whose form for people is a table of `rows` with `line` below it.
+pub(crate) fn table_and_line<R: Row>(
+    format: Format,
+    rows: &[R],
+    line: &str,
+    document: &impl Serialize,
+) -> Result<(), Failure> {
+    let text = match format {
+        Format::Table => format!("{}\n{}\n", table(rows), printable(line)),
+        Format::Json | Format::Jsonl | Format::Yaml => String::new(),
+    };
+    text_or(format, &text, document)
+}
+
 /// One thing whose form for people is no table but `text`.
 pub(crate) fn text_or(
     format: Format,

@@ -149,7 +149,11 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, request: &Outgoing) -> Result<Response<AnswerBody>, ClientError> {
+    /// Sends `request` once, whatever comes of it; an answer that is not a success is an error.
+    pub(crate) async fn attempt(
+        &self,
+        request: &Outgoing,
+    ) -> Result<Response<AnswerBody>, ClientError> {
         // Signed anew each time: a signature is good for 15 minutes only.
         let mut signed = request.sign(&self.settings, self.now.tell())?;
         signed.headers_mut().insert(header::USER_AGENT, self.user_agent.clone());
@@ -167,7 +171,8 @@ impl Client {
         Err(ServiceError::decode(status, id, &body).into())
     }
 
-    async fn read(&self, response: Response<AnswerBody>) -> Result<Bytes, ClientError> {
+    /// The body of an answer, read whole.
+    pub(crate) async fn read(&self, response: Response<AnswerBody>) -> Result<Bytes, ClientError> {
         let body = Limited::new(response.into_body(), DOCUMENT_BYTES_MAX);
         match body.collect().await {
             Ok(collected) => Ok(collected.to_bytes()),

@@ -8,6 +8,7 @@ pub mod api;
 pub mod audit;
 mod bucket;
 mod connection;
+pub mod doctor;
 mod error;
 pub mod guard;
 pub mod keyring;

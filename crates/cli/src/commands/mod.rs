@@ -4,6 +4,7 @@ mod admin;
 mod audit;
 mod bootstrap;
 mod bucket;
+mod doctor;
 mod key;
 mod lock;
 mod object;
@@ -42,6 +43,7 @@ enum Command {
     Policy(policy::Args),
     Audit(audit::Args),
     Webhook(webhook::Args),
+    Doctor(doctor::Args),
     Admin(admin::Args),
 }
 
@@ -61,6 +63,7 @@ impl Cli {
             Command::Policy(args) => args.run(),
             Command::Audit(args) => args.run().await,
             Command::Webhook(args) => args.run().await,
+            Command::Doctor(args) => args.run().await,
             Command::Admin(args) => args.run().await,
         }
     }

@@ -19,6 +19,8 @@ pub(crate) struct Outgoing {
     query: String,
     headers: Vec<(&'static str, String)>,
     body: Bytes,
+    /// What is signed for the body, where that is not its hash.
+    payload: Option<String>,
     repeatable: bool,
     /// Of the credential scope; none where nobody signs.
     service: Option<&'static str>,
@@ -29,7 +31,8 @@ impl Outgoing {
     pub(crate) fn new(method: Method, path: String) -> Self {
         let repeatable = method != Method::POST;
         let (query, headers, body) = (String::new(), Vec::new(), Bytes::new());
-        Self { method, path, query, headers, body, repeatable, service: Some("s3") }
+        let service = Some("s3");
+        Self { method, path, query, headers, body, payload: None, repeatable, service }
     }
 
     pub(crate) fn query(mut self, pairs: &[(&str, &str)]) -> Self {
@@ -46,6 +49,12 @@ impl Outgoing {
     pub(crate) fn body(mut self, body: Bytes) -> Self {
         self.body = body;
         self
+    }
+
+    /// Signed for `payload`, the name of a payload mode or the hash of another body, instead of for
+    /// the hash of its own.
+    pub(crate) fn payload(self, payload: impl Into<String>) -> Self {
+        Self { payload: Some(payload.into()), ..self }
     }
 
     pub(crate) fn json(self, body: &impl Serialize) -> Result<Self, ClientError> {
@@ -136,7 +145,8 @@ impl Outgoing {
             headers: &headers,
             authority: None,
         };
-        Ok(signer.sign(&head, &payload_hash(&self.body), now).headers)
+        let payload = self.payload.clone().unwrap_or_else(|| payload_hash(&self.body));
+        Ok(signer.sign(&head, &payload, now).headers)
     }
 
     fn uri(&self, endpoint: &Uri) -> Result<Uri, ClientError> {

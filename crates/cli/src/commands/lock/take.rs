@@ -49,7 +49,7 @@ impl<'a> Taker<'a> {
             let endpoint = &self.session.client.settings().endpoint;
             eprintln!(
                 "tidelock: {}: a lock holds only where {} honours conditional writes (If-None-Match), \
-                 which cannot be seen from here",
+                 which cannot be seen from here; `tidelock doctor` finds out",
                 printable(&format!("{}/{}", self.state.bucket, self.state.key)),
                 endpoint.host().unwrap_or_default(),
             );
