@@ -10,6 +10,7 @@ mod audit;
 mod guard;
 mod key;
 mod lock;
+mod migrate;
 mod objects;
 mod output;
 mod policy;

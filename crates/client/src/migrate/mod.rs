@@ -38,6 +38,9 @@ pub use source::{Source, SourceError, SourceState};
 /// How long a lock at the destination is waited for.
 const LOCK_WAIT: std::time::Duration = std::time::Duration::ZERO;
 
+/// The code of a destination that is gone.
+const NO_BUCKET: &str = "NoSuchBucket";
+
 /// States on their way from one place to another.
 #[derive(Debug)]
 pub struct Migration<'a> {
@@ -260,13 +263,15 @@ impl Stopped {
     }
 
     fn of_destination(error: ClientError) -> Self {
-        match error.kind() {
-            ErrorKind::Conflict | ErrorKind::Denied | ErrorKind::Other => {
-                Self::Refused(Verdict::Failed, error.to_string())
-            }
-            ErrorKind::NotFound | ErrorKind::Unavailable | ErrorKind::Interrupted => {
-                Self::Ended(error.into())
-            }
+        let is_of_all = match error.kind() {
+            ErrorKind::Unavailable | ErrorKind::Interrupted => true,
+            ErrorKind::NotFound => error.code() == Some(NO_BUCKET),
+            ErrorKind::Conflict | ErrorKind::Denied | ErrorKind::Other => false,
+        };
+        if is_of_all {
+            Self::Ended(error.into())
+        } else {
+            Self::Refused(Verdict::Failed, error.to_string())
         }
     }
 

@@ -7,7 +7,7 @@ use std::str::FromStr as _;
 
 use bytes::Bytes;
 use tidelock_tfstate::DOCUMENT_BYTES_MAX;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -71,6 +71,8 @@ impl PostgresSource {
             config.password(password);
         }
         config.application_name(APPLICATION_NAME);
+        // A standby does not know who holds a lock.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         let place = place(&config, schema);
         let roots = match config.get_ssl_mode() {
             SslMode::Disable => MachineRoots::NotRead,

@@ -12,6 +12,7 @@ use crate::{ClientError, ErrorKind, ObjectVersion};
 
 /// A place with states.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a run has one of them")]
 pub enum Source {
     /// Local files.
     Files(FileSource),
