@@ -26,7 +26,7 @@ const KEY_VARIABLES: &[&str] = &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "
 pub(crate) struct Args {
     /// URL of the source's endpoint, as `https://s3.eu-central-1.amazonaws.com`
     #[arg(value_name = "SOURCE_ENDPOINT")]
-    endpoint: String,
+    source_endpoint: String,
     /// Where the states are
     #[arg(value_name = "SOURCE_BUCKET[/PREFIX]")]
     source: BucketPrefix,
@@ -55,7 +55,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(self, session: Session) -> Result<(), Failure> {
-        let client = self.client(&self.endpoint)?;
+        let client = self.client(&self.source_endpoint)?;
         let locks = match &self.lock_table {
             Some(table) => Some(LockTable::new(self.lock_client(&client)?, table)),
             None => None,
