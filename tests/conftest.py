@@ -1,9 +1,13 @@
-"""Fixtures of both Python lanes: a certificate authority, and servers over http and TLS."""
+"""Fixtures of the Python lanes: a certificate authority, servers over http and TLS, a PostgreSQL."""
+
+import json
+import os
+import subprocess
 
 import pytest
 
 from certificates import Authority
-from servers import DOMAIN, TLS_HOSTS, Server
+from servers import DOMAIN, REPOSITORY, TLS_HOSTS, Server
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +43,16 @@ def tls_server(tmp_path_factory, authority):
 def server(request) -> Server:
     """A server over each transport."""
     return request.getfixturevalue(f"{request.param}_server")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> str:
+    """The PostgreSQL of the lane, or of the run, or one that ends with this process."""
+    lane = os.environ.get("TIDELOCK_TEST_META", "")
+    url = lane if lane.startswith("postgres") else os.environ.get("TIDELOCK_TEST_POSTGRES")
+    if url:
+        return url
+    # Not one of pytest's directories: whoever runs PostgreSQL must reach it.
+    directory = subprocess.check_output(["mktemp", "-d"], text=True).strip()
+    command = [REPOSITORY / "scripts/postgres-cluster", "start", directory]
+    return json.loads(subprocess.check_output([*command, "--watch", str(os.getpid())]))["url"]

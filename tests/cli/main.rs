@@ -12,6 +12,7 @@ mod guard;
 mod key;
 mod keyring;
 mod lock;
+mod migrate;
 mod objects;
 mod output;
 mod policy;

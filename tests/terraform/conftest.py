@@ -1,14 +1,11 @@
 """Sites of every Terraform over every transport and engine."""
 
-import json
-import os
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from servers import REPOSITORY, Server
+from servers import Server
 from sites import FIRST, TERRAFORMS, Site, site_at
 
 # Every Terraform over every transport; and for the long tests each once, on opposite corners.
@@ -43,19 +40,6 @@ def http_site(request, tmp_path) -> Site:
 def tls_site(request, tmp_path) -> Site:
     """Every Terraform, over TLS only."""
     return _site(request, tmp_path)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> str:
-    """The PostgreSQL of the lane, or of the run, or one that ends with this process."""
-    lane = os.environ.get("TIDELOCK_TEST_META", "")
-    url = lane if lane.startswith("postgres") else os.environ.get("TIDELOCK_TEST_POSTGRES")
-    if url:
-        return url
-    # Not one of pytest's directories: whoever runs PostgreSQL must reach it.
-    directory = subprocess.check_output(["mktemp", "-d"], text=True).strip()
-    command = [REPOSITORY / "scripts/postgres-cluster", "start", directory]
-    return json.loads(subprocess.check_output([*command, "--watch", str(os.getpid())]))["url"]
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use tidelock_client::migrate::{MigrateError, SourceError};
 use tidelock_client::{ClientError, ErrorKind, SettingsError};
 use tidelock_server::admin::copy::CopyError;
 use tidelock_server::config::ConfigError;
@@ -139,6 +140,30 @@ impl From<ClientError> for Failure {
             ErrorKind::Interrupted => 130,
         };
         Self { status, message: error.to_string() }
+    }
+}
+
+impl From<MigrateError> for Failure {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Source(error) => error.into(),
+            MigrateError::Destination(error) => error.into(),
+            MigrateError::SameKey(_) => Self::usage(error.to_string()),
+        }
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        let message = format!("the source: {error}");
+        let status = match error {
+            SourceError::Client(error) | SourceError::LockTable(_, error) => {
+                Self::from(error).status
+            }
+            SourceError::File { error, .. } if error.kind() == std::io::ErrorKind::NotFound => 3,
+            SourceError::File { .. } | SourceError::Postgres(_) | SourceError::Unordered(_) => 1,
+        };
+        Self { status, message }
     }
 }
 

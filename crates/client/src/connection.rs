@@ -4,7 +4,7 @@
 
 mod request;
 mod transport;
-mod trust;
+pub(crate) mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;

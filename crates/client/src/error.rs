@@ -143,11 +143,15 @@ fn decode_xml(body: &[u8]) -> Option<(String, String)> {
 fn decode_json(body: &[u8]) -> Option<(String, String)> {
     #[derive(serde::Deserialize)]
     struct Answer {
+        #[serde(alias = "__type")]
         code: String,
+        #[serde(default, alias = "Message")]
         message: String,
     }
     let answer: Answer = serde_json::from_slice(body).ok()?;
-    Some((answer.code, answer.message))
+    // DynamoDB puts the name of its interface before the code.
+    let code = answer.code.rsplit_once('#').map_or(answer.code.as_str(), |(_, code)| code);
+    Some((code.to_owned(), answer.message))
 }
 
 #[cfg(test)]
@@ -170,6 +174,7 @@ mod tests {
                 "m",
             ),
             (409, r#"{"code":"UserExists","message":"m"}"#, "UserExists", "m"),
+            (400, r#"{"__type":"com.x#NoTable","Message":"m"}"#, "NoTable", "m"),
             (404, "", "NotFound", "the endpoint answered 404 Not Found"),
             (502, "<html>", "BadGateway", "the endpoint answered 502 Bad Gateway"),
         ];

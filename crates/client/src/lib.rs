@@ -12,6 +12,7 @@ pub mod doctor;
 mod error;
 pub mod guard;
 pub mod keyring;
+pub mod migrate;
 mod object;
 pub mod policy;
 pub mod preset;

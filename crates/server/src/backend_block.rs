@@ -95,23 +95,9 @@ impl Backend {
             ("use_lockfile", "true".to_owned()),
             ("encrypt", "true".to_owned()),
         ];
-        let mut set = |name| settings.push((name, "true".to_owned()));
-        if self.kind != EndpointKind::Aws {
-            set("use_path_style");
-            if !AWS_REGIONS.contains(&self.region.as_str()) {
-                set("skip_region_validation");
-            }
-        }
-        if self.kind == EndpointKind::OtherS3 {
-            set("skip_credentials_validation");
-            set("skip_requesting_account_id");
-            set("skip_metadata_api_check");
-        }
-        let services: &[&str] = match self.kind {
-            EndpointKind::Tidelock => &["s3", "sts", "iam"],
-            EndpointKind::OtherS3 => &["s3"],
-            EndpointKind::Aws => &[],
-        };
+        let switches = self.switches();
+        settings.extend(switches.into_iter().map(|switch| (switch, "true".to_owned())));
+        let services = self.services();
         let mut block = format!("terraform {{\n  backend \"s3\" {{\n{}", aligned(4, &settings));
         if !services.is_empty() {
             let endpoint = quoted(&self.endpoint);
@@ -123,6 +109,34 @@ impl Backend {
         }
         block.push_str("  }\n}\n");
         block
+    }
+
+    /// The settings of the block that are true because of what answers at the endpoint.
+    pub fn switches(&self) -> Vec<&'static str> {
+        let mut switches = Vec::new();
+        if self.kind != EndpointKind::Aws {
+            switches.push("use_path_style");
+            if !AWS_REGIONS.contains(&self.region.as_str()) {
+                switches.push("skip_region_validation");
+            }
+        }
+        if self.kind == EndpointKind::OtherS3 {
+            switches.extend([
+                "skip_credentials_validation",
+                "skip_requesting_account_id",
+                "skip_metadata_api_check",
+            ]);
+        }
+        switches
+    }
+
+    /// The services that the block names the endpoint for.
+    pub fn services(&self) -> &'static [&'static str] {
+        match self.kind {
+            EndpointKind::Tidelock => &["s3", "sts", "iam"],
+            EndpointKind::OtherS3 => &["s3"],
+            EndpointKind::Aws => &[],
+        }
     }
 
     /// Shell lines that set what the block leaves out, and what the CLI reads; without a key, the

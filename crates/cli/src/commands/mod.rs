@@ -7,6 +7,7 @@ mod bucket;
 mod doctor;
 mod key;
 mod lock;
+mod migrate;
 mod object;
 mod policy;
 mod role;
@@ -37,6 +38,7 @@ enum Command {
     Object(object::Args),
     State(state::Args),
     Lock(lock::Args),
+    Migrate(Box<migrate::Args>),
     User(user::Args),
     Key(key::Args),
     Role(role::Args),
@@ -57,6 +59,7 @@ impl Cli {
             Command::Object(args) => args.run().await,
             Command::State(args) => args.run().await,
             Command::Lock(args) => args.run().await,
+            Command::Migrate(args) => args.run().await,
             Command::User(args) => args.run().await,
             Command::Key(args) => args.run().await,
             Command::Role(args) => args.run().await,

@@ -1,5 +1,6 @@
 //! Which certificates an HTTPS endpoint may have: the machine's roots and the given bundle.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
@@ -9,12 +10,31 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::{ClientError, Settings};
 
 pub(super) fn tls_config(settings: &Settings) -> Result<ClientConfig, ClientError> {
+    let roots = match settings.endpoint.scheme_str() {
+        Some("https") => MachineRoots::Trusted,
+        _ => MachineRoots::NotRead,
+    };
+    tls_config_of(roots, settings.ca_bundle.as_deref())
+}
+
+/// Whether the certificates that the machine trusts are read, which takes tens of milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MachineRoots {
+    Trusted,
+    NotRead,
+}
+
+/// TLS that trusts the machine's roots and those in `bundle`.
+pub(crate) fn tls_config_of(
+    machine: MachineRoots,
+    bundle: Option<&Path>,
+) -> Result<ClientConfig, ClientError> {
     let mut roots = RootCertStore::empty();
-    if settings.endpoint.scheme_str() == Some("https") {
+    if machine == MachineRoots::Trusted {
         // A machine without roots still reaches an endpoint with a bundle of its own.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
-    if let Some(path) = &settings.ca_bundle {
+    if let Some(path) = bundle {
         let trust =
             |reason: String| ClientError::Trust { path: path.display().to_string(), reason };
         let certificates = CertificateDer::pem_file_iter(path)

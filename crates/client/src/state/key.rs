@@ -1,10 +1,10 @@
 //! Where the S3 backend keeps a state and its lock.
 
 /// Before the workspace in a key: the backend's `workspace_key_prefix`, unless it is set.
-const WORKSPACE_KEY_PREFIX: &str = "env:/";
+pub(crate) const WORKSPACE_KEY_PREFIX: &str = "env:/";
 
 /// The workspace that is always there; its key is the backend's `key` itself.
-const DEFAULT_WORKSPACE: &str = "default";
+pub(crate) const DEFAULT_WORKSPACE: &str = "default";
 
 /// After the key of a state in that of its lock, with `use_lockfile = true`.
 const LOCK_SUFFIX: &str = ".tflock";
@@ -12,10 +12,23 @@ const LOCK_SUFFIX: &str = ".tflock";
 /// The workspace whose state is at `key`: `dev` of `env:/dev/app.tfstate`. A `workspace_key_prefix` of
 /// the user's own cannot be told from a folder, and counts as one.
 pub fn workspace(key: &str) -> &str {
+    taken_apart(key).0
+}
+
+/// The workspace whose state is at `key`, and the backend's `key`.
+pub(crate) fn taken_apart(key: &str) -> (&str, &str) {
     key.strip_prefix(WORKSPACE_KEY_PREFIX)
         .and_then(|rest| rest.split_once('/'))
         .filter(|(name, key)| !name.is_empty() && !key.is_empty())
-        .map_or(DEFAULT_WORKSPACE, |(name, _)| name)
+        .unwrap_or((DEFAULT_WORKSPACE, key))
+}
+
+/// Where the state of `workspace` is, with this `key` in the backend.
+pub(crate) fn in_workspace(workspace: &str, key: &str) -> String {
+    match workspace {
+        DEFAULT_WORKSPACE => key.to_owned(),
+        name => format!("{WORKSPACE_KEY_PREFIX}{name}/{key}"),
+    }
 }
 
 /// The key of the lock of the state at `key`.
@@ -51,6 +64,8 @@ mod tests {
         ];
         for (key, name) in rows {
             assert_eq!(workspace(key), name, "{key}");
+            let (workspace, rest) = taken_apart(key);
+            assert_eq!(in_workspace(workspace, rest), key);
         }
     }
 

@@ -5,7 +5,7 @@
 
 mod acquire;
 mod body;
-mod key;
+pub(crate) mod key;
 mod known;
 mod list;
 mod lock;
@@ -38,6 +38,7 @@ pub use tidelock_tfstate::{
     NotAState, Operation, OutputChange, Resource, ResourceQuery, Show, SpliceError, State, Summary,
     Value,
 };
+pub(crate) use version::is_not_supported;
 pub use version::{
     Changes, ReadVersion, StateVersion, StateVersions, VERSIONS_LISTED_MAX, VersionHistory,
 };

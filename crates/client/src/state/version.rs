@@ -183,7 +183,7 @@ fn read(body: &StateBody, before: Option<&Result<StateBody, StateError>>) -> Rea
 }
 
 /// Stores without versioning answer `?versions` with one of these.
-fn is_not_supported(error: &ClientError) -> bool {
+pub(crate) fn is_not_supported(error: &ClientError) -> bool {
     let ClientError::Service(error) = error else { return false };
     matches!(
         error.status,

@@ -15,7 +15,7 @@ use crate::connect::ClientArgs;
 use crate::exit::Failure;
 
 pub(crate) use line::line as lock_line;
-pub(crate) use take::{LockFailure, Taker, WaitArgs, duration, report};
+pub(crate) use take::{LockFailure, Taker, WaitArgs, duration, report, who};
 
 /// List, take and release the locks of Terraform and OpenTofu states, of any S3 endpoint
 #[derive(clap::Args, Debug)]

@@ -62,7 +62,7 @@ impl<'a> Taker<'a> {
 }
 
 /// `user@host`, as Terraform writes it.
-fn who() -> String {
+pub(crate) fn who() -> String {
     let name = |variable| std::env::var(variable).ok().filter(|name: &String| !name.is_empty());
     let user = name("USER").or_else(|| name("LOGNAME"));
     let user = user.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));

@@ -1,0 +1,328 @@
+//! `tidelock migrate`: from files and from another server, twice, and after a kill.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::harness::{Ask, Server};
+use crate::objects::stderr;
+
+const OTHERS_LOCK: &str = r#"{"ID":"714c34bb","Who":"me@host"}"#;
+
+fn state(serial: u64, lineage: &str) -> String {
+    format!(
+        r#"{{"version":4,"terraform_version":"1.11.4","serial":{serial},"lineage":"{lineage}","outputs":{{"a":{{"value":{serial},"type":"number"}}}},"resources":[]}}"#
+    )
+}
+
+fn write(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// All files below a directory, with what is in them.
+fn contents(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let (mut found, mut open) = (BTreeMap::new(), vec![root.to_owned()]);
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                found.insert(path.display().to_string(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+fn migrate(server: &Server, arguments: &[&str]) -> Output {
+    server.cli(&[&["migrate"], arguments, &["-o", "json"]].concat())
+}
+
+/// The verdicts by key, `written` with them.
+#[track_caller]
+fn verdicts(output: &Output, code: i32) -> BTreeMap<String, String> {
+    assert_eq!(output.status.code(), Some(code), "{}", stderr(output));
+    let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let row = |row: &Value| {
+        let verdict = format!("{} {}", row["verdict"].as_str().unwrap(), row["written"]);
+        (row["key"].as_str().unwrap().to_owned(), verdict)
+    };
+    rows.as_array().unwrap().iter().map(row).collect()
+}
+
+#[track_caller]
+fn expect(output: &Output, code: i32, rows: &[(&str, &str)]) {
+    let expected = rows.iter().map(|(key, verdict)| ((*key).to_owned(), (*verdict).to_owned()));
+    assert_eq!(verdicts(output, code), expected.collect(), "{}", stderr(output));
+}
+
+/// Bodies and delete markers (none), oldest first.
+fn history(server: &Server, bucket: &str, key: &str) -> Vec<Option<String>> {
+    let listed =
+        server.cli(&["object", "version", "list", &format!("{bucket}/{key}"), "-o", "json"]);
+    let rows: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let rows = rows.as_array().unwrap().iter().rev().filter(|row| row["key"] == key);
+    let body = |row: &Value| {
+        let id = row["version_id"].as_str().unwrap();
+        let ask = Ask::object("GET", bucket, key).query("versionId", id);
+        let body = || String::from_utf8(server.root().send(&ask).expect(200).body).unwrap();
+        (row["delete_marker"] == false).then(body)
+    };
+    rows.map(body).collect()
+}
+
+fn put(server: &Server, bucket: &str, key: &str, body: &str) {
+    server.root().send(&Ask::object("PUT", bucket, key).body(body)).expect(200);
+}
+
+fn delete(server: &Server, bucket: &str, key: &str) {
+    server.root().send(&Ask::object("DELETE", bucket, key)).expect(204);
+}
+
+fn is_locked(server: &Server, bucket: &str, key: &str) -> bool {
+    let lock = Ask::object("GET", bucket, &format!("{key}.tflock"));
+    server.root().send(&lock).status != 404
+}
+
+#[test]
+fn files_with_workspaces_go_to_their_keys_once() {
+    let server = Server::start(&[]);
+    server.make_guarded_bucket("kept", "Enabled");
+    let files = TempDir::new().unwrap();
+    let root = files.path();
+    write(root, "terraform.tfstate", &state(3, "root"));
+    write(root, "terraform.tfstate.d/dev/terraform.tfstate", &state(4, "dev"));
+    write(root, "net/prod.tfstate", &state(5, "prod"));
+    write(root, "net/odd.tfstate", "{}");
+    write(root, ".terraform/terraform.tfstate", &state(6, "never"));
+    write(root, "net/held.tfstate", &state(7, "held"));
+    write(root, "net/.held.tfstate.lock.info", OTHERS_LOCK);
+    let before = contents(root);
+    let run = |flags: &[&str]| {
+        migrate(&server, &[&["files", root.to_str().unwrap(), "kept/team"], flags].concat())
+    };
+    let rows = |moved: &'static str| {
+        [
+            ("env:/dev/team/terraform.tfstate", moved),
+            ("team/net/held.tfstate", "locked 0"),
+            ("team/net/odd.tfstate", "not-a-state 0"),
+            ("team/net/prod.tfstate", moved),
+            ("team/terraform.tfstate", moved),
+        ]
+    };
+    let dry = run(&["--dry-run"]);
+    expect(&dry, 5, &rows("would-migrate 0"));
+    assert!(history(&server, "kept", "team/terraform.tfstate").is_empty());
+    expect(&run(&[]), 5, &rows("migrated 1"));
+    expect(&run(&[]), 5, &rows("same 0"));
+    let moved = history(&server, "kept", "env:/dev/team/terraform.tfstate");
+    assert_eq!(moved, [Some(state(4, "dev"))]);
+    let head = server.root().send(&Ask::object("GET", "kept", "team/terraform.tfstate"));
+    let from = head.header("x-amz-meta-tidelock-migrated-from").unwrap();
+    assert!(from.starts_with("sha256:") && head.header("content-type") == Some("application/json"));
+    assert!(!is_locked(&server, "kept", "team/terraform.tfstate"));
+
+    fs::remove_file(root.join("net/.held.tfstate.lock.info")).unwrap();
+    write(root, "terraform.tfstate", &state(9, "root"));
+    let refused = run(&[]);
+    let found = verdicts(&refused, 5);
+    assert_eq!(found["team/net/held.tfstate"], "migrated 1");
+    assert_eq!(found["team/terraform.tfstate"], "different 0");
+    assert_eq!(history(&server, "kept", "team/terraform.tfstate"), [Some(state(3, "root"))]);
+
+    write(root, "terraform.tfstate", &state(3, "root"));
+    let mut after = contents(root);
+    let lock = root.join("net/.held.tfstate.lock.info").display().to_string();
+    after.insert(lock, OTHERS_LOCK.into());
+    assert_eq!(after, before, "the source is as it was");
+}
+
+#[test]
+fn versions_and_delete_markers_come_in_their_order() {
+    let source = Server::start(&[]);
+    source.make_bucket("old", "Enabled");
+    let many: Vec<String> = (1..=5).map(|serial| state(serial, "many")).collect();
+    many.iter().for_each(|body| put(&source, "old", "a/many.tfstate", body));
+    // Back to an older serial, another lineage, a deletion in between, one at the end.
+    for (serial, lineage) in [(8, "l"), (7, "l"), (1, "m")] {
+        put(&source, "old", "env:/dev/a/k", &state(serial, lineage));
+    }
+    delete(&source, "old", "env:/dev/a/k");
+    put(&source, "old", "env:/dev/a/k", &state(2, "m"));
+    put(&source, "old", "a/gone", &state(2, "g"));
+    delete(&source, "old", "a/gone");
+    put(&source, "old", "a/notes.txt", "no state");
+    put(&source, "old", "a/held", &state(1, "h"));
+    put(&source, "old", "a/held.tflock", OTHERS_LOCK);
+    put(&source, "old", "b/other", &state(1, "o"));
+    let server = Server::start(&[]);
+    server.make_guarded_bucket("new", "Enabled");
+    let endpoint = format!("http://{}", source.address);
+    let run = || migrate(&server, &["s3", &endpoint, "old/a/", "new/z"]);
+    let rows = |many, k, gone| {
+        [
+            ("env:/dev/z/k", k),
+            ("z/gone", gone),
+            ("z/held", "locked 0"),
+            ("z/many.tfstate", many),
+            ("z/notes.txt", "not-a-state 0"),
+        ]
+    };
+    expect(&run(), 5, &rows("migrated 5", "migrated 5", "migrated 2"));
+    expect(&run(), 5, &rows("same 0", "same 0", "same 0"));
+    for (from, to) in [
+        ("a/many.tfstate", "z/many.tfstate"),
+        ("env:/dev/a/k", "env:/dev/z/k"),
+        ("a/gone", "z/gone"),
+    ] {
+        assert_eq!(history(&source, "old", from), history(&server, "new", to), "{from}");
+    }
+
+    // The source goes on, then the destination does.
+    put(&source, "old", "a/many.tfstate", &state(6, "many"));
+    expect(&run(), 5, &rows("migrated 1", "same 0", "same 0"));
+    server.make_bucket("plain", "Enabled");
+    let plain = || migrate(&server, &["s3", &endpoint, "old/a/many.tfstate", "plain"]);
+    expect(&plain(), 0, &[("a/many.tfstate", "migrated 6")]);
+    put(&server, "plain", "a/many.tfstate", &state(7, "many"));
+    expect(&plain(), 0, &[("a/many.tfstate", "ahead 0")]);
+    put(&source, "old", "a/many.tfstate", &state(8, "many"));
+    let refused = plain();
+    expect(&refused, 5, &[("a/many.tfstate", "different 0")]);
+    let reason = String::from_utf8_lossy(&refused.stdout).into_owned();
+    assert!(reason.contains("from version 7 on"), "{reason}");
+}
+
+#[test]
+fn a_bucket_without_versions_gets_the_current_one() {
+    let source = Server::start(&[]);
+    source.make_bucket("old", "Enabled");
+    put(&source, "old", "k", &state(1, "l"));
+    put(&source, "old", "k", &state(2, "l"));
+    put(&source, "old", "gone", &state(1, "g"));
+    delete(&source, "old", "gone");
+    let server = Server::start(&[]);
+    server.make_bucket("new", "");
+    let endpoint = format!("http://{}", source.address);
+    let run = || migrate(&server, &["s3", &endpoint, "old", "new"]);
+    let first = run();
+    expect(&first, 0, &[("gone", "same 0"), ("k", "migrated 1")]);
+    assert!(stderr(&first).contains("keeps no versions"), "{}", stderr(&first));
+    put(&source, "old", "k", &state(3, "l"));
+    expect(&run(), 0, &[("gone", "same 0"), ("k", "migrated 1")]);
+    expect(&run(), 0, &[("gone", "same 0"), ("k", "same 0")]);
+    put(&server, "new", "k", &state(4, "l"));
+    expect(&run(), 5, &[("gone", "same 0"), ("k", "different 0")]);
+}
+
+#[test]
+fn a_run_that_was_killed_is_finished_by_another() {
+    const STATES: usize = 30;
+    const VERSIONS: u64 = 4;
+    let source = Server::start(&[]);
+    source.make_bucket("old", "Enabled");
+    for number in 0..STATES {
+        for serial in 1..=VERSIONS {
+            put(&source, "old", &format!("{number:02}"), &state(serial, "l"));
+        }
+    }
+    let server = Server::start(&[]);
+    server.make_guarded_bucket("new", "Enabled");
+    let endpoint = format!("http://{}", source.address);
+    let arguments = ["migrate", "s3", &endpoint, "old", "new", "-o", "jsonl"];
+    let mut locked = 0;
+    for lines in [1, 5, 9] {
+        let mut command = server.command();
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+        told.by_ref().take(lines).for_each(|line| assert!(line.unwrap().contains("key")));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let is_locked = |number: &usize| is_locked(&server, "new", &format!("{number:02}"));
+        locked += (0..STATES).filter(is_locked).count();
+    }
+    // Seldom it dies between two states each time; what is asked here holds then, too.
+    eprintln!("{locked} locks were left by the dead");
+    let finished = migrate(&server, &["s3", &endpoint, "old", "new"]);
+    let found = verdicts(&finished, 0);
+    assert!(found.values().any(|it| it.starts_with("migrated")), "{found:?}");
+    assert!(found.values().any(|it| it == "same 0"), "{found:?}");
+    for number in 0..STATES {
+        let key = format!("{number:02}");
+        assert_eq!(history(&source, "old", &key), history(&server, "new", &key), "{key}");
+        assert!(!is_locked(&server, "new", &key), "{key}");
+    }
+    let again = verdicts(&migrate(&server, &["s3", &endpoint, "old", "new"]), 0);
+    assert!(again.len() == STATES && again.values().all(|it| it == "same 0"), "{again:?}");
+}
+
+#[test]
+fn a_held_destination_and_a_missing_one() {
+    let server = Server::start(&[]);
+    server.make_guarded_bucket("kept", "Enabled");
+    let files = TempDir::new().unwrap();
+    write(files.path(), "k.tfstate", &state(1, "l"));
+    let directory = files.path().to_str().unwrap();
+    put(&server, "kept", "k.tfstate.tflock", OTHERS_LOCK);
+    let held = migrate(&server, &["files", directory, "kept"]);
+    expect(&held, 5, &[("k.tfstate", "locked 0")]);
+    assert!(String::from_utf8_lossy(&held.stdout).contains("at the destination, by me@host"));
+    assert!(is_locked(&server, "kept", "k.tfstate"), "the lock of another stays");
+    let rows: [(&[&str], i32, &str); 4] = [
+        (&["files", directory, "none"], 3, "NoSuchBucket"),
+        (&["files", "no-such-directory", "kept"], 3, "no-such-directory"),
+        (&["s3", "nonsense", "old", "kept"], 2, "endpoint 'nonsense'"),
+        (&["pg", "postgres://127.0.0.1:1/d?user=u", "kept"], 1, "PostgreSQL"),
+    ];
+    for (arguments, code, words) in rows {
+        let output = migrate(&server, arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_backend_block_follows_its_states() {
+    let source = Server::start(&[]);
+    source.make_bucket("old", "Enabled");
+    put(&source, "old", "app.tfstate", &state(1, "l"));
+    let server = Server::start(&[]);
+    server.make_guarded_bucket("new", "Enabled");
+    let files = TempDir::new().unwrap();
+    let path = files.path().join("backend.tf");
+    let before = "terraform {\n  backend \"s3\" {\n    bucket         = \"old\"\n    \
+                  key            = \"app.tfstate\"\n    region         = \"us-east-1\"\n    \
+                  dynamodb_table = \"locks\"\n  }\n}\n";
+    fs::write(&path, before).unwrap();
+    let endpoint = format!("http://{}", source.address);
+    let run = |flags: &[&str]| {
+        let edit = ["--edit", path.to_str().unwrap()];
+        migrate(&server, &[&["s3", &endpoint, "old", "new"], &edit[..], flags].concat())
+    };
+    put(&source, "old", "app.tfstate.tflock", OTHERS_LOCK);
+    expect(&run(&[]), 5, &[("app.tfstate", "locked 0")]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), before, "nothing was moved");
+    delete(&source, "old", "app.tfstate.tflock");
+    let dry = run(&["--dry-run"]);
+    assert!(stderr(&dry).contains("use_lockfile   = true"), "{}", stderr(&dry));
+    assert_eq!(fs::read_to_string(&path).unwrap(), before, "a dry run");
+    expect(&run(&[]), 0, &[("app.tfstate", "migrated 1")]);
+    let after = fs::read_to_string(&path).unwrap();
+    assert!(
+        !after.contains("dynamodb_table") && after.contains("bucket         = \"new\""),
+        "{after}"
+    );
+    assert!(after.contains(&format!("s3  = \"http://{}\"", server.address)), "{after}");
+    assert_eq!(fs::read_to_string(files.path().join("backend.tf.backup")).unwrap(), before);
+    let again = run(&[]);
+    assert_eq!(again.status.code(), Some(2), "it names another bucket: {}", stderr(&again));
+}
