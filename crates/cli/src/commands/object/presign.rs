@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// The object
     #[arg(value_name = "BUCKET/KEY")]
     object: ObjectAddress,
-    /// How long it may be used: up to 7 days
+    /// How long it may be used: up to 168h, a week
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
     expires: Duration,
     /// What it does
@@ -59,7 +59,7 @@ impl Args {
         }
         let expires_s = u32::try_from(self.expires.as_secs()).unwrap_or(u32::MAX);
         if !(1..=PRESIGN_EXPIRES_S_MAX).contains(&expires_s) {
-            return Err(Failure::usage("--expires takes 1s to 7d"));
+            return Err(Failure::usage("--expires takes 1s to 168h, a week"));
         }
         let asked = Presign {
             method,

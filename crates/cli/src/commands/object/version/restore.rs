@@ -36,7 +36,9 @@ impl Args {
                 eprintln!("tidelock: {bucket}/{key} is not deleted; --version-id takes an old one");
                 Ok(())
             }
-            Restored::Nothing => Err(Failure::not_found(&format!("a version of {bucket}/{key}"))),
+            Restored::Nothing => {
+                Err(Failure::not_found(&format!("{bucket}/{key} has no version to restore")))
+            }
         }
     }
 }
