@@ -49,6 +49,75 @@ fn the_life_of_an_object() {
 }
 
 #[test]
+fn what_was_deleted_or_written_over_comes_back() {
+    let server = Server::start(&[]);
+    succeeds(server.cli(&["bucket", "create", "attic", "--versioning"]));
+    let root = server.root();
+    let put = |body: &str| {
+        let answer = root.send(&Ask::object("PUT", "attic", "a/k").body(body)).expect(200);
+        answer.header("x-amz-version-id").unwrap().to_owned()
+    };
+    let get = |key: &str| root.send(&Ask::object("GET", "attic", key));
+    let first = put("one");
+    let second = put("two");
+    // Twice: both delete markers go.
+    for _ in 0..2 {
+        succeeds(server.cli(&["object", "delete", "attic/a/k", "--yes"]));
+    }
+    assert_eq!(get("a/k").status, 404);
+    succeeds(server.cli(&["object", "version", "restore", "attic/a/k"]));
+    assert_eq!(get("a/k").expect(200).text(), "two");
+    let again = succeeds(server.cli(&["object", "version", "restore", "attic/a/k"]));
+    assert!(stderr(&again).contains("is not deleted"), "{}", stderr(&again));
+    let restore = ["object", "version", "restore", "attic/a/k", "--version-id"];
+    succeeds(server.cli(&[&restore[..], &[first.as_str()]].concat()));
+    assert_eq!(get("a/k").expect(200).text(), "one");
+    let copy = ["object", "copy", "attic/a/k", "attic/b c", "--version-id"];
+    succeeds(server.cli(&[&copy[..], &[second.as_str()]].concat()));
+    assert_eq!(get("b c").expect(200).text(), "two");
+    succeeds(server.cli(&["object", "version", "delete", "attic/a/k", &first, "--yes"]));
+    let listed = stdout(&succeeds(server.cli(&["object", "version", "list", "attic/a/k"])));
+    assert!(listed.contains(&second) && !listed.contains(&first), "{listed}");
+    let missing = server.cli(&["object", "version", "restore", "attic/a/"]);
+    assert_eq!(missing.status.code(), Some(3), "{}", stderr(&missing));
+}
+
+#[test]
+fn a_presigned_url_is_used_by_whoever_has_it() {
+    let server = Server::start(&[]);
+    server.make_bucket("shared", "");
+    let root = server.root();
+    let presign = |arguments: &[&str]| {
+        let command = [&["object", "presign", "shared/a b/k"][..], arguments].concat();
+        let url = stdout(&succeeds(server.cli(&command)));
+        let url = url.trim().strip_prefix("http://").unwrap().to_owned();
+        url[url.find('/').unwrap()..].to_owned()
+    };
+    root.send_target("PUT", &presign(&["--method", "PUT"]), b"body").expect(200);
+    let url = presign(&["--expires", "5m"]);
+    assert!(url.contains("X-Amz-Expires=300"), "{url}");
+    assert_eq!(root.send_target("GET", &url, b"").expect(200).text(), "body");
+    root.send_target("PUT", &url, b"other").expect(403);
+    for wrong in [&["--expires", "169h"][..], &["--method", "PUT", "--version-id", "v"]] {
+        let command = [&["object", "presign", "shared/k"][..], wrong].concat();
+        assert_eq!(server.cli(&command).status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn public_access_is_blocked_and_allowed() {
+    let server = Server::start(&[]);
+    succeeds(server.cli(&["bucket", "create", "hall"]));
+    for (switch, expected) in
+        [("true", "public      blocked"), ("false", "public      not blocked")]
+    {
+        succeeds(server.cli(&["bucket", "edit", "hall", "--block-public-access", switch]));
+        let shown = stdout(&succeeds(server.cli(&["bucket", "get", "hall"])));
+        assert!(shown.contains(expected), "{shown}");
+    }
+}
+
+#[test]
 fn a_file_above_the_multipart_threshold() {
     let server = Server::start(&[]);
     server.make_bucket("large", "");

@@ -192,6 +192,40 @@ fn the_answer_is_what_the_form_asks_for() {
     }
 }
 
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html>: a temporary key's form has its token
+/// in `x-amz-security-token`.
+#[test]
+fn a_session_signs_forms() {
+    let server = server();
+    let root = server.root();
+    let ask =
+        Ask::new("POST", "/").service("sts").body("Action=GetSessionToken&Version=2011-06-15");
+    let made =
+        root.send(&ask.header("content-type", "application/x-www-form-urlencoded")).expect(200);
+    let of = |name: &str| made.element(name).unwrap();
+    let (access, secret) = (of("AccessKeyId"), of("SecretAccessKey"));
+    let session = root.with_keys(crate::harness::sigv4::Keys { access, secret });
+    let token = of("SessionToken");
+    let rows = [
+        (Some(token.clone()), 204, ""),
+        (Some(format!("{token}x")), 400, "InvalidToken"),
+        (None, 403, "InvalidAccessKeyId"),
+    ];
+    for (token, status, code) in rows {
+        for signature in [Signature::V2, Signature::V4] {
+            let form = match &token {
+                Some(token) => Form::new().field("x-amz-security-token", token),
+                None => Form::new(),
+            };
+            let answer = form.signed(&session, signature).send(&root);
+            let code_of = if answer.status == 204 { String::new() } else { answer.code() };
+            assert_eq!((answer.status, code_of.as_str()), (status, code), "{}", answer.text());
+        }
+    }
+    let unnamed = Form::new().signed(&session, Signature::V4).free("x-amz-security-token", &token);
+    assert_eq!(unnamed.send(&root).expect(403).code(), "AccessDenied", "the policy has to name it");
+}
+
 #[test]
 fn what_its_policy_does_not_say_is_refused() {
     let server = server();

@@ -48,10 +48,6 @@ impl Client {
         let encryption = self.configuration_if_any(bucket, "encryption").await?;
         let block = self.configuration_if_any(bucket, "publicAccessBlock").await?;
         let acl = self.configuration_if_any(bucket, "acl").await?;
-        let algorithm = |root: Element| {
-            let rule = root.child("Rule")?.child("ApplyServerSideEncryptionByDefault")?;
-            rule.text_of("SSEAlgorithm").map(str::to_owned)
-        };
         let owner = |root: Element| {
             let owner = root.child("Owner")?;
             let name = owner.text_of("DisplayName").filter(|name| !name.is_empty());
@@ -59,9 +55,8 @@ impl Client {
         };
         Ok(BucketSettings {
             versioning: versioning.text_of("Status").map(str::to_owned),
-            encryption: encryption.and_then(algorithm),
-            public_access_blocked: block
-                .map(|block| SWITCHES.iter().all(|switch| block.is_true(switch))),
+            encryption: encryption.and_then(|root| algorithm(&root)),
+            public_access_blocked: block.map(|root| is_blocked(&root)),
             owner: acl.and_then(owner),
         })
     }
@@ -214,6 +209,17 @@ impl Client {
             .checksummed();
         self.send(request).await.map(drop)
     }
+}
+
+/// The algorithm of a default encryption.
+pub(crate) fn algorithm(root: &Element) -> Option<String> {
+    let rule = root.child("Rule")?.child("ApplyServerSideEncryptionByDefault")?;
+    rule.text_of("SSEAlgorithm").map(str::to_owned)
+}
+
+/// Whether all switches of a public access block are on.
+pub(crate) fn is_blocked(root: &Element) -> bool {
+    SWITCHES.iter().all(|switch| root.is_true(switch))
 }
 
 fn document(root: &str, content: &str) -> String {

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Limited};
 
-pub(crate) use request::Outgoing;
+pub(crate) use request::{Outgoing, with_signer};
 use transport::Network;
 pub use transport::{AnswerBody, Transport, TransportError};
 
@@ -99,6 +99,14 @@ impl Client {
     #[must_use]
     pub fn with_user_agent(&self, user_agent: &'static str) -> Self {
         Self { user_agent: HeaderValue::from_static(user_agent), ..self.clone() }
+    }
+
+    /// The same client, which presigns for people who reach the endpoint at `endpoint`. Its own
+    /// requests name it too.
+    #[must_use]
+    pub fn with_endpoint(&self, endpoint: Uri) -> Self {
+        let settings = Settings { endpoint, ..self.settings.clone() };
+        Self { settings, ..self.clone() }
     }
 
     /// What it connects to, and as whom.

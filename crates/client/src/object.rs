@@ -150,7 +150,7 @@ impl ObjectPages<'_> {
     }
 }
 
-fn decode(element: &Element, encoded: bool) -> Result<Object, ClientError> {
+pub(crate) fn decode(element: &Element, encoded: bool) -> Result<Object, ClientError> {
     let key = element.required("Key")?;
     Ok(Object {
         key: if encoded { uri::decode_key(key) } else { key.to_owned() },

@@ -75,7 +75,7 @@ impl VersionPages<'_> {
     }
 }
 
-fn decode(
+pub(crate) fn decode(
     element: &Element,
     delete_marker: bool,
     encoded: bool,
@@ -91,6 +91,6 @@ fn decode(
     })
 }
 
-fn decode_key(text: &str, encoded: bool) -> String {
+pub(crate) fn decode_key(text: &str, encoded: bool) -> String {
     if encoded { uri::decode_key(text) } else { text.to_owned() }
 }

@@ -22,6 +22,10 @@ pub(crate) struct Asked {
     pub(crate) cookies: Cookies,
     /// Whether the browser says that a page of another origin made it send this.
     pub(crate) is_foreign: bool,
+    /// The host that the browser reaches; empty if it does not say.
+    pub(crate) host: String,
+    /// Whether a proxy says that the browser reaches it over TLS.
+    pub(crate) is_forwarded_secure: bool,
 }
 
 /// The cookies of a request.
@@ -85,7 +89,10 @@ impl Asked {
         let form = if is_form { String::from_utf8_lossy(body) } else { "".into() };
         // Absent from old browsers, which the token in each form is for.
         let site = header("sec-fetch-site");
+        let authority = head.uri.authority().map(|authority| authority.as_str());
         Self {
+            host: header("host").or(authority).unwrap_or_default().to_owned(),
+            is_forwarded_secure: header("x-forwarded-proto") == Some("https"),
             method: head.method.clone(),
             path: path.to_owned(),
             place: head.uri.path_and_query().map_or(PREFIX, |place| place.as_str()).to_owned(),

@@ -160,7 +160,15 @@ impl Authenticator {
 
     /// What a request must be signed with: the secret of a user's key, or of a session, whose token has to
     /// be the one that was made with this key.
-    async fn credentials(&self, access_key_id: &str, token: Option<&str>) -> S3Result<Credentials> {
+    ///
+    /// # Errors
+    ///
+    /// `InvalidAccessKeyId` of a key that is not known, `InvalidToken` and `ExpiredToken` of a session.
+    pub(crate) async fn credentials(
+        &self,
+        access_key_id: &str,
+        token: Option<&str>,
+    ) -> S3Result<Credentials> {
         if let Some(token) = token
             && access_key_id.starts_with(SESSION_KEY_PREFIX)
         {

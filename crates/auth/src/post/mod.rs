@@ -2,6 +2,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-UsingHTTPPOST.html>
 
 mod policy;
+mod sign;
 mod signature;
 
 pub use policy::{

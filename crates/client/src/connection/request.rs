@@ -125,17 +125,6 @@ impl Outgoing {
         now: jiff::Timestamp,
     ) -> Result<Vec<(&'static str, String)>, ClientError> {
         let Some(service) = self.service else { return Ok(Vec::new()) };
-        let credentials = &settings.credentials;
-        let access_key_id = AccessKeyId::parse(credentials.access_key_id.as_str())
-            .map_err(|error| ClientError::Malformed(error.to_string()))?;
-        let secret = SecretAccessKey::new(credentials.secret_access_key.as_str());
-        let signer = Signer {
-            access_key_id: &access_key_id,
-            secret: &secret,
-            session_token: credentials.session_token.as_deref(),
-            region: &settings.region,
-            service,
-        };
         let mut headers: Vec<(&str, &[u8])> = vec![("host", host.as_bytes())];
         headers.extend(self.headers.iter().map(|(name, value)| (*name, value.as_bytes())));
         let head = RequestHead {
@@ -146,7 +135,28 @@ impl Outgoing {
             authority: None,
         };
         let payload = self.payload.clone().unwrap_or_else(|| payload_hash(&self.body));
-        Ok(signer.sign(&head, &payload, now).headers)
+        Ok(with_signer(settings, service, |signer| signer.sign(&head, &payload, now))?.headers)
+    }
+
+    /// The URL that stands for this request, for whoever has it, for `expires_s` seconds. Its headers and
+    /// its body are not part of it.
+    pub(crate) fn presign(
+        self,
+        settings: &Settings,
+        expires_s: u32,
+        now: jiff::Timestamp,
+    ) -> Result<Uri, ClientError> {
+        let host = host(&settings.endpoint);
+        let head = RequestHead {
+            method: self.method.as_str(),
+            path: &self.path,
+            query: &self.query,
+            headers: &[("host", host.as_bytes())],
+            authority: None,
+        };
+        let query = with_signer(settings, "s3", |signer| signer.presign(&head, expires_s, now))?;
+        let query = query.map_err(|error| ClientError::Malformed(error.to_string()))?;
+        Self { query, ..self }.uri(&settings.endpoint)
     }
 
     fn uri(&self, endpoint: &Uri) -> Result<Uri, ClientError> {
@@ -161,6 +171,25 @@ impl Outgoing {
         parts.path_and_query = Some(target);
         Uri::from_parts(parts).map_err(|error| ClientError::Malformed(error.to_string()))
     }
+}
+
+/// Has the credentials of `settings` sign something.
+pub(crate) fn with_signer<T>(
+    settings: &Settings,
+    service: &str,
+    sign: impl FnOnce(&Signer<'_>) -> T,
+) -> Result<T, ClientError> {
+    let credentials = &settings.credentials;
+    let access_key_id = AccessKeyId::parse(credentials.access_key_id.as_str())
+        .map_err(|error| ClientError::Malformed(error.to_string()))?;
+    let secret = SecretAccessKey::new(credentials.secret_access_key.as_str());
+    Ok(sign(&Signer {
+        access_key_id: &access_key_id,
+        secret: &secret,
+        session_token: credentials.session_token.as_deref(),
+        region: &settings.region,
+        service,
+    }))
 }
 
 /// The authority, without the port that its scheme has anyway.

@@ -1,8 +1,12 @@
 //! Which page answers, and what all pages share.
 
+mod bucket;
+mod buckets;
 mod diff;
 mod home;
 mod locks;
+mod object;
+mod objects;
 mod rollback;
 mod search;
 mod sign_in;
@@ -128,6 +132,14 @@ async fn visited(
         ("/release", false) => ("ConsoleRelease", locks::form(&visit).await),
         ("/release", true) => ("ConsoleRelease", locks::release(&visit).await),
         ("/search", false) => ("ConsoleSearch", search::show(&visit).await),
+        ("/buckets", false) => ("ConsoleBuckets", buckets::show(&visit).await),
+        ("/buckets", true) => ("ConsoleBuckets", buckets::create(&visit).await),
+        ("/bucket", false) => ("ConsoleBucket", bucket::show(&visit).await),
+        ("/bucket", true) => ("ConsoleBucket", bucket::change(&visit).await),
+        ("/objects", false) => ("ConsoleObjects", objects::show(&visit).await),
+        ("/object", false) => ("ConsoleObject", object::show(&visit).await),
+        ("/object", true) => ("ConsoleObject", object::change(&visit).await),
+        ("/download", false) => ("ConsoleDownload", object::download(&visit)),
         ("/sign-out", true) => ("ConsoleSignOut", Ok(sign_in::sign_out(console))),
         _ => ("ConsolePage", Err(Failure::NoPage)),
     }
@@ -218,6 +230,15 @@ impl Visit<'_> {
             Ok(buckets) => Ok(Some(buckets.into_iter().map(|bucket| bucket.name).collect())),
             Err(error) => unless_denied(error),
         }
+    }
+
+    /// The client as the browser reaches its endpoint: for what the browser is given to send by itself.
+    pub(crate) fn outside(&self) -> Result<Client, Failure> {
+        let is_secure = self.console.config.is_secure || self.asked.is_forwarded_secure;
+        let scheme = if is_secure { "https" } else { "http" };
+        let endpoint = format!("{scheme}://{}", self.asked.host).parse();
+        let unnamed = |_| Failure::Entered("Your browser does not say which host it asks.".into());
+        Ok(self.client.with_endpoint(endpoint.map_err(unnamed)?))
     }
 
     /// Sends the browser to `place`, where it is told what was `done`.

@@ -19,7 +19,7 @@ use tidelock_store::{
 use super::bucket_lifecycle::write_expiration;
 use super::put_object;
 use crate::access::{self, Asked, Circumstances, Need};
-use crate::authn::{Authenticated, host_of, refused_key};
+use crate::authn::{Authenticated, host_of};
 use crate::call::{parse_bucket, parse_key};
 use crate::encryption::SECRET_HEADERS;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -39,14 +39,11 @@ use crate::{checksum, etag, settings};
 const FIELDS_TIMEOUT: Duration = Duration::from_secs(60);
 /// Of a form that says nothing of it.
 const ANY_SIZE: ContentLengthRange = ContentLengthRange { bytes_min: 0, bytes_max: u64::MAX };
+/// The token of the session that signed.
+const SESSION_TOKEN_FIELD: &str = "x-amz-security-token";
 /// Fields of the signature, which say nothing of the object.
-const SIGNATURE_FIELDS: [&str; 5] = [
-    "x-amz-algorithm",
-    "x-amz-credential",
-    "x-amz-date",
-    "x-amz-security-token",
-    "x-amz-signature",
-];
+const SIGNATURE_FIELDS: [&str; 5] =
+    ["x-amz-algorithm", "x-amz-credential", "x-amz-date", SESSION_TOKEN_FIELD, "x-amz-signature"];
 
 /// A form's upload, once it is known who sends it and that they may send this.
 struct Upload {
@@ -101,7 +98,8 @@ async fn open(
         None => (peer.unproven(Protocol::S3, parts, id.request_id()), ANY_SIZE),
         Some(signature) => {
             *requester = requester.take().map(|sender| sender.claiming(signature.access_key_id()));
-            let caller = authenticate(service, &signature, &parts.extensions).await?;
+            let token = fields.value(SESSION_TOKEN_FIELD);
+            let caller = authenticate(service, (&signature, token), &parts.extensions).await?;
             let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
             let principal = caller.principal.with_origin(origin);
             *requester = Some(principal.clone());
@@ -239,12 +237,7 @@ fn signature_of(fields: &Fields) -> S3Result<Option<PostSignature<'_>>> {
         S3Error::invalid_argument(message, name, "")
     };
     match claim(|name| fields.value(name)) {
-        PostClaim::Signed(signature) => {
-            if fields.value("x-amz-security-token").is_some() {
-                return Err(S3Error::new(ErrorCode::InvalidToken));
-            }
-            Ok(Some(signature))
-        }
+        PostClaim::Signed(signature) => Ok(Some(signature)),
         PostClaim::Anonymous => Ok(None),
         PostClaim::Missing(name) => Err(missing(name)),
         PostClaim::Malformed(name) => Err(S3Error::invalid_argument(
@@ -257,12 +250,11 @@ fn signature_of(fields: &Fields) -> S3Result<Option<PostSignature<'_>>> {
 
 async fn authenticate(
     service: &S3Service,
-    signature: &PostSignature<'_>,
+    (signature, token): (&PostSignature<'_>, Option<&str>),
     extensions: &Extensions,
 ) -> S3Result<Authenticated> {
     let access_key_id = signature.access_key_id().to_owned();
-    let credentials = service.store.credentials(&access_key_id).await?;
-    let credentials = credentials.map_err(|refusal| refused_key(refusal, &access_key_id))?;
+    let credentials = service.authenticator().credentials(&access_key_id, token).await?;
     if !signature.is_of(&SecretAccessKey::new(credentials.secret_access_key.as_str())) {
         return Err(S3Error::new(ErrorCode::SignatureDoesNotMatch)
             .field("AWSAccessKeyId", access_key_id)

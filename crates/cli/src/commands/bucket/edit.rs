@@ -11,7 +11,7 @@ use crate::exit::Failure;
 /// The word for no limit.
 const NONE: &str = "none";
 
-/// Change how a bucket is set up: versioning, and on Tidelock the guard of its states
+/// Change how a bucket is set up: versioning, public access, and on Tidelock the guard of its states
 ///
 /// What is not named stays as it is. --guard sets all rules of the guard at once, as `bootstrap` does;
 /// the single flags are applied on top.
@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// Whether old versions are kept
     #[arg(long, value_name = "STATUS")]
     versioning: Option<Versioning>,
+    /// Whether every way to open it to everybody is refused
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set)]
+    block_public_access: Option<bool>,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -81,7 +84,8 @@ impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let (bucket, edit) = (self.bucket.as_str(), self.edit()?);
         let (drops, edits) = (self.guard == Some(Level::Off), edit != GuardEdit::default());
-        if !drops && !edits && self.versioning.is_none() {
+        let is_s3 = self.versioning.is_some() || self.block_public_access.is_some();
+        if !drops && !edits && !is_s3 {
             return Err(Failure::usage("nothing to change: see --help"));
         }
         if drops || edits {
@@ -93,6 +97,11 @@ impl Args {
         match self.versioning {
             Some(Versioning::Enabled) => session.client.enable_versioning(bucket).await?,
             Some(Versioning::Suspended) => session.client.suspend_versioning(bucket).await?,
+            None => {}
+        }
+        match self.block_public_access {
+            Some(true) => session.client.block_public_access(bucket).await?,
+            Some(false) => session.client.allow_public_access(bucket).await?,
             None => {}
         }
         if drops {

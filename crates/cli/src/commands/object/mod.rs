@@ -1,8 +1,10 @@
 //! `tidelock object ...`
 
+mod copy;
 mod delete;
 mod get;
 mod list;
+mod presign;
 mod put;
 mod version;
 
@@ -11,7 +13,7 @@ use clap::Subcommand;
 use crate::connect::ClientArgs;
 use crate::exit::Failure;
 
-/// List, read, write and delete objects
+/// List, read, write, copy, share and delete objects
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -25,7 +27,9 @@ enum Action {
     List(list::Args),
     Get(get::Args),
     Put(put::Args),
+    Copy(copy::Args),
     Delete(delete::Args),
+    Presign(presign::Args),
     Version(version::Args),
 }
 
@@ -36,7 +40,9 @@ impl Args {
             Action::List(args) => args.run(&session).await,
             Action::Get(args) => args.run(&session).await,
             Action::Put(args) => args.run(&session).await,
+            Action::Copy(args) => args.run(&session).await,
             Action::Delete(args) => args.run(&session).await,
+            Action::Presign(args) => args.run(&session),
             Action::Version(args) => args.run(&session).await,
         }
     }
