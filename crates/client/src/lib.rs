@@ -14,6 +14,7 @@ mod object;
 pub mod policy;
 pub mod preset;
 pub mod role;
+pub mod server;
 pub mod settings;
 pub mod state;
 pub mod sts;

@@ -120,6 +120,7 @@ fn needed(routed: &Routed) -> Option<(Need, About<'_>)> {
         | Op::ListDeadLetters
         | Op::TestWebhook
         | Op::RedeliverDeadLetters
+        | Op::GetServer
         | Op::Describe => return None,
     })
 }

@@ -17,6 +17,7 @@ mod refused;
 mod roles;
 mod route;
 mod schema;
+mod server;
 mod states;
 mod users;
 mod webhooks;
@@ -42,6 +43,7 @@ use tidelock_store::{
 use error::ApiError;
 use route::{Operation, Routed};
 
+use crate::status::Status;
 use crate::webhooks::Sender;
 pub(crate) use audit::EntryDocument;
 
@@ -61,6 +63,7 @@ pub(crate) struct Api {
     authenticator: Arc<Authenticator>,
     authorizer: Arc<Authorizer>,
     sender: Arc<Sender>,
+    status: Status,
     /// Time for a request's document to arrive: anybody may send one, and it holds a place.
     body_timeout: Duration,
     random: SystemRandom,
@@ -78,9 +81,11 @@ impl Api {
         store: Arc<Store>,
         (authenticator, authorizer): (Arc<Authenticator>, Arc<Authorizer>),
         sender: Arc<Sender>,
+        status: Status,
         body_timeout: Duration,
     ) -> Self {
-        Self { store, authenticator, authorizer, sender, body_timeout, random: SystemRandom::new() }
+        let random = SystemRandom::new();
+        Self { store, authenticator, authorizer, sender, status, body_timeout, random }
     }
 
     /// Answers a request whose path begins with [`PREFIX`]. The answer's extensions hold the
@@ -209,6 +214,7 @@ impl Api {
             Operation::RedeliverDeadLetters => {
                 webhooks::redeliver(store, &self.sender, actor, id).await
             }
+            Operation::GetServer => server::get(&self.status, actor).await,
             Operation::Describe => Ok(openapi::answer()),
         }
     }

@@ -46,6 +46,7 @@ pub(super) enum Operation {
     ListDeadLetters,
     TestWebhook,
     RedeliverDeadLetters,
+    GetServer,
     Describe,
 }
 
@@ -182,6 +183,7 @@ pub(super) const ROUTES: &[Route] = &[
             ("limit", false),
             ("after", false),
             ("latest", false),
+            ("before", false),
         ])
         .answers(OK, Document::Json("AuditPage")),
     route(Verb::Get, "audit/verify", Operation::VerifyAuditLog)
@@ -197,6 +199,7 @@ pub(super) const ROUTES: &[Route] = &[
         .answers(OK, Document::Json("WebhookTest")),
     route(Verb::Post, "webhooks/{id}/redeliver", Operation::RedeliverDeadLetters)
         .answers(OK, Document::Json("Redelivery")),
+    route(Verb::Get, "server", Operation::GetServer).answers(OK, Document::Json("Server")),
     route(Verb::Get, "openapi.json", Operation::Describe).answers(OK, Document::AnyJson),
 ];
 
@@ -320,6 +323,7 @@ impl Operation {
             Self::ListDeadLetters => "ListDeadLetters",
             Self::TestWebhook => "TestWebhook",
             Self::RedeliverDeadLetters => "RedeliverDeadLetters",
+            Self::GetServer => "GetServer",
             Self::Describe => "Describe",
         }
     }
@@ -368,6 +372,7 @@ impl Operation {
             Self::ListDeadLetters => "What could not be delivered; root only",
             Self::TestWebhook => "Sends an event that nothing has caused; root only",
             Self::RedeliverDeadLetters => "Sends what could not be delivered once more; root only",
+            Self::GetServer => "How the server is that answers; root only",
             Self::Describe => "This description; needs no signature",
         }
     }

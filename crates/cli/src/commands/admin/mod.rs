@@ -2,13 +2,14 @@
 
 mod config;
 mod copy;
+mod status;
 
 use clap::Subcommand;
 
 use crate::exit::Failure;
 use crate::output::Format;
 
-/// Look after a store on its own machine: no server is asked
+/// Look after a server and its store; all but `status` on its own machine, without asking it
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -22,6 +23,7 @@ pub(crate) struct Args {
 enum Command {
     Config(config::Args),
     Copy(Box<copy::Args>),
+    Status(status::Args),
 }
 
 impl Args {
@@ -29,6 +31,7 @@ impl Args {
         match self.command {
             Command::Config(args) => args.run(self.output).await,
             Command::Copy(args) => args.run(self.output).await,
+            Command::Status(args) => args.run().await,
         }
     }
 }
