@@ -1,12 +1,18 @@
 //! Which page answers, and what all pages share.
 
+mod audit;
 mod diff;
 mod home;
 mod locks;
+mod policy_test;
+mod roles;
 mod rollback;
 mod search;
+mod server;
 mod sign_in;
 mod state;
+mod user;
+mod users;
 
 use std::sync::Arc;
 
@@ -129,6 +135,29 @@ async fn visited(
         ("/release", true) => ("ConsoleRelease", locks::release(&visit).await),
         ("/search", false) => ("ConsoleSearch", search::show(&visit).await),
         ("/sign-out", true) => ("ConsoleSignOut", Ok(sign_in::sign_out(console))),
+        _ => operators(&visit, is_post).await,
+    }
+}
+
+/// The pages about people and the server.
+async fn operators(visit: &Visit<'_>, is_post: bool) -> (&'static str, Page) {
+    match (visit.asked.path.as_str(), is_post) {
+        ("/audit", false) => ("ConsoleAudit", audit::show(visit).await),
+        ("/server", false) => ("ConsoleServer", server::show(visit).await),
+        ("/users", false) => ("ConsoleUsers", users::show(visit).await),
+        ("/users", true) => ("ConsoleUsers", users::create(visit).await),
+        ("/user", false) => ("ConsoleUser", user::show(visit).await),
+        ("/user/key", true) => ("ConsoleUser", user::create_key(visit).await),
+        ("/user/key/delete", true) => ("ConsoleUser", user::delete_key(visit).await),
+        ("/user/policy", true) => ("ConsoleUser", user::put_policy(visit).await),
+        ("/user/policy/delete", true) => ("ConsoleUser", user::delete_policy(visit).await),
+        ("/user/delete", true) => ("ConsoleUser", user::delete(visit).await),
+        ("/roles", false) => ("ConsoleRoles", roles::show(visit).await),
+        ("/roles", true) => ("ConsoleRoles", roles::create(visit).await),
+        ("/role", false) => ("ConsoleRole", roles::show_one(visit).await),
+        ("/role/delete", true) => ("ConsoleRole", roles::delete(visit).await),
+        ("/policy-test", false) => ("ConsolePolicyTest", policy_test::form(visit).await),
+        ("/policy-test", true) => ("ConsolePolicyTest", policy_test::test(visit).await),
         _ => ("ConsolePage", Err(Failure::NoPage)),
     }
 }
