@@ -1,4 +1,5 @@
-//! `tidelock admin`: a store moved between engines, and a configuration looked at before it is used.
+//! `tidelock admin`: a store moved between engines, a configuration looked at before it is used, and how a
+//! running server is.
 
 use std::fs;
 use std::path::Path;
@@ -196,4 +197,17 @@ fn a_shared_store_is_compared_with_the_keyring() {
     check(&other, 2, &["fail  keyring", "is missing, and the store is sealed", "copy the keyring"]);
     drop(Server::start_over(&Engine::Local, &other, &[]));
     check(&other, 2, &["fail  keyring", "is not the one that this store is sealed with"]);
+}
+
+#[test]
+fn a_running_server_tells_root_how_it_is() {
+    let server = Server::start(&[]);
+    let told = stdout(&server.cli(&["admin", "status"]));
+    for line in ["health       serving", "certificate  none: no TLS", "servers      1"] {
+        assert!(told.lines().any(|found| found == line), "{line:?} not in\n{told}");
+    }
+    let told = stdout(&server.cli(&["admin", "-o", "json", "status"]));
+    let status: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&status["health"], &status["health_reason"]), (&"serving".into(), &().into()));
+    assert!(status["minutes"].as_array().unwrap().len() <= 60, "{told}");
 }

@@ -90,6 +90,8 @@ fn every_operation_leaves_one_entry() {
         (&root, bucket("DELETE"), "DeleteBucket", "OK", ROOT, "bbb", ""),
         (&root, api("GET", "/_/api/v1/users"), "ListUsers", "OK", ROOT, "", ""),
         (&ann, api("GET", "/_/api/v1/users"), "ListUsers", "AccessDenied", ANN, "", ""),
+        (&root, api("GET", "/_/api/v1/server"), "GetServer", "OK", ROOT, "", ""),
+        (&ann, api("GET", "/_/api/v1/server"), "GetServer", "AccessDenied", ANN, "", ""),
         (
             &ann,
             api("POST", "/_/api/v1/users").body(r#"{"name":"x"}"#),

@@ -113,3 +113,11 @@ def visitor_without_scripts(browser, http_server):
     visitor = Visitor(browser, http_server, java_script_enabled=False)
     yield visitor
     visitor.close()
+
+
+@pytest.fixture
+def tls_visitor(browser, tls_server):
+    """Somebody at a server over TLS, whose browser is told not to mind whose certificate it is."""
+    visitor = Visitor(browser, tls_server, ignore_https_errors=True)
+    yield visitor
+    visitor.close()

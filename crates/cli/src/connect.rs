@@ -58,8 +58,9 @@ pub(crate) struct Session {
 
 impl ClientArgs {
     /// The same, of the endpoint that an argument names.
-    pub(crate) fn at(self, endpoint: Option<String>) -> Self {
-        Self { endpoint: endpoint.or(self.endpoint), ..self }
+    pub(crate) fn at(mut self, endpoint: Option<String>) -> Self {
+        self.endpoint.endpoint = endpoint.or(self.endpoint.endpoint);
+        self
     }
 
     /// Settles the settings; connects to nothing yet.

@@ -1,5 +1,6 @@
 //! The audit log of a Tidelock server: pages of entries, and whether the log is whole.
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{Client, ClientError};
@@ -103,6 +104,9 @@ pub struct AuditPage {
     pub next: String,
     /// Whether the log ended there.
     pub complete: bool,
+    /// Of a page of the last entries: the page before it ends there; none where there is nothing before.
+    #[serde(default)]
+    pub previous: Option<String>,
 }
 
 /// The entries that a filter leaves, page by page, oldest first.
@@ -177,9 +181,23 @@ impl Client {
         filter: &AuditFilter,
         limit: usize,
     ) -> Result<AuditPage, ClientError> {
+        self.audit_page_before(filter, None, limit).await
+    }
+
+    /// The last `limit` entries before a place: what another page calls [`AuditPage::previous`].
+    ///
+    /// # Errors
+    /// As those of [`Client::audit_page`].
+    pub async fn audit_page_before(
+        &self,
+        filter: &AuditFilter,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<AuditPage, ClientError> {
         let limit = limit.to_string();
         let mut query = filter.query();
         query.extend([("limit", limit.as_str()), ("latest", "true")]);
+        query.extend(before.map(|before| ("before", before)));
         self.ask_for(AUDIT, &query).await
     }
 
@@ -190,6 +208,24 @@ impl Client {
     pub async fn verify_audit(&self) -> Result<AuditVerification, ClientError> {
         self.ask_for(VERIFY, &[]).await
     }
+}
+
+/// A time as the log is asked for: an ISO 8601 time, or an age like `90s`, `15m`, `24h` or `7d` before `now`.
+/// None for anything else.
+pub fn time(text: &str, now: Timestamp) -> Option<String> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Some(time.to_string());
+    }
+    let unit_s = match text.chars().last()? {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    let count: i64 = text[..text.len() - 1].parse().ok()?;
+    let age = SignedDuration::from_secs(count.checked_mul(unit_s)?);
+    now.checked_sub(age).ok().map(|time| time.to_string())
 }
 
 impl AuditPages<'_> {
@@ -221,5 +257,31 @@ impl AuditFilter {
             ("until", &self.until),
         ];
         pairs.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_times_or_ages() {
+        let now: Timestamp = "2026-11-21T20:35:06Z".parse().unwrap();
+        let rows = [
+            ("2026-11-20T00:00:00Z", Some("2026-11-20T00:00:00Z")),
+            ("2026-11-20T01:00:00+01:00", Some("2026-11-20T00:00:00Z")),
+            ("6s", Some("2026-11-21T20:35:00Z")),
+            ("35m", Some("2026-11-21T20:00:06Z")),
+            ("1h", Some("2026-11-21T19:35:06Z")),
+            ("7d", Some("2026-11-14T20:35:06Z")),
+            ("yesterday", None),
+            ("", None),
+            ("h", None),
+            ("1é", None),
+            ("99999999999999999d", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(time(text, now).as_deref(), expected, "{text}");
+        }
     }
 }

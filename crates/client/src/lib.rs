@@ -21,6 +21,7 @@ pub mod preset;
 mod presign;
 mod restore;
 pub mod role;
+pub mod server;
 pub mod settings;
 pub mod state;
 pub mod sts;

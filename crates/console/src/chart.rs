@@ -1,7 +1,7 @@
 //! Small charts, drawn here as SVG: what a page shows needs no script.
 
 /// Bars of one chart; of more, the latest.
-const BARS_MAX: usize = 50;
+const BARS_MAX: usize = 60;
 /// The height of the highest bar.
 const HEIGHT: u64 = 60;
 const BAR_WIDTH: usize = 12;

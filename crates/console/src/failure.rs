@@ -52,6 +52,17 @@ impl Failure {
         }
     }
 
+    /// What a form is told that the endpoint refuses for what was entered; anything else is a page of its own.
+    pub(crate) fn refusal(error: ClientError) -> Result<(StatusCode, String), Self> {
+        let failure = Self::from(error);
+        match (failure.status(), &failure) {
+            (StatusCode::BAD_REQUEST | StatusCode::CONFLICT, Self::Client(error)) => {
+                Ok((failure.status(), error.to_string()))
+            }
+            _ => Err(failure),
+        }
+    }
+
     /// What is said of it, and what to do.
     pub(crate) fn words(&self) -> (String, String) {
         let text = str::to_owned;

@@ -98,6 +98,20 @@ pub(crate) fn value(value: &Value) -> String {
     }
 }
 
+/// A time that is still to come, to the minute: `2026-12-01 13:40 UTC`.
+pub(crate) fn minute(text: &str) -> String {
+    match text.parse::<Timestamp>() {
+        Ok(at) => at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// JSON, laid out for people; a text that is none as it is.
+pub(crate) fn json(text: &str) -> String {
+    let parsed = serde_json::from_str::<serde_json::Value>(text).ok();
+    parsed.and_then(|it| serde_json::to_string_pretty(&it).ok()).unwrap_or_else(|| text.to_owned())
+}
+
 /// What the operation of a lock is, in a word: `apply` of `OperationTypeApply`.
 pub(crate) fn operation(words: &str) -> String {
     let word = words.strip_prefix("OperationType").unwrap_or(words);
@@ -132,6 +146,18 @@ mod tests {
             assert_eq!(now.told(&then.to_string()).ago, expected);
         }
         assert_eq!(now.told("yesterday").ago, "yesterday");
+    }
+
+    #[test]
+    fn times_to_come_are_told_to_the_minute() {
+        let rows = [
+            ("2026-12-01T13:40:48.000Z", "2026-12-01 13:40 UTC"),
+            ("2026-12-01T13:40:48+02:00", "2026-12-01 11:40 UTC"),
+            ("never", "never"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(minute(text), expected);
+        }
     }
 
     #[test]

@@ -82,6 +82,11 @@ pub trait MetaStore: Send + Sync {
         Health::Serving
     }
 
+    /// Who else has what is acknowledged, in words for operators; none where nobody has. Does no I/O.
+    fn replication(&self) -> Option<String> {
+        None
+    }
+
     /// The rows of `range` grouped by the part of their key up to and including `delimiter`, looked
     /// for after the first `skip` bytes of the key; at most `limit` groups. A row without the
     /// delimiter is a group of its own. Each group carries its first row.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidelock_meta::Clock;
 use tidelock_store::{
     ANNOUNCEMENT_INTERVAL, AuditTurn, SealWhen, ServesAlone, StorageError, Store, SweepReport,
 };
@@ -213,6 +214,7 @@ pub(crate) async fn flush_key_uses(
 pub(crate) async fn watch_locks(
     store: Arc<Store>,
     metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
     mut draining: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let mut interval = tokio::time::interval(LOCK_LOOK_INTERVAL);
@@ -221,7 +223,10 @@ pub(crate) async fn watch_locks(
         let looking = async {
             interval.tick().await;
             match store.look_for_quiet_locks().await {
-                Ok(counts) => metrics.locks_counted(counts),
+                Ok(counts) => {
+                    metrics.locks_counted(counts);
+                    metrics.history.locks_counted(clock.now(), counts.held);
+                }
                 Err(error) => tracing::warn!(error = %error, "the locks cannot be looked at"),
             }
         };

@@ -16,6 +16,8 @@ use tidelock_meta::local::CommitObserver;
 use tidelock_meta::postgres::{PostgresObserver, RoundTrip};
 use tidelock_store::LockCounts;
 
+use crate::history::History;
+
 /// Seconds; from an in-memory answer to a slow upload.
 const REQUEST_BUCKETS_S: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
@@ -74,6 +76,8 @@ pub struct Metrics {
     locks_held: Gauge,
     locks_quiet: Gauge,
     postgres: PostgresMetrics,
+    /// The last hour, for people.
+    pub(crate) history: History,
 }
 
 /// What is counted of PostgreSQL; all zero without one.
@@ -113,6 +117,7 @@ impl Metrics {
                 primary_changes: Counter::default(),
                 waits: Histogram::new(WAIT_BUCKETS_S),
             },
+            history: History::default(),
         };
         metrics.register_requests();
         metrics.register_engine();

@@ -167,6 +167,10 @@ impl Drop for InWork {
             received_bytes: self.received_bytes.load(Ordering::Relaxed),
             sent_bytes: self.sent_bytes,
         });
+        if !self.quiet {
+            let has_failed = self.status >= 500;
+            self.metrics.history.request_ended(self.clock.now(), has_failed);
+        }
         self.log(duration);
     }
 }

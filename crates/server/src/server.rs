@@ -37,6 +37,7 @@ use crate::metrics::Metrics;
 use crate::oidc::Providers;
 use crate::room::Room;
 use crate::short_day;
+use crate::status::Status;
 use crate::tfhttp::TfHttp;
 use crate::tls::Certificate;
 use crate::webhooks::{self, Sender};
@@ -167,7 +168,9 @@ impl Server {
         let endpoint = endpoint_for_clients(&config, local_addr);
         let root_key = root.credentials.access_key.as_str();
         let of_store = (&store, endpoint);
-        let dispatch = open_dispatch(&config, of_store, root_key, &around, meta, &sender);
+        let certificate = ground.certificate.clone();
+        let status = Status::new(&config, (meta.clone(), store.clone()), &around, certificate);
+        let dispatch = open_dispatch(&config, of_store, root_key, &around, (meta, status), &sender);
         let dispatch = Arc::new(dispatch);
         Ok(Self {
             config,
@@ -236,7 +239,9 @@ impl Server {
             }
         };
         let counted = self.dispatch.metrics.clone();
-        tasks.spawn(background::watch_locks(self.store.clone(), counted, draining.clone()));
+        let clock = self.dispatch.clock.clone();
+        let watched = background::watch_locks(self.store.clone(), counted, clock, draining.clone());
+        tasks.spawn(watched);
         tasks.spawn(background::flush_audit(self.store.clone(), draining.clone()));
         tasks.spawn(background::flush_key_uses(self.store.clone(), draining.clone()));
         let (store, kept) = (self.store.clone(), metrics.clone());
@@ -341,7 +346,7 @@ fn open_dispatch(
     (store, endpoint): (&Arc<Store>, String),
     root_access_key: &str,
     around: &Surroundings,
-    meta: Arc<dyn MetaStore>,
+    (meta, status): (Arc<dyn MetaStore>, Status),
     sender: &Arc<Sender>,
 ) -> Dispatch {
     let s3_config = S3Config {
@@ -363,6 +368,7 @@ fn open_dispatch(
             store.clone(),
             (s3.authenticator(), s3.authorizer()),
             sender.clone(),
+            status,
             config.limits.body_timeout,
         ),
         tfhttp: TfHttp::new(

@@ -17,6 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use crate::certificate_facts::CertificateFacts;
 use crate::config::TlsFiles;
 
 /// Why a certificate and its key cannot be used.
@@ -87,6 +88,12 @@ impl Certificate {
         current.fingerprint = fingerprint;
         current.key = read?;
         Ok(())
+    }
+
+    /// What the server's own certificate says; none where it is not read.
+    pub(crate) fn facts(&self) -> Option<CertificateFacts> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        CertificateFacts::of(current.key.cert.first()?)
     }
 
     /// Whether the files look different from when they were last read.

@@ -96,6 +96,11 @@ impl Keyring {
         self.keys.iter().any(|key| key.name == name)
     }
 
+    /// The names of all keys, that of the one that wraps first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.name.as_str())
+    }
+
     /// What tells the key `name` apart from others of that name; none if there is no such key.
     pub fn fingerprint(&self, name: &str) -> Option<Fingerprint> {
         self.keys.iter().find(|key| key.name == name).map(|key| key.fingerprint)

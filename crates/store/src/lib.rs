@@ -202,6 +202,11 @@ impl Store {
         &self.config
     }
 
+    /// The keys that wrap all others.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
     fn now(&self) -> UnixMillis {
         self.clock.now()
     }

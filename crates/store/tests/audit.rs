@@ -203,6 +203,36 @@ async fn pages_follow_one_another() {
 }
 
 #[tokio::test]
+async fn pages_lead_back_to_the_first_entry() {
+    let fixture = Fixture::new().await;
+    for number in 0..25 {
+        fixture.note("GetObject", &format!("k{number:02}"));
+        // Several entries a segment, and segments without any.
+        if number % 4 == 0 {
+            fixture.note("PutObject", "other");
+            fixture.store.flush_audit().await.unwrap();
+            fixture.store.seal_audit(SealWhen::Now).await.unwrap();
+        }
+    }
+    let action = Some("GetObject".to_owned());
+    for limit in [1, 3, 10, 25, 100] {
+        let mut query = AuditQuery { action: action.clone(), limit, latest: true, ..any() };
+        let mut seen: Vec<String> = Vec::new();
+        loop {
+            let page = fixture.query(query.clone()).await;
+            let keys = page.records.iter().rev().map(|record| record.entry.key.clone());
+            seen.extend(keys);
+            // What comes meanwhile is on no earlier page.
+            fixture.note("PutObject", "late");
+            let Some(previous) = page.previous else { break };
+            query.before = Some(previous);
+        }
+        let expected: Vec<_> = (0..25).rev().map(|number| format!("k{number:02}")).collect();
+        assert_eq!(seen, expected, "{limit}");
+    }
+}
+
+#[tokio::test]
 async fn a_question_can_be_of_a_time() {
     let fixture = Fixture::new().await;
     for number in 0..40 {

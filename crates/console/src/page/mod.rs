@@ -1,5 +1,6 @@
 //! Which page answers, and what all pages share.
 
+mod audit;
 mod bucket;
 mod buckets;
 mod diff;
@@ -7,10 +8,15 @@ mod home;
 mod locks;
 mod object;
 mod objects;
+mod policy_test;
+mod roles;
 mod rollback;
 mod search;
+mod server;
 mod sign_in;
 mod state;
+mod user;
+mod users;
 
 use std::sync::Arc;
 
@@ -141,6 +147,29 @@ async fn visited(
         ("/object", true) => ("ConsoleObject", object::change(&visit).await),
         ("/download", false) => ("ConsoleDownload", object::download(&visit)),
         ("/sign-out", true) => ("ConsoleSignOut", Ok(sign_in::sign_out(console))),
+        _ => operators(&visit, is_post).await,
+    }
+}
+
+/// The pages about people and the server.
+async fn operators(visit: &Visit<'_>, is_post: bool) -> (&'static str, Page) {
+    match (visit.asked.path.as_str(), is_post) {
+        ("/audit", false) => ("ConsoleAudit", audit::show(visit).await),
+        ("/server", false) => ("ConsoleServer", server::show(visit).await),
+        ("/users", false) => ("ConsoleUsers", users::show(visit).await),
+        ("/users", true) => ("ConsoleUsers", users::create(visit).await),
+        ("/user", false) => ("ConsoleUser", user::show(visit).await),
+        ("/user/key", true) => ("ConsoleUser", user::create_key(visit).await),
+        ("/user/key/delete", true) => ("ConsoleUser", user::delete_key(visit).await),
+        ("/user/policy", true) => ("ConsoleUser", user::put_policy(visit).await),
+        ("/user/policy/delete", true) => ("ConsoleUser", user::delete_policy(visit).await),
+        ("/user/delete", true) => ("ConsoleUser", user::delete(visit).await),
+        ("/roles", false) => ("ConsoleRoles", roles::show(visit).await),
+        ("/roles", true) => ("ConsoleRoles", roles::create(visit).await),
+        ("/role", false) => ("ConsoleRole", roles::show_one(visit).await),
+        ("/role/delete", true) => ("ConsoleRole", roles::delete(visit).await),
+        ("/policy-test", false) => ("ConsolePolicyTest", policy_test::form(visit).await),
+        ("/policy-test", true) => ("ConsolePolicyTest", policy_test::test(visit).await),
         _ => ("ConsolePage", Err(Failure::NoPage)),
     }
 }

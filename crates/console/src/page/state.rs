@@ -132,6 +132,8 @@ pub(super) struct EntryRow {
     pub(super) code: String,
     pub(super) by: String,
     pub(super) from: String,
+    /// Bucket and key, where the page is not about one.
+    pub(super) object: String,
     pub(super) about: String,
 }
 
@@ -420,6 +422,7 @@ impl EntryRow {
             from: entry.address.unwrap_or_default(),
             action: entry.action,
             code: entry.code,
+            object: String::new(),
             about: parts.into_iter().flatten().collect::<Vec<_>>().join(" · "),
         }
     }

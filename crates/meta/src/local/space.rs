@@ -30,6 +30,18 @@ pub struct Space {
     pub total_bytes: u64,
 }
 
+impl Space {
+    /// Bytes that large commits leave free: with fewer, only what is small is taken.
+    pub fn reserve_bytes(&self) -> u64 {
+        LARGE_BATCH_RESERVE_BYTES.min(self.total_bytes / LARGE_BATCH_RESERVE_PART)
+    }
+
+    /// Bytes that no commit takes.
+    fn last_bytes(&self) -> u64 {
+        RESERVE_BYTES.min(self.total_bytes / RESERVE_PART)
+    }
+}
+
 /// Tells how much room there is.
 pub trait FreeSpace: Send + Sync {
     /// The space on the file system of `directory`.
@@ -66,12 +78,9 @@ impl Room {
         // Takes a microsecond. A system that does not know is not asked again: the disk will tell.
         let Ok(space) = self.space.space(&self.directory) else { return Ok(()) };
         let is_small = batch.size_bytes() <= SMALL_BATCH_BYTES_MAX;
-        let (reserve, part) = match is_small {
-            true => (RESERVE_BYTES, RESERVE_PART),
-            false => (LARGE_BATCH_RESERVE_BYTES, LARGE_BATCH_RESERVE_PART),
-        };
+        let reserve = if is_small { space.last_bytes() } else { space.reserve_bytes() };
         let free = space.free_bytes;
-        if free < reserve.min(space.total_bytes / part) {
+        if free < reserve {
             let what = format!("the disk is almost full, {free} bytes are left: make room");
             return Err(MetaError::Unavailable(what));
         }

@@ -231,6 +231,10 @@ impl MetaStore for PostgresStore {
         self.pool.health()
     }
 
+    fn replication(&self) -> Option<String> {
+        Some(self.topology().to_string())
+    }
+
     async fn get(
         &self,
         keys: &[Key],

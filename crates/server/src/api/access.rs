@@ -123,6 +123,7 @@ fn needed(routed: &Routed) -> Option<(Need, About<'_>)> {
         | Op::TestWebhook
         | Op::RedeliverDeadLetters
         | Op::RewrapKeys
+        | Op::GetServer
         | Op::Describe => return None,
     })
 }

@@ -61,6 +61,8 @@ struct Page {
     entries: Vec<EntryDocument>,
     next: String,
     complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -94,7 +96,8 @@ pub(super) async fn query(
         since_ms: value("since").map(time).transpose()?,
         until_ms: value("until").map(time).transpose()?,
         limit: value("limit").map_or(Ok(LIMIT_DEFAULT), |text| number("limit", text))?,
-        after: value("after").map(place).transpose()?,
+        after: value("after").map(|text| place("after", text)).transpose()?,
+        before: value("before").map(|text| place("before", text)).transpose()?,
         latest: value("latest").map_or(Ok(false), |text| flag("latest", text))?,
     };
     let page = store.query_audit(actor, &query).await?;
@@ -125,8 +128,8 @@ fn flag(name: &str, text: &str) -> Result<bool, ApiError> {
         .map_err(|_| ApiError::malformed(&format!("{name}: '{text}' is neither true nor false")))
 }
 
-fn place(text: &str) -> Result<tidelock_store::AuditPosition, ApiError> {
-    text.parse().map_err(|error| ApiError::malformed(&format!("after: {error}")))
+fn place(name: &str, text: &str) -> Result<tidelock_store::AuditPosition, ApiError> {
+    text.parse().map_err(|error| ApiError::malformed(&format!("{name}: {error}")))
 }
 
 impl From<&AuditPage> for Page {
@@ -135,6 +138,7 @@ impl From<&AuditPage> for Page {
             entries: page.records.iter().map(EntryDocument::from).collect(),
             next: page.next.to_string(),
             complete: page.is_complete,
+            previous: page.previous.map(|place| place.to_string()),
         }
     }
 }

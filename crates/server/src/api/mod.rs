@@ -18,6 +18,7 @@ mod refused;
 mod roles;
 mod route;
 mod schema;
+mod server;
 mod states;
 mod users;
 mod webhooks;
@@ -43,6 +44,7 @@ use tidelock_store::{
 use error::ApiError;
 use route::{Operation, Routed};
 
+use crate::status::Status;
 use crate::webhooks::Sender;
 pub(crate) use audit::EntryDocument;
 
@@ -62,6 +64,7 @@ pub(crate) struct Api {
     authenticator: Arc<Authenticator>,
     authorizer: Arc<Authorizer>,
     sender: Arc<Sender>,
+    status: Status,
     /// Time for a request's document to arrive: anybody may send one, and it holds a place.
     body_timeout: Duration,
     random: SystemRandom,
@@ -79,9 +82,11 @@ impl Api {
         store: Arc<Store>,
         (authenticator, authorizer): (Arc<Authenticator>, Arc<Authorizer>),
         sender: Arc<Sender>,
+        status: Status,
         body_timeout: Duration,
     ) -> Self {
-        Self { store, authenticator, authorizer, sender, body_timeout, random: SystemRandom::new() }
+        let random = SystemRandom::new();
+        Self { store, authenticator, authorizer, sender, status, body_timeout, random }
     }
 
     /// Answers a request whose path begins with [`PREFIX`]. The answer's extensions hold the
@@ -211,6 +216,7 @@ impl Api {
                 webhooks::redeliver(store, &self.sender, actor, id).await
             }
             Operation::RewrapKeys => keyring::rewrap(store, actor, body).await,
+            Operation::GetServer => server::get(&self.status, actor).await,
             Operation::Describe => Ok(openapi::answer()),
         }
     }

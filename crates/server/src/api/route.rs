@@ -47,6 +47,7 @@ pub(super) enum Operation {
     TestWebhook,
     RedeliverDeadLetters,
     RewrapKeys,
+    GetServer,
     Describe,
 }
 
@@ -183,6 +184,7 @@ pub(super) const ROUTES: &[Route] = &[
             ("limit", false),
             ("after", false),
             ("latest", false),
+            ("before", false),
         ])
         .answers(OK, Document::Json("AuditPage")),
     route(Verb::Get, "audit/verify", Operation::VerifyAuditLog)
@@ -201,6 +203,7 @@ pub(super) const ROUTES: &[Route] = &[
     route(Verb::Post, "keyring/rewrap", Operation::RewrapKeys)
         .takes("Rewrap")
         .answers(OK, Document::Json("Rewrapped")),
+    route(Verb::Get, "server", Operation::GetServer).answers(OK, Document::Json("Server")),
     route(Verb::Get, "openapi.json", Operation::Describe).answers(OK, Document::AnyJson),
 ];
 
@@ -325,6 +328,7 @@ impl Operation {
             Self::TestWebhook => "TestWebhook",
             Self::RedeliverDeadLetters => "RedeliverDeadLetters",
             Self::RewrapKeys => "RewrapKeys",
+            Self::GetServer => "GetServer",
             Self::Describe => "Describe",
         }
     }
@@ -376,6 +380,7 @@ impl Operation {
             Self::RewrapKeys => {
                 "Wraps by the keyring's first key what older ones have wrapped, a page; root only"
             }
+            Self::GetServer => "How the server is that answers; root only",
             Self::Describe => "This description; needs no signature",
         }
     }

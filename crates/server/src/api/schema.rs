@@ -269,6 +269,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
             ("entries", Kind::List("AuditEntry"), true),
             ("next", Kind::Text, true),
             ("complete", Kind::Flag, true),
+            ("previous", Kind::Text, false),
         ],
     },
     Schema {
@@ -388,6 +389,51 @@ pub(super) const SCHEMAS: &[Schema] = &[
             ("wrapped", Kind::Number, true),
             ("kms", Kind::Number, true),
             ("defaults", Kind::Number, true),
+        ],
+    },
+    Schema {
+        name: "Server",
+        fields: &[
+            ("version", Kind::Text, true),
+            ("started", Kind::Time, true),
+            ("uptime_seconds", Kind::Number, true),
+            ("health", Kind::OneOf(&["serving", "read-only", "unavailable"]), true),
+            ("health_reason", Kind::TextOrNull, true),
+            ("engine", Kind::OneOf(&["local", "memory", "postgres"]), true),
+            ("bodies", Kind::OneOf(&["local", "memory", "postgres", "object store"]), true),
+            ("replication", Kind::TextOrNull, true),
+            ("servers", Kind::Number, true),
+            ("disk", Kind::OneOrNull("Disk"), true),
+            ("certificate", Kind::OneOrNull("Certificate"), true),
+            ("requests_in_flight", Kind::Number, true),
+            ("connections", Kind::Number, true),
+            ("keys", Kind::Texts, true),
+            ("minutes", Kind::List("Minute"), true),
+        ],
+    },
+    Schema {
+        name: "Disk",
+        fields: &[
+            ("total_bytes", Kind::Number, true),
+            ("free_bytes", Kind::Number, true),
+            ("reserve_bytes", Kind::Number, true),
+        ],
+    },
+    Schema {
+        name: "Certificate",
+        fields: &[
+            ("names", Kind::Texts, true),
+            ("begins", Kind::Time, true),
+            ("ends", Kind::Time, true),
+        ],
+    },
+    Schema {
+        name: "Minute",
+        fields: &[
+            ("start", Kind::Time, true),
+            ("requests", Kind::Number, true),
+            ("failed", Kind::Number, true),
+            ("locks", Kind::Number, true),
         ],
     },
     Schema {

@@ -7,13 +7,14 @@ use tidelock_auth::identity::{AccessKeyId, SecretAccessKey};
 use tidelock_auth::sigv4::{RequestHead, Signer};
 use tidelock_blob::memory::MemoryBlobStore;
 use tidelock_meta::memory::MemoryStore;
-use tidelock_meta::{Clock, SystemClock};
+use tidelock_meta::{Clock, MetaStore, SystemClock};
 use tidelock_store::{
     BytesSource, Keyring, NewBucket, ObjectSettings, PutObject, StoreConfig, SystemEntropy,
     WriteCondition,
 };
 
 use super::*;
+use crate::{Config, ServeArgs, Surroundings};
 
 const ROOT: (&str, &str) = ("rootroot", "rootsecret");
 
@@ -37,8 +38,9 @@ impl Harness {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let entropy = Arc::new(SystemEntropy::new());
         let keyring = Keyring::parse(&Keyring::generate("1", &*entropy)).unwrap();
+        let meta: Arc<dyn MetaStore> = Arc::new(MemoryStore::new());
         let store = Store::new(
-            Arc::new(MemoryStore::new()),
+            meta.clone(),
             Arc::new(MemoryBlobStore::new()),
             keyring,
             clock.clone(),
@@ -49,7 +51,11 @@ impl Harness {
         let authenticator = Arc::new(Authenticator::new(store.clone(), clock.clone()));
         let sender = Arc::new(Sender::new(clock.clone()));
         let access = (authenticator, Arc::new(Authorizer::new(store.clone(), clock.clone())));
-        let api = Api::new(store.clone(), access, sender, Duration::from_secs(1));
+        let around = Surroundings::of_machine();
+        let args = ServeArgs { meta: Some("memory".to_owned()), ..ServeArgs::default() };
+        let config = Config::resolve(args, &|_| None).unwrap();
+        let status = Status::new(&config, (meta, store.clone()), &around, None);
+        let api = Api::new(store.clone(), access, sender, status, Duration::from_secs(1));
         Self { api, store, clock }
     }
 
@@ -171,6 +177,25 @@ async fn users_and_keys_have_a_life() {
         assert_eq!(harness.ask(ROOT, &path, "", Spoiled::No).await.0, 204);
     }
     assert_eq!(harness.ask(ROOT, "DELETE /_/api/v1/users/ci", "", Spoiled::No).await.0, 204);
+}
+
+#[tokio::test]
+async fn a_server_tells_root_how_it_is() {
+    let harness = Harness::new();
+    let path = "GET /_/api/v1/server";
+    let (status, _, server) = harness.ask(ROOT, path, "", Spoiled::No).await;
+    assert_eq!(
+        (status, &server["health"], &server["engine"]),
+        (200, &"serving".into(), &"memory".into())
+    );
+    assert_eq!((&server["keys"], &server["servers"]), (&serde_json::json!(["1"]), &1.into()));
+    assert!(server["disk"].is_null() && server["minutes"].as_array().unwrap().len() == 1);
+    harness.ask(ROOT, "POST /_/api/v1/users", r#"{"name":"ann"}"#, Spoiled::No).await;
+    let key = harness.ask(ROOT, "POST /_/api/v1/keys", r#"{"user":"ann"}"#, Spoiled::No).await.2;
+    let text = |name: &str| key[name].as_str().unwrap();
+    let ann = (text("access_key_id"), text("secret_access_key"));
+    let refused = harness.ask(ann, path, "", Spoiled::No).await;
+    assert_eq!((refused.0, refused.1), (403, "AccessDenied"));
 }
 
 #[tokio::test]

@@ -53,6 +53,8 @@ pub struct AuditQuery {
     pub after: Option<AuditPosition>,
     /// The last entries instead of the first.
     pub latest: bool,
+    /// The last entries before this place; they are the latest only up to here.
+    pub before: Option<AuditPosition>,
 }
 
 /// A place in the log: before an entry, or behind the last.
@@ -85,6 +87,8 @@ pub struct AuditPage {
     pub next: AuditPosition,
     /// Whether the log ended there.
     pub is_complete: bool,
+    /// Of a page of the last entries: what comes before it is before this place; none where nothing does.
+    pub previous: Option<AuditPosition>,
 }
 
 impl AuditRecord {
@@ -161,7 +165,7 @@ impl Store {
             query.since_ms = Some(query.since_ms.unwrap_or(made_ms).max(made_ms));
         }
         self.settle_audit().await;
-        let page = if query.latest {
+        let page = if query.latest || query.before.is_some() {
             self.latest_audit(&query).await
         } else {
             self.audit_page(&query).await
@@ -268,9 +272,13 @@ impl Store {
 
     async fn latest_audit(&self, query: &AuditQuery) -> Result<AuditPage, StorageError> {
         let chain = self.audit_chain().await?;
-        let begin = chain.first_kept.max(chain.next.saturating_sub(QUERY_SEGMENTS_MAX));
+        let limit = AuditPosition::of(chain.next);
+        let before = query.before.map_or(limit, |before| before.min(limit));
+        // The segment of an entry is looked into up to it.
+        let behind = before.segment + u64::from(before.index > 0);
+        let begin = chain.first_kept.max(behind.saturating_sub(QUERY_SEGMENTS_MAX));
         let mut records: Vec<AuditRecord> = Vec::new();
-        let mut end = chain.next;
+        let mut end = behind.max(chain.first_kept);
         while end > begin && records.len() < query.limit() {
             let start = begin.max(end.saturating_sub(READ_SEGMENTS));
             for (number, row) in self.audit_segments(start..end).await?.into_iter().rev() {
@@ -279,8 +287,9 @@ impl Store {
                 }
                 let entries = (0u32..).zip(self.open_audit_segment(number, &row)?);
                 for (index, entry) in entries.collect::<Vec<_>>().into_iter().rev() {
-                    if records.len() < query.limit() && query.matches(&entry) {
-                        let position = AuditPosition { segment: number, index };
+                    let position = AuditPosition { segment: number, index };
+                    let is_wanted = position < before && query.matches(&entry);
+                    if records.len() < query.limit() && is_wanted {
                         records.push(AuditRecord { position, entry });
                     }
                 }
@@ -288,8 +297,13 @@ impl Store {
             end = start;
         }
         records.reverse();
-        let is_complete = end <= chain.first_kept || records.len() == query.limit();
-        Ok(AuditPage { records, next: AuditPosition::of(chain.next), is_complete })
+        let is_full = records.len() == query.limit();
+        let is_complete = end <= chain.first_kept || is_full;
+        let previous = match records.first() {
+            Some(first) if is_full => Some(first.position),
+            _ => (end > chain.first_kept).then(|| AuditPosition::of(end)),
+        };
+        Ok(AuditPage { records, next: before, is_complete, previous })
     }
 
     /// The first segment that may hold entries from `since_ms` on: the times of segments are in order

@@ -3,13 +3,14 @@
 mod config;
 mod copy;
 mod keyring;
+mod status;
 
 use clap::Subcommand;
 
 use crate::exit::Failure;
 use crate::output::Format;
 
-/// Look after a store: its engine and its settings on its own machine, its keyring through a server
+/// Look after a store and its server: `config` and `copy` on its own machine, the others by asking it
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -24,6 +25,7 @@ enum Command {
     Config(config::Args),
     Copy(Box<copy::Args>),
     Keyring(keyring::Args),
+    Status(status::Args),
 }
 
 impl Args {
@@ -32,6 +34,7 @@ impl Args {
             Command::Config(args) => args.run(self.output).await,
             Command::Copy(args) => args.run(self.output).await,
             Command::Keyring(args) => args.run(self.output).await,
+            Command::Status(args) => args.run(self.output).await,
         }
     }
 }

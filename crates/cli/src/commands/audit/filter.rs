@@ -1,6 +1,6 @@
 //! Which entries of the audit log: the flags of `tail`, `query` and `export`.
 
-use tidelock_client::audit::AuditFilter;
+use tidelock_client::audit::{self, AuditFilter};
 
 use crate::exit::Failure;
 
@@ -44,43 +44,6 @@ impl FilterArgs {
 }
 
 fn time(text: &str, now: jiff::Timestamp) -> Result<String, Failure> {
-    let wrong = || Failure::usage(format!("'{text}' is neither a time nor an age like 24h"));
-    if let Ok(time) = text.parse::<jiff::Timestamp>() {
-        return Ok(time.to_string());
-    }
-    let unit_s = match text.chars().last() {
-        Some('s') => 1,
-        Some('m') => 60,
-        Some('h') => 3600,
-        Some('d') => 24 * 3600,
-        Some(_) | None => return Err(wrong()),
-    };
-    let count: i64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    let age = jiff::SignedDuration::from_secs(count.checked_mul(unit_s).ok_or_else(wrong)?);
-    now.checked_sub(age).map(|time| time.to_string()).map_err(|_| wrong())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_times_or_ages() {
-        let now: jiff::Timestamp = "2026-11-21T20:35:06Z".parse().unwrap();
-        let rows = [
-            ("2026-11-20T00:00:00Z", Some("2026-11-20T00:00:00Z")),
-            ("2026-11-20T01:00:00+01:00", Some("2026-11-20T00:00:00Z")),
-            ("6s", Some("2026-11-21T20:35:00Z")),
-            ("35m", Some("2026-11-21T20:00:06Z")),
-            ("1h", Some("2026-11-21T19:35:06Z")),
-            ("7d", Some("2026-11-14T20:35:06Z")),
-            ("yesterday", None),
-            ("", None),
-            ("h", None),
-            ("99999999999999999d", None),
-        ];
-        for (text, expected) in rows {
-            assert_eq!(time(text, now).ok().as_deref(), expected, "{text}");
-        }
-    }
+    audit::time(text, now)
+        .ok_or_else(|| Failure::usage(format!("'{text}' is neither a time nor an age like 24h")))
 }

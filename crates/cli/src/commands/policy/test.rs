@@ -2,19 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use serde::Serialize;
 use tidelock_client::policy::{
-    Access, ConditionKeys, Decision, Policies, Policy, PolicyKind, Request, Requester, Source,
-    decide,
+    self, Access, Decision, Policy, PolicyKind, Resource, Source, Trial,
 };
 
 use crate::exit::Failure;
 use crate::output::{self, Format, Row, text};
-
-const ACCOUNT: &str = "000000000000";
-const BUCKET_ARN: &str = "arn:aws:s3:::";
 
 /// What `--help` says at its end.
 const HELP: &str = "\
@@ -53,24 +48,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", requires = "principal")]
     session_policy: Vec<PathBuf>,
     /// A condition key of the request with its value; again for a key with several
-    #[arg(long = "key", value_name = "KEY=VALUE")]
-    keys: Vec<KeyValue>,
+    #[arg(long = "key", value_name = "KEY=VALUE", value_parser = key_value)]
+    keys: Vec<(String, String)>,
     /// How to print
     #[arg(short, long, value_enum, default_value_t, env = "TIDELOCK_OUTPUT")]
     output: Format,
-}
-
-/// An ARN of S3's.
-#[derive(Clone, Debug)]
-struct Resource {
-    arn: String,
-    bucket: String,
-}
-
-#[derive(Clone, Debug)]
-struct KeyValue {
-    key: String,
-    value: String,
 }
 
 /// The decision as it is shown.
@@ -87,72 +69,23 @@ struct Explained {
     sid: Option<String>,
 }
 
-impl FromStr for Resource {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let path = text.strip_prefix(BUCKET_ARN).unwrap_or(text);
-        let bucket = path.split_once('/').map_or(path, |(bucket, _)| bucket);
-        if bucket.is_empty() || bucket.contains(':') {
-            return Err(format!("takes BUCKET, BUCKET/KEY or {BUCKET_ARN}..."));
-        }
-        Ok(Self { arn: format!("{BUCKET_ARN}{path}"), bucket: bucket.to_owned() })
-    }
-}
-
-impl FromStr for KeyValue {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some((key, value)) if !key.is_empty() => {
-                Ok(Self { key: key.to_owned(), value: value.to_owned() })
-            }
-            Some(_) | None => Err("takes KEY=VALUE".to_owned()),
-        }
-    }
-}
-
 impl Args {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let of_bucket = PolicyKind::Bucket { bucket: &self.resource.bucket };
+        let of_bucket = PolicyKind::Bucket { bucket: self.resource.bucket() };
         let bucket = self.bucket_policy.as_deref().map(|file| read(file, of_bucket)).transpose()?;
-        let identity = read_all(&self.identity)?;
-        let session = read_all(&self.session_policy)?;
-        let (identity, session) = (references(&identity), references(&session));
-        let arn = self.principal.as_deref().map(arn_of);
-        let role = arn.as_deref().and_then(role_of);
-        let requester = arn.as_deref().map_or(Requester::Anonymous, |arn| Requester::Known {
-            account: arn.split(':').nth(4).unwrap_or_default(),
-            arn,
-            role: role.as_deref(),
-            canonical_id: "",
-        });
-        let keys = self.condition_keys(role.as_deref().or(arn.as_deref()));
-        let policies = Policies {
+        let trial = Trial {
+            action: self.action.clone(),
+            resource: self.resource.clone(),
+            principal: self.principal.clone(),
             is_owner: self.owner,
-            identity: &identity,
-            bucket: bucket.as_ref(),
-            session: (!session.is_empty()).then_some(session.as_slice()),
+            identity: read_all(&self.identity)?,
+            bucket,
+            session: read_all(&self.session_policy)?,
+            keys: self.keys.clone(),
         };
-        let (action, resource) = (self.action.as_str(), self.resource.arn.as_str());
-        let decision = decide(&policies, &Request { requester, action, resource, keys: &keys });
+        let decision = trial.decide();
         output::one(self.output, &self.explained(&decision))?;
         if decision.is_allowed() { Ok(()) } else { Err(Failure::denied()) }
-    }
-
-    fn condition_keys(&self, arn: Option<&str>) -> ConditionKeys {
-        let given = self.keys.iter().map(|KeyValue { key, value }| (key.as_str(), value.as_str()));
-        let mut keys: ConditionKeys = given.collect();
-        let user = arn.and_then(|arn| arn.split_once(":user/")).map(|(_, name)| name);
-        for (key, value) in [("aws:PrincipalArn", arn), ("aws:username", user)] {
-            if let Some(value) = value
-                && keys.values(key).is_empty()
-            {
-                keys.add(key, value);
-            }
-        }
-        keys
     }
 
     fn explained(&self, decision: &Decision) -> Explained {
@@ -204,22 +137,6 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<Policy>, Failure> {
     files.iter().map(|file| read(file, PolicyKind::Identity)).collect()
 }
 
-fn references(policies: &[Policy]) -> Vec<&Policy> {
-    policies.iter().collect()
-}
-
-/// The role that a session has taken on.
-fn role_of(arn: &str) -> Option<String> {
-    let (before, session) = arn.split_once(":assumed-role/")?;
-    let account = before.strip_prefix("arn:aws:sts::")?;
-    let (role, _) = session.split_once('/')?;
-    Some(format!("arn:aws:iam::{account}:role/{role}"))
-}
-
-fn arn_of(principal: &str) -> String {
-    match principal {
-        "root" => format!("arn:aws:iam::{ACCOUNT}:root"),
-        arn if arn.starts_with("arn:") => arn.to_owned(),
-        name => format!("arn:aws:iam::{ACCOUNT}:user/{name}"),
-    }
+fn key_value(text: &str) -> Result<(String, String), String> {
+    policy::key_value(text).ok_or_else(|| "takes KEY=VALUE".to_owned())
 }
