@@ -7,9 +7,11 @@ mod harness;
 
 mod admin;
 mod audit;
+mod generated;
 mod guard;
 mod key;
 mod lock;
+mod notify;
 mod objects;
 mod output;
 mod policy;

@@ -3,7 +3,9 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::Path;
 
 /// Only the owner may read a file.
@@ -12,6 +14,10 @@ const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 /// Bits that must not be set.
 const MODE_OF_OTHERS: u32 = 0o077;
+/// Of a file of root's, which systemd's credentials and the secrets of Kubernetes are: these hand it to a
+/// server that is not root by an access list, whose mask shows as the group's bits, or by the group.
+const MODE_OF_OTHERS_HANDED_OVER: u32 = 0o037;
+const ROOT_UID: u32 = 0;
 
 /// The text of the file at `path`; `None` when there is no such file.
 ///
@@ -23,11 +29,16 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(at(path, &error)),
     };
-    if metadata.permissions().mode() & MODE_OF_OTHERS != 0 {
+    if is_open_to_others(metadata.uid(), metadata.permissions().mode()) {
         let reason = format!("{} is open to other users; chmod 600 it", path.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
     }
     fs::read_to_string(path).map(Some).map_err(|error| at(path, &error))
+}
+
+fn is_open_to_others(owner: u32, mode: u32) -> bool {
+    let forbidden = if owner == ROOT_UID { MODE_OF_OTHERS_HANDED_OVER } else { MODE_OF_OTHERS };
+    mode & forbidden != 0
 }
 
 /// Puts `text` at `path`, durably; what was there is replaced.
@@ -138,7 +149,24 @@ mod tests {
         assert_eq!(read(&path).unwrap().as_deref(), Some("second"));
         create(&directory.path().join("other"), "new").unwrap();
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn only_roots_files_are_handed_over_by_a_group() {
+        let rows = [
+            (1000, 0o600, false),
+            (1000, 0o400, false),
+            (1000, 0o440, true),
+            (1000, 0o644, true),
+            (ROOT_UID, 0o400, false),
+            (ROOT_UID, 0o440, false),
+            (ROOT_UID, 0o460, true),
+            (ROOT_UID, 0o444, true),
+        ];
+        for (owner, mode, expected) in rows {
+            assert_eq!(is_open_to_others(owner, mode), expected, "{owner} {mode:o}");
+        }
     }
 }

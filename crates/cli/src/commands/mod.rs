@@ -4,8 +4,10 @@ mod admin;
 mod audit;
 mod bootstrap;
 mod bucket;
+mod completions;
 mod key;
 mod lock;
+mod man;
 mod object;
 mod policy;
 mod role;
@@ -43,6 +45,8 @@ enum Command {
     Audit(audit::Args),
     Webhook(webhook::Args),
     Admin(admin::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Cli {
@@ -62,6 +66,8 @@ impl Cli {
             Command::Audit(args) => args.run().await,
             Command::Webhook(args) => args.run().await,
             Command::Admin(args) => args.run().await,
+            Command::Completions(args) => args.run(),
+            Command::Man(args) => args.run(),
         }
     }
 }
