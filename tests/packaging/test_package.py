@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="there 
 def package(tmp_path_factory) -> Path:
     """The package, unpacked."""
     built = subprocess.run(
-        [REPOSITORY / "scripts/package", "--binary", binary()],
+        [REPOSITORY / "scripts/package", "--fast", "--binary", binary()],
         capture_output=True, text=True, timeout=240, check=True,
     )
     root = tmp_path_factory.mktemp("package")
