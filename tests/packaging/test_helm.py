@@ -1,13 +1,21 @@
-"""The Helm chart: what its two set-ups become, rendered by Helm itself, and that its values are those it documents."""
+"""The Helm chart: what its two set-ups become, rendered by Helm itself (as a library, or the one on PATH), and that
+its values are those it documents."""
 
+import json
 import re
+import shutil
+import subprocess
 
 import pytest
 import yaml
-from helm_python.chart import Chart, lint
-from helm_python.errors import HelmError
 
 from servers import REPOSITORY
+
+try:
+    from helm_python.chart import Chart
+    from helm_python.errors import HelmError
+except ImportError:
+    Chart = None
 
 CHART = REPOSITORY / "packaging/helm/tidelock"
 RELEASE = "states"
@@ -24,13 +32,40 @@ SEVERAL = {
 }
 
 
+needs_helm = pytest.mark.skipif(
+    Chart is None and shutil.which("helm") is None, reason="there is no Helm"
+)
+
+
+class Refused(Exception):
+    """The chart has refused its values."""
+
+
+def manifests(values: dict | None) -> str:
+    """What Helm makes of the templates."""
+    if Chart is not None:
+        try:
+            rendered = Chart.load(CHART).render(values, name=RELEASE, namespace="infra")
+        except HelmError as error:
+            raise Refused(str(error)) from error
+        return "\n---\n".join(text for path, text in rendered.items() if path.endswith(".yaml"))
+    command = ["helm", "template", RELEASE, CHART, "--namespace", "infra", "--values", "-"]
+    done = subprocess.run(command, input=json.dumps(values or {}), capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        raise Refused(done.stderr)
+    return done.stdout
+
+
 def render(values: dict | None = None) -> dict[str, dict]:
     """Every object by its kind; of services by kind and name."""
-    manifests = Chart.load(CHART).render(values, name=RELEASE, namespace="infra")
-    texts = (text for path, text in manifests.items() if path.endswith(".yaml"))
-    documents = [it for text in texts for it in yaml.safe_load_all(text) if it]
-    name = lambda it: f"{it['kind']}/{it['metadata']['name']}" if it["kind"] == "Service" else it["kind"]
-    return {name(it): it for it in documents}
+    documents = [it for it in yaml.safe_load_all(manifests(values)) if it]
+    return {name_of(it): it for it in documents}
+
+
+def name_of(document: dict) -> str:
+    """Its kind; there are two services."""
+    kind = document["kind"]
+    return f"{kind}/{document['metadata']['name']}" if kind == "Service" else kind
 
 
 def container(objects: dict) -> dict:
@@ -44,12 +79,7 @@ def variables(objects: dict) -> dict[str, str]:
     return {it["name"]: it.get("value") for it in container(objects)["env"]}
 
 
-def test_helm_finds_nothing_wrong():
-    for values in (None, SEVERAL):
-        report = lint(CHART, values, strict=True)
-        assert not report["errors"], report
-
-
+@needs_helm
 def test_one_server_has_a_volume():
     objects = render()
     assert set(objects) == {"StatefulSet", f"Service/{RELEASE}", f"Service/{RELEASE}-pods", "ServiceAccount"}
@@ -62,6 +92,7 @@ def test_one_server_has_a_volume():
     assert container(objects)["image"].endswith(":0.1.0")
 
 
+@needs_helm
 def test_several_servers_share_postgresql():
     objects = render(SEVERAL)
     spec = objects["StatefulSet"]["spec"]
@@ -82,12 +113,14 @@ def test_several_servers_share_postgresql():
     assert objects["Ingress"]["spec"]["rules"][0]["host"] == "s3.test"
 
 
+@needs_helm
 @pytest.mark.parametrize("missing", ["postgresql", "keyring"])
 def test_what_cannot_be_served_is_refused(missing):
-    with pytest.raises(HelmError, match=f"need {missing}.secret"):
+    with pytest.raises(Refused, match=f"need {missing}.secret"):
         render({key: value for key, value in SEVERAL.items() if key != missing})
 
 
+@needs_helm
 @pytest.mark.parametrize("values", [None, SEVERAL], ids=["one", "several"])
 def test_pods_are_probed_and_have_no_rights(values):
     objects = render(values)
@@ -126,5 +159,7 @@ def test_settings_are_those_of_serve():
     block = text.split("\nsettings:\n", 1)[1].split("\n\n", 1)[0]
     names = re.findall(r"^  (?:# )?([A-Z_]+):", block, re.MULTILINE)
     assert len(names) > 3
-    for name in names + [name.removeprefix("TIDELOCK_") for name in variables(render(SEVERAL))]:
+    template = (CHART / "templates/statefulset.yaml").read_text()
+    names += re.findall(r"name: TIDELOCK_([A-Z_]+)", template)
+    for name in names:
         assert f"`TIDELOCK_{name}`" in settings, name
