@@ -6,8 +6,11 @@
 use libfuzzer_sys::fuzz_target;
 use tidelock_auth::oidc::{Discovery, KeySet, Token, unverified_issuer};
 
-fuzz_target!(|input: (&str, &[u8])| {
-    let (token, document) = input;
+// The first line is a token, the rest a document.
+fuzz_target!(|input: &[u8]| {
+    let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
+    let Ok(token) = std::str::from_utf8(&input[..end]) else { return };
+    let document = input.get(end + 1..).unwrap_or_default();
     let keys = KeySet::parse(document);
     let _ = Discovery::parse(document, "https://id.test");
     if let Ok(token) = Token::parse(token) {

@@ -7,8 +7,12 @@ use libfuzzer_sys::fuzz_target;
 use tidelock_auth::identity::SecretAccessKey;
 use tidelock_auth::post::{POST_POLICY_BYTES_MAX, PostClaim, PostPolicy, claim};
 
-fuzz_target!(|input: (&[u8], Vec<(String, String)>)| {
-    let (policy, fields) = input;
+// The first line is a policy, each of the others is NAME=VALUE.
+fuzz_target!(|input: &str| {
+    let (policy, fields) = input.split_once('\n').unwrap_or((input, ""));
+    let fields = fields.split('\n').filter_map(|line| line.split_once('='));
+    let fields: Vec<_> = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let policy = policy.as_bytes();
     if let Ok(policy) = PostPolicy::parse(policy) {
         let now = jiff::Timestamp::UNIX_EPOCH;
         if policy.check(&fields, "bucket", now).is_ok() {

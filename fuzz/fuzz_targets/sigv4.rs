@@ -3,40 +3,33 @@
 #![no_main]
 
 use jiff::Timestamp;
-use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use tidelock_auth::identity::{AccessKeyId, SecretAccessKey};
 use tidelock_auth::sigv4::{Claim, EMPTY_PAYLOAD, RequestHead, Signer, SigningKey, parse};
 
-/// A request whose parts are free, or (with `template`) one of nearly the right form, so that
-/// the fuzzer reaches what lies behind the first checks.
-#[derive(Arbitrary, Debug)]
-struct Input<'a> {
-    method: &'a str,
-    path: &'a str,
-    query: &'a str,
-    authority: Option<&'a str>,
-    headers: Vec<(&'a str, &'a [u8])>,
-    template: Option<Template<'a>>,
-    body: &'a [u8],
-    now_s: i32,
-}
-
-#[derive(Arbitrary, Debug)]
-enum Template<'a> {
-    Header { credential: &'a str, signed_headers: &'a str, signature: &'a str },
-    Presigned { expires_s: u32 },
-    Signed,
-}
-
-fuzz_target!(|input: Input<'_>| {
-    let now = Timestamp::from_second(i64::from(input.now_s)).unwrap_or_default();
+// The first line is the second it is and `free`, `header CREDENTIAL SIGNED_HEADERS SIGNATURE`, `presigned SECONDS`
+// or `signed`: all but the first give a request of nearly the right form, so that the fuzzer reaches what
+// lies behind the first checks. The second line is METHOD AUTHORITY PATH[?QUERY]; then come headers as
+// NAME: VALUE, and after an empty line the body.
+fuzz_target!(|input: &[u8]| {
+    let (line, rest) = split_line(input);
+    let Ok(words) = std::str::from_utf8(line) else { return };
+    let words: Vec<&str> = words.split_ascii_whitespace().collect();
+    let [now_s, template @ ..] = words.as_slice() else { return };
+    let now = now_s.parse().ok().and_then(|now_s| Timestamp::from_second(now_s).ok());
+    let now = now.unwrap_or_default();
+    let (line, rest) = split_line(rest);
+    let Ok(target) = std::str::from_utf8(line) else { return };
+    let words: Vec<&str> = target.split_ascii_whitespace().collect();
+    let [method, authority, target] = words.as_slice() else { return };
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let Some((all, body)) = headers(rest) else { return };
     let head = RequestHead {
-        method: input.method,
-        path: input.path,
-        query: input.query,
-        authority: input.authority,
-        headers: &input.headers,
+        method,
+        path,
+        query,
+        authority: Some(*authority).filter(|authority| *authority != "-"),
+        headers: &all,
     };
     let secret = SecretAccessKey::new("secret");
     let Ok(access_key_id) = AccessKeyId::parse("AKID") else { return };
@@ -47,32 +40,53 @@ fuzz_target!(|input: Input<'_>| {
         region: "us-east-1",
         service: "s3",
     };
-    match &input.template {
-        None => verify(head, input.body, now, Belief::Impossible),
-        Some(Template::Header { credential, signed_headers, signature }) => {
+    match template {
+        ["free"] => verify(head, body, now, Belief::Impossible),
+        ["header", credential, signed_headers, signature] => {
             let authorization = format!(
                 "AWS4-HMAC-SHA256 Credential=AKID/19700101/{credential}/s3/aws4_request, \
                  SignedHeaders=host;{signed_headers}, Signature={signature}"
             );
-            let mut headers = input.headers.clone();
+            let mut headers = all.clone();
             headers.push(("authorization", authorization.as_bytes()));
             headers.push(("x-amz-date", b"19700101T000000Z"));
             let head = RequestHead { headers: &headers, ..head };
-            verify(head, input.body, now, Belief::Impossible);
+            verify(head, body, now, Belief::Impossible);
         }
-        Some(Template::Presigned { expires_s }) => {
-            let Ok(query) = signer.presign(&head, *expires_s, now) else { return };
-            verify(RequestHead { query: &query, ..head }, input.body, now, Belief::Possible);
+        ["presigned", expires_s] => {
+            let Ok(expires_s) = expires_s.parse() else { return };
+            let Ok(query) = signer.presign(&head, expires_s, now) else { return };
+            verify(RequestHead { query: &query, ..head }, body, now, Belief::Possible);
         }
-        Some(Template::Signed) => {
+        ["signed"] => {
             let signed = signer.sign(&head, EMPTY_PAYLOAD, now);
-            let mut headers = input.headers.clone();
+            let mut headers = all.clone();
             headers.extend(signed.headers.iter().map(|(name, value)| (*name, value.as_bytes())));
             let head = RequestHead { headers: &headers, ..head };
-            verify(head, input.body, now, Belief::Possible);
+            verify(head, body, now, Belief::Possible);
         }
+        _ => {}
     }
 });
+
+fn split_line(input: &[u8]) -> (&[u8], &[u8]) {
+    let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
+    (&input[..end], input.get(end + 1..).unwrap_or_default())
+}
+
+/// The headers, and what follows the empty line after them.
+fn headers(mut input: &[u8]) -> Option<(Vec<(&str, &[u8])>, &[u8])> {
+    let mut headers = Vec::new();
+    loop {
+        let (line, rest) = split_line(input);
+        input = rest;
+        if line.is_empty() {
+            return Some((headers, input));
+        }
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        headers.push((std::str::from_utf8(&line[..colon]).ok()?, line[colon + 1..].trim_ascii()));
+    }
+}
 
 #[derive(PartialEq)]
 enum Belief {

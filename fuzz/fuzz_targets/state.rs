@@ -9,7 +9,7 @@ use tidelock_tfstate::{
     Diff, Document, Mask, NotAState, SerialSplice, Show, State, StateReader, SyntaxErrorKind,
 };
 
-/// The first byte says how long the pieces are and how much of a state is given; the rest is JSON.
+// The first byte says how long the pieces are and how much of a state is given; the rest is JSON.
 fuzz_target!(|input: &[u8]| {
     let Some((&shape, rest)) = input.split_first() else { return };
     let whole;

@@ -10,6 +10,7 @@ mod audit;
 mod generated;
 mod guard;
 mod key;
+mod keyring;
 mod lock;
 mod notify;
 mod objects;

@@ -100,8 +100,9 @@ def test_several_servers_share_postgresql():
     shown = variables(objects)
     files = ("META", "ROOT_ACCESS_KEY", "ROOT_SECRET_KEY", "METRICS_TOKEN")
     mounts = {it["mountPath"] for it in container(objects)["volumeMounts"]}
-    for name in [shown[f"TIDELOCK_{file}_FILE"] for file in files] + [shown["TIDELOCK_KEYRING"]]:
+    for name in [shown[f"TIDELOCK_{file}_FILE"] for file in files]:
         assert name.rsplit("/", 1)[0] in mounts, name
+    assert shown["CREDENTIALS_DIRECTORY"] in mounts
     assert shown["TIDELOCK_BLOBS"] == "s3://bodies"
     assert "TIDELOCK_ALLOW_PLAIN_HTTP" not in shown
     for volume in spec["template"]["spec"]["volumes"]:

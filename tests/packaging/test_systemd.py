@@ -54,7 +54,7 @@ def test_the_unit_waits_as_long_as_the_server_needs():
     assert int(said["TimeoutStopSec"][0]) >= 30 and int(said["TimeoutStartSec"][0]) >= 90
     variables = [line.split("=", 1) for line in said["Environment"]]
     loaded = [line.split(":", 1)[0] for line in said["LoadCredential"]]
-    assert sorted(value.removeprefix("%d/") for _, value in variables) == sorted(loaded)
+    assert sorted([value.removeprefix("%d/") for _, value in variables] + ["keyring"]) == sorted(loaded)
     documented = (REPOSITORY / "docs/operating.md").read_text()
     for name, _ in variables:
         assert f"`{name}`" in documented, name
@@ -63,9 +63,9 @@ def test_the_unit_waits_as_long_as_the_server_needs():
 def test_the_sample_configures_a_server(tmp_path):
     """With the credentials that the unit hands over, as a file of its own each."""
     (tmp_path / "keyring").write_text("1:" + "A" * 43 + "=\n")
-    (tmp_path / "keyring").chmod(0o400)
+    (tmp_path / "keyring").chmod(0o440)
     (tmp_path / "root-secret-key").write_text("a secret of some length\n")
-    environment = clean_environment() | {
+    environment = clean_environment() | {"CREDENTIALS_DIRECTORY": str(tmp_path)} | {
         name: value.replace("%d", str(tmp_path))
         for name, value in (line.split("=", 1) for line in settings()["Environment"])
     }

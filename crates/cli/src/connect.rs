@@ -14,6 +14,17 @@ use crate::output::{Format, printable};
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Connection and output")]
 pub(crate) struct ClientArgs {
+    #[command(flatten)]
+    endpoint: Endpoint,
+    /// How data is printed
+    #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t, global = true)]
+    output: Format,
+}
+
+/// Flags that say which endpoint, and as whom.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Connection and output")]
+pub(crate) struct Endpoint {
     /// URL of the endpoint; wins over `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` and the profile
     #[arg(long, value_name = "URL", global = true)]
     endpoint: Option<String>,
@@ -26,9 +37,6 @@ pub(crate) struct ClientArgs {
     /// PEM file with certificates to trust as well; wins over `AWS_CA_BUNDLE`
     #[arg(long, value_name = "FILE", global = true)]
     ca_bundle: Option<PathBuf>,
-    /// How data is printed
-    #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t, global = true)]
-    output: Format,
 }
 
 /// Flags of every command that changes something.
@@ -51,6 +59,13 @@ pub(crate) struct Session {
 impl ClientArgs {
     /// Settles the settings; connects to nothing yet.
     pub(crate) fn open(self) -> Result<Session, Failure> {
+        self.endpoint.open(self.output)
+    }
+}
+
+impl Endpoint {
+    /// The same, for a command that has a flag for the format elsewhere.
+    pub(crate) fn open(self, format: Format) -> Result<Session, Failure> {
         let overrides = Overrides {
             endpoint: self.endpoint,
             region: self.region,
@@ -59,7 +74,7 @@ impl ClientArgs {
         };
         let settings = Settings::resolve(overrides, &|name| std::env::var(name).ok())?;
         let client = Client::new(settings, Now::new(jiff::Timestamp::now))?;
-        Ok(Session { client, format: self.output })
+        Ok(Session { client, format })
     }
 }
 

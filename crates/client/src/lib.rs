@@ -10,6 +10,7 @@ mod bucket;
 mod connection;
 mod error;
 pub mod guard;
+pub mod keyring;
 mod object;
 pub mod policy;
 pub mod preset;

@@ -88,18 +88,28 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Lets the call use what it is about, if it may.
+    /// Lets the call use what it is about, if it may and if that can be said before its document is read.
     ///
     /// # Errors
     ///
     /// `AccessDenied`.
     pub(crate) async fn authorize(&mut self) -> S3Result<()> {
-        let of_version = self.query.has("versionId");
-        let need = access::of_operation(self.operation, of_version);
-        // Key by key, when they are known.
-        if self.operation == Operation::DeleteObjects {
+        if access::is_decided_later(self.operation) {
             return Ok(());
         }
+        self.authorize_with(&[]).await
+    }
+
+    /// Lets the call use what it is about, if it may with the condition keys that its document has besides.
+    ///
+    /// # Errors
+    ///
+    /// `AccessDenied`.
+    pub(crate) async fn authorize_with(&mut self, more_keys: &[(String, String)]) -> S3Result<()> {
+        let of_version = self.query.has("versionId");
+        let need = access::of_operation(self.operation, of_version);
+        let more_keys: Vec<(&str, &str)> =
+            more_keys.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         let (Some(need), Ok(bucket)) = (need, self.bucket()) else {
             return self.require_known();
         };
@@ -115,9 +125,9 @@ impl<'a> Call<'a> {
         }
         let (key, version) = (self.key().ok(), self.version().ok().flatten());
         let object = key.as_ref().map(|key| (key, version));
-        self.grant(need, &bucket, object, &[]).await?;
+        self.grant(need, &bucket, object, &more_keys).await?;
         for need in access::needs_besides(self.operation, &self.headers, of_version) {
-            self.grant(need, &bucket, object, &[]).await?;
+            self.grant(need, &bucket, object, &more_keys).await?;
         }
         if let Some((bucket, key, version)) = copy_source::named(self) {
             let need = Need::get_object(version.is_some());

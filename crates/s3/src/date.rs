@@ -7,6 +7,9 @@ use jiff::fmt::strtime;
 /// Milliseconds since 1970-01-01T00:00:00Z, as the domain counts.
 type UnixMillis = i64;
 
+/// 0000-01-01T00:00:00Z. What was before has no form of four digits.
+const YEAR_0_MS: UnixMillis = -62_167_219_200_000;
+
 /// `Wed, 21 Oct 2015 07:28:00 GMT`, as RFC 9110 §5.6.7 wants it; the fraction is dropped.
 pub(crate) fn http_date(millis: UnixMillis) -> String {
     let printed = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&timestamp(millis));
@@ -30,12 +33,17 @@ pub(crate) fn parse(text: &str) -> Option<UnixMillis> {
             civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
         })
     });
-    parsed.map(Timestamp::as_millisecond)
+    parsed.and_then(millis_of)
 }
 
 /// Reads ISO 8601 alone.
 pub(crate) fn parse_iso8601(text: &str) -> Option<UnixMillis> {
-    text.trim().parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
+    text.trim().parse::<Timestamp>().ok().and_then(millis_of)
+}
+
+/// A moment that can be written as it was read.
+fn millis_of(moment: Timestamp) -> Option<UnixMillis> {
+    Some(moment.as_millisecond()).filter(|millis| *millis >= YEAR_0_MS)
 }
 
 /// A moment outside of what dates can say is shown as the nearest that they can.
@@ -69,6 +77,8 @@ mod tests {
             ("Wednesday, 21-Oct-15 07:28:00 GMT", Some(second)),
             ("Wed Oct 21 07:28:00 2015", Some(second)),
             ("2015-10-21T07:28:00.123Z", Some(MOMENT)),
+            ("0000-01-01T00:00:00Z", Some(YEAR_0_MS)),
+            ("-000001-12-31T23:59:59Z", None),
             ("yesterday", None),
             ("", None),
         ] {

@@ -13,7 +13,7 @@ use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::payload::{Payload, PayloadError};
 
 /// All fields before the file, with their heads (AWS: 20 KB).
-const FIELDS_BYTES_MAX: usize = 20 << 10;
+pub(crate) const FIELDS_BYTES_MAX: usize = 20 << 10;
 /// Longest boundary (RFC 2046, 5.1.1).
 const BOUNDARY_BYTES_MAX: usize = 70;
 /// The field with the file; nothing after it counts.

@@ -19,6 +19,9 @@ mod encryption;
 mod error;
 mod etag;
 mod form;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 mod object_lock;
 mod ops;
 mod owner;
@@ -35,7 +38,7 @@ mod tags;
 mod web_identity;
 mod xml;
 
-pub use access::{Asked, Authorizer, ByList, Circumstances, Need};
+pub use access::{Asked, Authorizer, ByList, Circumstances, Need, headers_of_anybody};
 pub use authn::{Authenticated, Authenticator, KeyRoom, Turnstile, claimed_key};
 pub use checksum::content_md5;
 pub use config::S3Config;
@@ -44,7 +47,7 @@ pub use payload::{Payload, WireBody, drain};
 pub use query::Query;
 pub use request_id::RequestId;
 pub use response::{Response, ResponseBody, StreamError};
-pub use route::{Operation, Scope, State};
+pub use route::{Operation, Scope, State, bucket_of_host};
 pub use service::{Peer, Requester, S3Service};
 use tidelock_store::Clock;
 pub use web_identity::{NoWebIdentities, WebIdentities, WebIdentityError};

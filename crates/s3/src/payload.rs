@@ -7,7 +7,7 @@ mod error;
 mod plain;
 mod trailer;
 
-pub(crate) use chunked::Announced;
+pub(crate) use chunked::{Announced, ChunkDecoder, Step};
 pub(crate) use error::PayloadError;
 
 use std::time::Duration;
@@ -20,7 +20,6 @@ use http_body_util::combinators::BoxBody;
 use tidelock_auth::sigv4::{ChunkSigner, PayloadMode};
 use tidelock_store::{BodyError, BodySource, ChecksumAlgorithm};
 
-use self::chunked::{ChunkDecoder, Step};
 use self::plain::PlainChecker;
 use crate::authn::Authenticated;
 use crate::checksum::{self, Algorithm};

@@ -4,4 +4,5 @@ mod address;
 mod operation;
 
 pub(crate) use address::Address;
+pub use address::bucket_of_host;
 pub use operation::{Operation, Scope, State};

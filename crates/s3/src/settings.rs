@@ -18,7 +18,7 @@ const METADATA_BYTES_MAX: usize = 2048;
 /// fit the row of an object.
 const SYSTEM_HEADERS_BYTES_MAX: usize = 8192;
 const METADATA_PREFIX: &str = "x-amz-meta-";
-const TAGGING: &str = "x-amz-tagging";
+pub(crate) const TAGGING: &str = "x-amz-tagging";
 const STORAGE_CLASS: &str = "x-amz-storage-class";
 const REDIRECT_LOCATION: &str = "x-amz-website-redirect-location";
 /// What an object without a content type has, as AWS gives it.

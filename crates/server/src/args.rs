@@ -51,7 +51,8 @@ pub struct ServeArgs {
     /// Make this bucket and a user for it at start, and print a Terraform backend block
     #[arg(long, value_name = "BUCKET")]
     pub bootstrap: Option<String>,
-    /// File with the keys that wrap all data keys [default: keyring in the data directory]
+    /// File with the keys that wrap all data keys [default: keyring among the credentials of systemd, if
+    /// it is there, else in the data directory]
     #[arg(long, value_name = "FILE")]
     pub keyring: Option<PathBuf>,
     /// Answer conditional requests exactly as AWS does, 501 for unsupported ones included

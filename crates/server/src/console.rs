@@ -4,20 +4,23 @@
 //! with the browser's address as theirs. They only do not pass through a socket.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use futures_util::{Stream, StreamExt as _};
 use http::{Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Full, Limited};
 use jiff::Timestamp;
 use tidelock_console::{
-    AnswerBody, Body as PageBody, Config, Console, Credentials, FORM_BYTES_MAX, Now, PREFIX,
-    PageName, Seal, Settings, Transport, TransportError,
+    AnswerBody, Body as PageBody, Config, Console, Credentials, Events, FORM_BYTES_MAX, Now,
+    PREFIX, PageName, Seal, Settings, Transport, TransportError,
 };
 use tidelock_meta::Clock;
 use tidelock_s3::{Peer, ResponseBody};
 use tidelock_store::{Entropy, Store};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
 use crate::api::Answer;
@@ -26,13 +29,16 @@ use crate::dispatch::Dispatch;
 
 /// What the console's cookies are sealed for.
 const PURPOSE: &str = "console session";
+/// Pages that follow what happens at once; each looks every second, and keeps its connection.
+const FOLLOWERS_MAX: usize = 64;
 /// Where requests within the process seem to go: it has to be a URL, and not that of a bucket.
 const WITHIN: &str = "http://127.0.0.1";
 
 /// The console, as the dispatcher sees it.
 pub(crate) struct ConsolePages {
     console: Console,
-    body_timeout: std::time::Duration,
+    body_timeout: Duration,
+    followers: Arc<Semaphore>,
 }
 
 /// Carries a page's requests to the services of this process.
@@ -61,7 +67,7 @@ impl ConsolePages {
         is_secure: bool,
         store: Arc<Store>,
         (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
-        body_timeout: std::time::Duration,
+        body_timeout: Duration,
     ) -> Self {
         let nobody = Credentials {
             access_key_id: String::new(),
@@ -87,7 +93,8 @@ impl ConsolePages {
             Timestamp::from_millisecond(clock.now()).unwrap_or(Timestamp::UNIX_EPOCH)
         });
         let seal = Arc::new(StoreSeal { store, entropy });
-        Self { console: Console::new(config, seal, now), body_timeout }
+        let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
+        Self { console: Console::new(config, seal, now), body_timeout, followers }
     }
 
     /// Answers a request whose path [`is_path`].
@@ -110,7 +117,11 @@ impl ConsolePages {
         let code = code(response.status());
         let response = response.map(|body| match body {
             PageBody::Whole(bytes) => ResponseBody::full(bytes),
-            PageBody::Events(events) => ResponseBody::of_stream(while_serving(events, stopped)),
+            PageBody::Events(events) => match self.followers.clone().try_acquire_owned() {
+                Ok(place) => ResponseBody::of_stream(while_serving(events, stopped, place)),
+                // The browser asks again by itself.
+                Err(_) => ResponseBody::empty(),
+            },
         });
         Answer { response, operation, code }
     }
@@ -118,11 +129,14 @@ impl ConsolePages {
 
 /// A page that follows what happens does not keep a server that is to go down.
 fn while_serving(
-    events: tidelock_console::Events,
+    events: Events,
     dispatch: Arc<Dispatch>,
-) -> impl futures_util::Stream<Item = Bytes> + Send {
-    use futures_util::StreamExt as _;
-    events.take_while(move |_| std::future::ready(dispatch.is_ready()))
+    place: OwnedSemaphorePermit,
+) -> impl Stream<Item = Bytes> + Send {
+    events.take_while(move |_| {
+        let _held = &place;
+        std::future::ready(dispatch.is_ready())
+    })
 }
 
 fn refused(status: StatusCode, code: &'static str) -> Answer {

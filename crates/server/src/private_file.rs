@@ -1,12 +1,13 @@
 //! Files for the owner's eyes only: written whole or not at all, and refused when others can read
 //! them.
+//!
+//! A credential of systemd has mode 0440 where an access list names the one user that may read it: what
+//! looks like the group's right is the list's mask. Nobody else reaches its directory.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 
 /// Only the owner may read a file.
 const FILE_MODE: u32 = 0o600;
@@ -14,31 +15,36 @@ const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 /// Bits that must not be set.
 const MODE_OF_OTHERS: u32 = 0o077;
-/// Of a file of root's, which systemd's credentials and the secrets of Kubernetes are: these hand it to a
-/// server that is not root by an access list, whose mask shows as the group's bits, or by the group.
-const MODE_OF_OTHERS_HANDED_OVER: u32 = 0o037;
-const ROOT_UID: u32 = 0;
+/// The same of a credential of systemd.
+const MODE_OF_OTHERS_OF_CREDENTIAL: u32 = 0o037;
+/// Names the directory in which systemd hands credentials to a service (systemd.exec(5)).
+pub(crate) const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
 /// The text of the file at `path`; `None` when there is no such file.
 ///
 /// # Errors
 /// The file cannot be read, or is open to other users.
 pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
+    let credentials = std::env::var_os(CREDENTIALS_DIRECTORY).map(PathBuf::from);
+    read_of_service(path, credentials.as_deref())
+}
+
+/// The same for a service whose credentials are in this directory.
+fn read_of_service(path: &Path, credentials: Option<&Path>) -> io::Result<Option<String>> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(at(path, &error)),
     };
-    if is_open_to_others(metadata.uid(), metadata.permissions().mode()) {
+    let refused = match credentials.filter(|directory| !directory.as_os_str().is_empty()) {
+        Some(directory) if path.parent() == Some(directory) => MODE_OF_OTHERS_OF_CREDENTIAL,
+        Some(_) | None => MODE_OF_OTHERS,
+    };
+    if metadata.permissions().mode() & refused != 0 {
         let reason = format!("{} is open to other users; chmod 600 it", path.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
     }
     fs::read_to_string(path).map(Some).map_err(|error| at(path, &error))
-}
-
-fn is_open_to_others(owner: u32, mode: u32) -> bool {
-    let forbidden = if owner == ROOT_UID { MODE_OF_OTHERS_HANDED_OVER } else { MODE_OF_OTHERS };
-    mode & forbidden != 0
 }
 
 /// Puts `text` at `path`, durably; what was there is replaced.
@@ -149,24 +155,32 @@ mod tests {
         assert_eq!(read(&path).unwrap().as_deref(), Some("second"));
         create(&directory.path().join("other"), "new").unwrap();
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[test]
-    fn only_roots_files_are_handed_over_by_a_group() {
+    fn whose_eyes_a_file_is_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let (ours, other) = (directory.path(), Path::new("/run/credentials/other.service"));
         let rows = [
-            (1000, 0o600, false),
-            (1000, 0o400, false),
-            (1000, 0o440, true),
-            (1000, 0o644, true),
-            (ROOT_UID, 0o400, false),
-            (ROOT_UID, 0o440, false),
-            (ROOT_UID, 0o460, true),
-            (ROOT_UID, 0o444, true),
+            (0o600, None, true),
+            (0o400, Some(other), true),
+            (0o440, None, false),
+            (0o440, Some(other), false),
+            (0o440, Some(Path::new("")), false),
+            (0o440, Some(ours), true),
+            (0o400, Some(ours), true),
+            (0o460, Some(ours), false),
+            (0o444, Some(ours), false),
+            (0o441, Some(ours), false),
         ];
-        for (owner, mode, expected) in rows {
-            assert_eq!(is_open_to_others(owner, mode), expected, "{owner} {mode:o}");
+        let path = ours.join("keyring");
+        fs::write(&path, "text").unwrap();
+        for (mode, credentials, is_read) in rows {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let read = read_of_service(&path, credentials);
+            assert_eq!(read.is_ok(), is_read, "{mode:o} {credentials:?}: {read:?}");
         }
     }
 }

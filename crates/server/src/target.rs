@@ -4,6 +4,7 @@
 //! be decoded is merely logged with its odd bytes replaced.
 
 use percent_encoding::percent_decode_str;
+use tidelock_s3::bucket_of_host;
 
 use crate::tfhttp;
 
@@ -27,7 +28,7 @@ impl Target {
             return Self {
                 own: false,
                 bucket: Some(bucket),
-                key: decode(path.trim_start_matches('/')),
+                key: decode(path.strip_prefix('/').unwrap_or(path)),
             };
         }
         let own = path.starts_with(OWN_PREFIX);
@@ -41,17 +42,6 @@ impl Target {
     }
 }
 
-fn bucket_of_host(host: &str, domains: &[String]) -> Option<String> {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.to_ascii_lowercase();
-    let buckets = domains.iter().filter_map(|domain| name.strip_suffix(domain)?.strip_suffix('.'));
-    let bucket = buckets.min_by_key(|bucket| bucket.len())?;
-    (!bucket.is_empty()).then(|| bucket.to_owned())
-}
-
 fn decode(text: &str) -> Option<String> {
     let decoded = percent_decode_str(text).decode_utf8_lossy();
     (!text.is_empty()).then(|| decoded.into_owned())
@@ -63,12 +53,14 @@ mod tests {
 
     #[test]
     fn own_paths_are_own_only_where_they_are_not_keys() {
-        let domains = ["s3.test".to_owned()];
+        let domains = ["s3.test".to_owned(), "test".to_owned()];
         type Row = (&'static str, &'static str, bool, Option<&'static str>, Option<&'static str>);
         let rows: &[Row] = &[
             ("127.0.0.1:9000", "/_/health/live", true, None, None),
             ("s3.test", "/_/metrics", true, None, None),
             ("b.s3.test:443", "/_/metrics", false, Some("b"), Some("_/metrics")),
+            ("a.b.test", "//k", false, Some("a.b"), Some("/k")),
+            (".s3.test", "/_/metrics", false, Some(".s3"), Some("_/metrics")),
             ("h", "/_/tf/b/env%3A/k", true, Some("b"), Some("env:/k")),
             ("h", "/_/tf", true, None, None),
             ("h", "/", false, None, None),

@@ -334,8 +334,25 @@ fn find_key(
     Ok((arn(region, name), name.to_owned()))
 }
 
+/// The name in what names a key; none for AWS's own key for S3.
+pub(crate) fn named_key(asked: &str) -> Option<&str> {
+    let resource = match asked.strip_prefix("arn:aws:kms:") {
+        Some(rest) => rest.splitn(3, ':').nth(2).unwrap_or(rest),
+        None => asked,
+    };
+    (resource != DEFAULT_ALIAS).then(|| resource.strip_prefix("key/").unwrap_or(resource))
+}
+
+/// The key `name`, shown as `shown` shows another one of the same region.
+pub(crate) fn renamed_key(shown: &str, name: &str) -> String {
+    match shown.rsplit_once("key/") {
+        Some((before, _)) => format!("{before}key/{name}"),
+        None => name.to_owned(),
+    }
+}
+
 /// What a wrapping is bound to. Other kinds than SSE-S3 begin with a word that no place begins with.
-fn bound<'a>(encryption: &ServerSideEncryption, place: &'a [u8]) -> Cow<'a, [u8]> {
+pub(crate) fn bound<'a>(encryption: &ServerSideEncryption, place: &'a [u8]) -> Cow<'a, [u8]> {
     match encryption {
         ServerSideEncryption::S3 => Cow::Borrowed(place),
         ServerSideEncryption::Kms { context, .. } => {
@@ -455,8 +472,13 @@ mod tests {
             (Some(""), None),
         ];
         for (asked, expected) in rows {
-            let found = find_key(&keyring, asked, "eu-1").ok().map(|(shown, _)| shown);
-            assert_eq!(found.as_deref(), expected, "{asked:?}");
+            let found = find_key(&keyring, asked, "eu-1").ok();
+            assert_eq!(found.as_ref().map(|(shown, _)| shown.as_str()), expected, "{asked:?}");
+            if let (Some(asked), Some((shown, name))) = (asked, found) {
+                assert_eq!(named_key(asked).unwrap_or(keyring.active()), name, "{asked:?}");
+                let other = renamed_key(&shown, "b");
+                assert_eq!(find_key(&keyring, Some(&other), "").ok(), Some((other, "b".into())));
+            }
         }
     }
 

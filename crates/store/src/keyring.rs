@@ -91,6 +91,11 @@ impl Keyring {
         &self.keys[0].name
     }
 
+    /// Whether there is a key `name`.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| key.name == name)
+    }
+
     /// What tells the key `name` apart from others of that name; none if there is no such key.
     pub fn fingerprint(&self, name: &str) -> Option<Fingerprint> {
         self.keys.iter().find(|key| key.name == name).map(|key| key.fingerprint)
@@ -145,6 +150,12 @@ impl fmt::Debug for Keyring {
         let names: Vec<_> = self.keys.iter().map(|key| &key.name).collect();
         f.debug_struct("Keyring").field("names", &names).finish_non_exhaustive()
     }
+}
+
+/// The name of the key that has wrapped something; none if it is no wrapping.
+pub(crate) fn name_of(wrapped: &[u8]) -> Option<String> {
+    let (name, _, _) = split(wrapped)?;
+    std::str::from_utf8(name).ok().map(str::to_owned)
 }
 
 /// An AES-256-GCM key from its 32 bytes.

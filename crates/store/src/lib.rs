@@ -31,6 +31,7 @@ mod multipart;
 mod name;
 mod object;
 mod origin;
+mod rewrap;
 mod role;
 mod row_blob;
 mod sealing;
@@ -114,6 +115,9 @@ pub use object::{
 };
 pub use origin::{
     Audited, ConnectionId, Conversation, Origin, Protocol, USER_AGENT_BYTES_MAX, user_agent,
+};
+pub use rewrap::{
+    InvalidRewrapCursor, KeyUse, Rewrap, RewrapCursor, RewrapError, RewrapMode, RewrapPage,
 };
 pub use role::{
     NewRole, POLICIES_BYTES_MAX, POLICIES_MAX, Role, SESSION_TERM_S, TRUST_POLICY_BYTES_MAX,

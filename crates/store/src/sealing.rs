@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::entropy::{self, Entropy};
 use crate::error::StorageError;
 use crate::keyring::Keyring;
+use crate::rewrap;
 
 /// How often a row is read again because somebody else has just written it.
 const ATTEMPTS_MAX: u32 = 20;
@@ -36,6 +37,8 @@ pub enum SealingError {
     KeyMissing {
         /// Its name.
         name: String,
+        /// How many wrappings need it; none where it is the one that wraps now.
+        uses: Option<u64>,
     },
     /// The keyring has another key under the name.
     #[error("the key {name} of the keyring is not the one that this store is sealed with")]
@@ -59,8 +62,9 @@ impl From<MetaError> for SealingError {
 
 /// Compares `keyring` with the keys that the store is sealed with, and makes the store remember the
 /// keyring's first key if it does not yet: on first use, and when the key was rotated. All keys that
-/// ever wrapped must be there, so that a rotation can neither lock a server out of what is stored nor
-/// be taken back half-way.
+/// something is wrapped with must be there, so that a rotation can neither lock a server out of what is
+/// stored nor be taken back half-way. Where an older one is missing all rows are looked at, and the store
+/// forgets it if none needs it.
 ///
 /// # Errors
 ///
@@ -78,9 +82,10 @@ pub async fn open_sealing(
                 StoreRow { id: entropy::array(entropy), keys: Vec::new(), state: StoreState::Whole }
             }
         };
-        check_sealing(&row, keyring)?;
+        let unneeded = check_sealing(meta, &row, keyring).await?;
+        row.keys.retain(|key| !unneeded.contains(&key.name));
         let active = keyring.active();
-        if row.keys.last().is_some_and(|key| key.name == active) {
+        if unneeded.is_empty() && row.keys.last().is_some_and(|key| key.name == active) {
             return Ok(StoreSealing::of(row));
         }
         row.keys.retain(|key| key.name != active);
@@ -113,7 +118,7 @@ pub async fn read_sealing(meta: &dyn MetaStore) -> Result<Option<StoreSealing>, 
 /// [`SealingError`].
 pub async fn check_keyring(meta: &dyn MetaStore, keyring: &Keyring) -> Result<(), SealingError> {
     match read_latest(meta, store::key()).await? {
-        Some(seen) => check_sealing(&decode(&seen)?, keyring),
+        Some(seen) => check_sealing(meta, &decode(&seen)?, keyring).await.map(drop),
         None => Ok(()),
     }
 }
@@ -213,18 +218,34 @@ impl StoreSealing {
     }
 }
 
-fn check_sealing(row: &StoreRow, keyring: &Keyring) -> Result<(), SealingError> {
+/// The keys that are missing and that nothing needs any more. Never the one that wraps now: whoever has it
+/// may be about to use it.
+async fn check_sealing(
+    meta: &dyn MetaStore,
+    row: &StoreRow,
+    keyring: &Keyring,
+) -> Result<Vec<String>, SealingError> {
     if row.state == StoreState::BeingCopied {
         return Err(SealingError::BeingCopied);
     }
+    let mut missing = Vec::new();
     for KnownKey { name, fingerprint } in &row.keys {
         match keyring.fingerprint(name) {
             Some(here) if here == *fingerprint => {}
             Some(_) => return Err(SealingError::KeyDiffers { name: name.clone() }),
-            None => return Err(SealingError::KeyMissing { name: name.clone() }),
+            None => missing.push(name.clone()),
         }
     }
-    Ok(())
+    if let Some(last) = row.keys.last().filter(|last| missing.contains(&last.name)) {
+        return Err(SealingError::KeyMissing { name: last.name.clone(), uses: None });
+    }
+    if !missing.is_empty() {
+        let uses = rewrap::count_uses(meta, &missing).await?;
+        if let Some((name, uses)) = uses.into_iter().find(|(_, uses)| *uses > 0) {
+            return Err(SealingError::KeyMissing { name, uses: Some(uses) });
+        }
+    }
+    Ok(missing)
 }
 
 fn open_root(
@@ -240,7 +261,7 @@ fn open_root(
 }
 
 /// What root's secret is bound to. No user's secret has such a place: theirs are their ids alone.
-fn root_place(access_key_id: &str) -> Vec<u8> {
+pub(crate) fn root_place(access_key_id: &str) -> Vec<u8> {
     [b"root\0", access_key_id.as_bytes()].concat()
 }
 
@@ -291,8 +312,14 @@ mod tests {
         opened.map(|sealing| sealing.keys)
     }
 
-    fn missing(name: &str) -> Result<Vec<String>, SealingError> {
-        Err(SealingError::KeyMissing { name: name.to_owned() })
+    fn missing(name: &str, uses: Option<u64>) -> Result<Vec<String>, SealingError> {
+        Err(SealingError::KeyMissing { name: name.to_owned(), uses })
+    }
+
+    /// Root's key pair, sealed with the first key of the keyring.
+    async fn seal_root(meta: &MemoryStore, texts: &[&str]) {
+        let pair = || ("ROOT".to_owned(), Zeroizing::new("secret".to_owned()));
+        root_credentials(meta, &keyring(texts), &SystemEntropy::new(), pair).await.unwrap();
     }
 
     #[tokio::test]
@@ -303,24 +330,27 @@ mod tests {
         let differs = Err(SealingError::KeyDiffers { name: "a".to_owned() });
         let meta = MemoryStore::new();
         assert_eq!(read_sealing(&meta).await, Ok(None));
-        let steps: [(&[&str], _); 11] = [
+        let steps: [(&[&str], _); 12] = [
             (&[a], names(&["a"])),
             (&[a], names(&["a"])),
-            (&[b], missing("a")),
+            (&[b], missing("a", None)),
             (&[other_a], differs.clone()),
             (&[a, b], names(&["a"])),
             (&[b, a], names(&["a", "b"])),
-            (&[a], missing("b")),
-            (&[b], missing("a")),
-            (&[c, b], missing("a")),
+            (&[a], missing("b", None)),
+            (&[b], missing("a", Some(1))),
+            (&[c, b], missing("a", Some(1))),
             (&[a, b], names(&["b", "a"])),
             (&[b, other_a], differs),
+            // Nothing needs `b`, and it is not the one that wraps.
+            (&[c, a], names(&["a", "c"])),
         ];
         for (index, (ring, expected)) in steps.into_iter().enumerate() {
             assert_eq!(open(&meta, ring).await, expected, "step {index}");
+            seal_root(&meta, &[a, b, c]).await;
         }
-        assert_eq!(check_keyring(&meta, &keyring(&[a, b])).await, Ok(()));
-        assert!(check_keyring(&meta, &keyring(&[a])).await.is_err());
+        assert_eq!(check_keyring(&meta, &keyring(&[a, c])).await, Ok(()));
+        assert!(check_keyring(&meta, &keyring(&[c])).await.is_err());
     }
 
     #[tokio::test]
@@ -332,7 +362,7 @@ mod tests {
         let (a, b) = ([&a[..]], [&b[..]]);
         let (first, second) = tokio::join!(open(&meta, &a), open(&meta, &b));
         assert_eq!(first, Ok(vec!["a".to_owned()]));
-        assert_eq!(second, missing("a"));
+        assert_eq!(second, missing("a", None));
     }
 
     #[tokio::test]

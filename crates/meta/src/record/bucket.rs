@@ -244,8 +244,10 @@ impl BucketRow {
                 _ => return Err(reader.error("unknown versioning")),
             },
             deleting: reader.flag()?,
-            public_access_block: reader
-                .option(|reader| reader.u8().map(PublicAccessBlock::from_bits))?,
+            public_access_block: reader.option(|reader| {
+                PublicAccessBlock::from_bits(reader.u8()?)
+                    .ok_or_else(|| reader.error("unknown public access block"))
+            })?,
             encryption: reader
                 .option(|reader| DefaultEncryption::read(reader, layout == LAYOUT))?,
             tags: reader.option(Reader::pairs)?,
@@ -405,13 +407,15 @@ impl PublicAccessBlock {
             | u8::from(self.restrict_public_buckets) << 3
     }
 
-    fn from_bits(bits: u8) -> Self {
-        Self {
+    /// None for a switch that is not known: what it forbids must not be allowed.
+    fn from_bits(bits: u8) -> Option<Self> {
+        let block = Self {
             block_public_acls: bits & 1 != 0,
             ignore_public_acls: bits & 2 != 0,
             block_public_policy: bits & 4 != 0,
             restrict_public_buckets: bits & 8 != 0,
-        }
+        };
+        (block.bits() == bits).then_some(block)
     }
 }
 
@@ -516,7 +520,7 @@ mod tests {
                 id: BucketId(id), owner, created_ms, region,
                 versioning: [Versioning::Unversioned, Versioning::Enabled, Versioning::Suspended][versioning as usize],
                 deleting,
-                public_access_block: block.map(PublicAccessBlock::from_bits),
+                public_access_block: block.and_then(PublicAccessBlock::from_bits),
                 encryption,
                 tags,
                 guard,
@@ -524,6 +528,12 @@ mod tests {
                 acl, object_lock, policy, cors, lifecycle,
             };
             prop_assert_eq!(BucketRow::decode(&row.encode()).unwrap(), row);
+        }
+
+        #[test]
+        fn switches_are_known_or_refused(bits: u8) {
+            let block = PublicAccessBlock::from_bits(bits);
+            prop_assert_eq!(block.map(PublicAccessBlock::bits), Some(bits).filter(|it| *it < 16));
         }
 
         #[test]

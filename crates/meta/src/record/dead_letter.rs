@@ -46,6 +46,11 @@ pub fn range(webhook: [u8; 16]) -> KeyRange {
     KeyRange::prefix(&writer.finish())
 }
 
+/// The keys of all dead letters.
+pub fn range_of_all() -> KeyRange {
+    KeyRange::prefix(&[Tag::DeadLetter as u8])
+}
+
 /// Webhook, segment and index in a dead letter's key.
 pub fn decode_key(key: &[u8]) -> Result<([u8; 16], u64, u32), DecodeError> {
     let mut reader = Reader::key(RECORD, Tag::DeadLetter, key)?;

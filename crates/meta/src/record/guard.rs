@@ -119,12 +119,22 @@ pub fn range(bucket: BucketId, prefix: &str) -> KeyRange {
     KeyRange::prefix(&key(bucket, prefix))
 }
 
+/// The keys of all guards.
+pub fn range_of_all() -> KeyRange {
+    KeyRange::prefix(&[Tag::Guard as u8])
+}
+
 /// The key of the state in a guard's key.
 pub fn decode_key(key: &[u8]) -> Result<String, DecodeError> {
     let mut reader = Reader::key(RECORD, Tag::Guard, key)?;
     reader.raw(16)?;
     let state_key = reader.rest();
     String::from_utf8(state_key.to_vec()).map_err(|_| reader.error("key is not UTF-8"))
+}
+
+/// The bucket in the key of a row.
+pub fn bucket_of(key: &[u8]) -> Result<BucketId, DecodeError> {
+    Ok(BucketId(Reader::key(RECORD, Tag::Guard, key)?.array()?))
 }
 
 impl GuardRow {

@@ -48,12 +48,22 @@ pub fn range(bucket: BucketId, prefix: &str) -> KeyRange {
     KeyRange::prefix(&key(bucket, prefix))
 }
 
+/// The keys of all heads.
+pub fn range_of_all() -> KeyRange {
+    KeyRange::prefix(&[Tag::Head as u8])
+}
+
 /// The object key in a head's key.
 pub fn decode_key(key: &[u8]) -> Result<String, DecodeError> {
     let mut reader = Reader::key(RECORD, Tag::Head, key)?;
     reader.raw(16)?;
     let object_key = reader.rest();
     String::from_utf8(object_key.to_vec()).map_err(|_| reader.error("key is not UTF-8"))
+}
+
+/// The bucket in the key of a row.
+pub fn bucket_of(key: &[u8]) -> Result<BucketId, DecodeError> {
+    Ok(BucketId(Reader::key(RECORD, Tag::Head, key)?.array()?))
 }
 
 impl HeadRow {

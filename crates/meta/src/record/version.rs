@@ -178,6 +178,11 @@ pub fn range_of_bucket(bucket: BucketId, prefix: &str) -> KeyRange {
     KeyRange::prefix(&open[..open.len() - 2])
 }
 
+/// The keys of all noncurrent versions.
+pub fn range_of_all() -> KeyRange {
+    KeyRange::prefix(&[Tag::Version as u8])
+}
+
 /// The object key and the sequence in a version's key.
 pub fn decode_key(key: &[u8]) -> Result<(String, u64), DecodeError> {
     let mut reader = Reader::key(RECORD, Tag::Version, key)?;
@@ -187,6 +192,11 @@ pub fn decode_key(key: &[u8]) -> Result<(String, u64), DecodeError> {
     let sequence = !reader.u64()?;
     reader.end()?;
     Ok((object_key, sequence))
+}
+
+/// The bucket in the key of a row.
+pub fn bucket_of(key: &[u8]) -> Result<BucketId, DecodeError> {
+    Ok(BucketId(Reader::key(RECORD, Tag::Version, key)?.array()?))
 }
 
 fn key_prefix(bucket: BucketId, object_key: &str) -> Writer {

@@ -8,16 +8,18 @@
 use http::{HeaderMap, header};
 use jiff::Timestamp;
 use tidelock_auth::policy::ConditionKeys;
-use tidelock_store::{ACCOUNT_ID, Principal};
+use tidelock_store::{ACCOUNT_ID, Principal, RetentionMode};
 
 use crate::date;
+use crate::object_lock::status_text;
 use crate::query::Query;
 use crate::route::Operation;
 use crate::service::Peer;
 use crate::tags;
+use crate::xml::documents::mode_text;
 
 /// Headers whose condition key is their name.
-const HEADER_KEYS: [&str; 17] = [
+const HEADER_KEYS: [&str; 15] = [
     "x-amz-acl",
     "x-amz-content-sha256",
     "x-amz-copy-source",
@@ -33,16 +35,21 @@ const HEADER_KEYS: [&str; 17] = [
     "x-amz-server-side-encryption-customer-algorithm",
     "x-amz-storage-class",
     "x-amz-website-redirect-location",
-    "if-match",
-    "if-none-match",
 ];
-/// Headers whose condition key has another name.
-const RENAMED_HEADERS: [(&str, &str); 4] = [
-    ("x-amz-object-lock-mode", "s3:object-lock-mode"),
-    ("x-amz-object-lock-retain-until-date", "s3:object-lock-retain-until-date"),
-    ("x-amz-object-lock-legal-hold", "s3:object-lock-legal-hold"),
-    ("x-amz-bypass-governance-retention", "s3:BypassGovernanceRetention"),
+const CONDITION_HEADERS: [&str; 2] = ["if-match", "if-none-match"];
+/// A header whose condition key has another name.
+const BYPASS: (&str, &str) = ("x-amz-bypass-governance-retention", "s3:BypassGovernanceRetention");
+/// Those of locks that a write brings along.
+const LOCK_HEADERS: [(&str, &str); 3] = [
+    ("x-amz-object-lock-mode", LOCK_MODE),
+    ("x-amz-object-lock-retain-until-date", LOCK_UNTIL),
+    ("x-amz-object-lock-legal-hold", LEGAL_HOLD),
 ];
+const LOCK_MODE: &str = "s3:object-lock-mode";
+const LOCK_UNTIL: &str = "s3:object-lock-retain-until-date";
+const LEGAL_HOLD: &str = "s3:object-lock-legal-hold";
+/// What condition keys about tags that a request gives begin with.
+const REQUEST_TAG: &str = "s3:RequestObjectTag";
 /// Parameters of lists.
 const QUERY_KEYS: [&str; 3] = ["prefix", "delimiter", "max-keys"];
 const TAGGING: &str = "x-amz-tagging";
@@ -72,8 +79,13 @@ impl Circumstances<'_> {
         for name in HEADER_KEYS {
             self.add_header(&mut keys, name, &format!("s3:{name}"));
         }
-        for (name, key) in RENAMED_HEADERS {
-            self.add_header(&mut keys, name, key);
+        if self.operation != Some(Operation::DeleteObjects) {
+            self.add_of_one_object(&mut keys);
+        }
+        self.add_header(&mut keys, BYPASS.0, BYPASS.1);
+        if self.operation.is_some_and(brings_along) {
+            LOCK_HEADERS.iter().for_each(|(name, key)| self.add_header(&mut keys, name, key));
+            self.add_request_tags(&mut keys);
         }
         if self.lists() {
             for name in QUERY_KEYS {
@@ -82,15 +94,21 @@ impl Circumstances<'_> {
                 }
             }
         }
-        if let Some(version) = self.query.value("versionId") {
-            keys.add("s3:VersionId", version);
-        }
         if let Some(creates) = self.operation.and_then(creates_object) {
             keys.add("s3:ObjectCreationOperation", creates.to_string());
         }
-        self.add_request_tags(&mut keys);
         self.add_signature(&mut keys, principal);
         keys
+    }
+
+    /// What is said of the one object that a request is about. Where there are many, each is said with them.
+    fn add_of_one_object(&self, keys: &mut ConditionKeys) {
+        for name in CONDITION_HEADERS {
+            self.add_header(keys, name, &format!("s3:{name}"));
+        }
+        if let Some(version) = self.query.value("versionId") {
+            keys.add("s3:VersionId", version);
+        }
     }
 
     fn add_environment(&self, keys: &mut ConditionKeys, principal: &Principal) {
@@ -122,8 +140,10 @@ impl Circumstances<'_> {
         add_session(keys, principal);
     }
 
+    /// Of a header that comes twice the first counts, here as everywhere: a second value must not pass for what
+    /// is done.
     fn add_header(&self, keys: &mut ConditionKeys, name: &str, key: &str) {
-        for value in self.headers.get_all(name) {
+        if let Some(value) = self.headers.get(name) {
             keys.add(key, String::from_utf8_lossy(value.as_bytes()));
         }
     }
@@ -133,7 +153,8 @@ impl Circumstances<'_> {
         let Some(text) = self.headers.get(TAGGING).and_then(|value| value.to_str().ok()) else {
             return;
         };
-        add_tags(keys, "s3:RequestObjectTag", &tags::parse_header(text).unwrap_or_default());
+        let tags = tags::parse_header(text).unwrap_or_default();
+        tag_keys(REQUEST_TAG, &tags).iter().for_each(|(key, value)| keys.add(key, value.as_str()));
     }
 
     fn add_signature(&self, keys: &mut ConditionKeys, principal: &Principal) {
@@ -179,12 +200,43 @@ fn add_session(keys: &mut ConditionKeys, principal: &Principal) {
     }
 }
 
+/// The headers that say who asks, in every protocol. Those of S3 mean nothing in another one, and keep there
+/// no promise that a policy asks for.
+pub fn headers_of_anybody(headers: &HeaderMap) -> HeaderMap {
+    let names = [header::USER_AGENT, header::REFERER];
+    let known = names.into_iter().filter_map(|name| Some((headers.get(&name)?.clone(), name)));
+    known.map(|(value, name)| (name, value)).collect()
+}
+
+/// The condition keys of tags that a document gives to an object.
+pub(crate) fn keys_of_tags(tags: &[(String, String)]) -> Vec<(String, String)> {
+    tag_keys(REQUEST_TAG, tags)
+}
+
+/// The condition keys of a retention that a document gives to an object.
+pub(crate) fn keys_of_retention(mode: RetentionMode, until_ms: i64) -> Vec<(String, String)> {
+    let mode = (LOCK_MODE.to_owned(), mode_text(mode).to_owned());
+    vec![mode, (LOCK_UNTIL.to_owned(), date::iso8601(until_ms))]
+}
+
+/// The condition key of a legal hold that a document sets or takes away.
+pub(crate) fn keys_of_legal_hold(is_held: bool) -> Vec<(String, String)> {
+    vec![(LEGAL_HOLD.to_owned(), status_text(is_held).to_owned())]
+}
+
 /// Tags under `family/NAME`, and their names under `familyKeys`.
-pub(super) fn add_tags(keys: &mut ConditionKeys, family: &str, tags: &[(String, String)]) {
-    for (name, value) in tags {
-        keys.add(&format!("{family}/{name}"), value.as_str());
-        keys.add(&format!("{family}Keys"), name.as_str());
-    }
+pub(super) fn tag_keys(family: &str, tags: &[(String, String)]) -> Vec<(String, String)> {
+    let both = |(name, value): &(String, String)| {
+        [(format!("{family}/{name}"), value.clone()), (format!("{family}Keys"), name.clone())]
+    };
+    tags.iter().flat_map(both).collect()
+}
+
+/// Whether an operation writes tags and locks that its headers ask for. In another operation such a header
+/// means nothing, and must not look like something that is done.
+fn brings_along(operation: Operation) -> bool {
+    use Operation as Op;
+    matches!(operation, Op::PutObject | Op::PostObject | Op::CopyObject | Op::CreateMultipartUpload)
 }
 
 /// Whether an operation makes an object, of those that need `s3:PutObject`.

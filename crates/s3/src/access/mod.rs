@@ -22,10 +22,11 @@ use tidelock_store::{
     VersionSelector,
 };
 
-pub use keys::Circumstances;
+pub use keys::{Circumstances, headers_of_anybody};
+pub(crate) use keys::{keys_of_legal_hold, keys_of_retention, keys_of_tags};
 pub(crate) use lists::{allows, is_public};
 pub use need::{ByList, Need};
-pub(crate) use need::{needs_besides, of_operation};
+pub(crate) use need::{is_decided_later, needs_besides, of_operation};
 
 use crate::Clock;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -194,7 +195,8 @@ impl Authorizer {
         let mut keys = circumstances.keys(principal, self.clock.now());
         asked.more_keys.iter().for_each(|(key, value)| keys.add(key, *value));
         if let Some(object) = &object {
-            keys::add_tags(&mut keys, EXISTING_TAG, &object.tags);
+            let of_tags = keys::tag_keys(EXISTING_TAG, &object.tags);
+            of_tags.iter().for_each(|(key, value)| keys.add(key, value.as_str()));
         }
         match decide_by_policies(principal, asked, &keys, (known, is_owner), &own) {
             Access::Allowed => Ok(Verdict::Allowed),

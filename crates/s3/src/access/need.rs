@@ -134,6 +134,15 @@ pub(crate) fn of_operation(operation: Operation, of_version: bool) -> Option<Nee
     })
 }
 
+/// Whether an operation lets itself go on, when it has read in its document what policies can ask about.
+pub(crate) fn is_decided_later(operation: Operation) -> bool {
+    use Operation as Op;
+    matches!(
+        operation,
+        Op::DeleteObjects | Op::PutObjectTagging | Op::PutObjectRetention | Op::PutObjectLegalHold
+    )
+}
+
 /// What an operation needs besides, for what its headers ask for: tags, lists and locks that it writes along,
 /// and conditions that tell what is there.
 pub(crate) fn needs_besides(

@@ -15,11 +15,11 @@ const VERSION: &str = "?versionId=";
 
 /// A source whose names are valid.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Source {
-    bucket: BucketName,
-    key: ObjectKey,
+pub(crate) struct Source {
+    pub(crate) bucket: BucketName,
+    pub(crate) key: ObjectKey,
     version: Option<VersionSelector>,
-    version_text: Option<String>,
+    pub(crate) version_text: Option<String>,
     customer_key: Option<CustomerKey>,
 }
 
@@ -32,7 +32,7 @@ impl Source {
 
     /// `[/]bucket/key[?versionId=id]`, bucket and key percent-encoded, and a space as `+`, too: some
     /// clients send it so, and AWS takes it so (a key with a plus needs `%2B`).
-    fn parse(header: &str) -> S3Result<Self> {
+    pub(crate) fn parse(header: &str) -> S3Result<Self> {
         let (path, version_text) = match header.rsplit_once(VERSION) {
             Some((path, version)) => (path, Some(version.to_owned())),
             None => (header, None),

@@ -8,6 +8,7 @@ use http::StatusCode;
 use tidelock_store::{BucketChange, BucketError, Controls, LockChange, ObjectInfo, Retention};
 
 use super::get_object;
+use crate::access;
 use crate::call::Call;
 use crate::date;
 use crate::document::{self, CONFIGURATION_BYTES_MAX, Integrity};
@@ -40,8 +41,14 @@ pub(super) async fn get_configuration(call: &mut Call<'_>) -> S3Result<Response>
 /// PutObjectRetention.
 pub(super) async fn put_retention(call: &mut Call<'_>) -> S3Result<Response> {
     let body = document::read(call, CONFIGURATION_BYTES_MAX, Integrity::Optional).await?;
+    let retention = parse_retention(&body);
+    let keys = match &retention {
+        Ok(Some((mode, until_ms))) => access::keys_of_retention(*mode, *until_ms),
+        Ok(None) | Err(_) => Vec::new(),
+    };
+    call.authorize_with(&keys).await?;
     find(call).await?;
-    let retention = match parse_retention(&body)? {
+    let retention = match retention? {
         None => None,
         Some((mode, until_ms)) => {
             check_future(until_ms, call.service.clock.now(), &date::iso8601(until_ms))?;
@@ -57,8 +64,11 @@ pub(super) async fn put_retention(call: &mut Call<'_>) -> S3Result<Response> {
 /// PutObjectLegalHold.
 pub(super) async fn put_legal_hold(call: &mut Call<'_>) -> S3Result<Response> {
     let body = document::read(call, CONFIGURATION_BYTES_MAX, Integrity::Optional).await?;
+    let is_held = parse_legal_hold(&body);
+    let keys = is_held.as_ref().map_or_else(|_| Vec::new(), |it| access::keys_of_legal_hold(*it));
+    call.authorize_with(&keys).await?;
     find(call).await?;
-    let change = LockChange::LegalHold(parse_legal_hold(&body)?);
+    let change = LockChange::LegalHold(is_held?);
     put(call, change).await
 }
 

@@ -5,6 +5,7 @@ use http::StatusCode;
 use tidelock_store::{GetObjectError, ObjectEdit, ObjectInfo};
 
 use super::get_object;
+use crate::access;
 use crate::call::Call;
 use crate::document::{self, CONFIGURATION_BYTES_MAX, Integrity};
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -15,9 +16,11 @@ use crate::xml::documents::parse_tagging;
 
 pub(super) async fn put(call: &mut Call<'_>) -> S3Result<Response> {
     let body = document::read(call, CONFIGURATION_BYTES_MAX, Integrity::Optional).await?;
+    let tags = parse_tagging(&body);
+    call.authorize_with(&access::keys_of_tags(tags.as_deref().unwrap_or_default())).await?;
     // What is to be tagged comes before what with, in AWS's answers.
     head(call).await?;
-    let tags = tags::validate(parse_tagging(&body)?, Tagged::Object)?;
+    let tags = tags::validate(tags?, Tagged::Object)?;
     replace(call, &tags, StatusCode::OK).await
 }
 

@@ -30,7 +30,7 @@ use crate::request_id::RequestId;
 use crate::response::{self, Response};
 use crate::route::{Address, Operation};
 use crate::service::{Peer, S3Service};
-use crate::tags::{self, Tagged};
+use crate::tags::{self, Tagged, Tags};
 use crate::xml::XmlWriter;
 use crate::xml::documents::parse_tagging;
 use crate::{checksum, etag, settings};
@@ -125,8 +125,14 @@ impl Upload {
         form: &mut Form,
     ) -> S3Result<Response> {
         let (bucket, key) = (parse_bucket(&self.bucket)?, parse_key(&self.key)?);
-        self.authorize(service, peer, (&bucket, &key)).await?;
-        let settings = self.settings(service).await?;
+        let tags = self.fields.value("tagging").map(|it| parse_tagging(it.as_bytes()));
+        if tags.is_some() {
+            // The document counts, and what it says is what policies see.
+            self.headers.remove(settings::TAGGING);
+        }
+        let found = tags.as_ref().map(|tags| tags.as_deref().unwrap_or_default());
+        self.authorize(service, peer, (&bucket, &key), found).await?;
+        let settings = self.settings(service, tags.transpose()?).await?;
         let request = PutObject {
             principal: &self.principal,
             bucket: &bucket,
@@ -155,8 +161,11 @@ impl Upload {
         service: &S3Service,
         peer: &Peer,
         (bucket, key): (&BucketName, &ObjectKey),
+        tags: Option<&[(String, String)]>,
     ) -> S3Result<()> {
-        let tags = self.fields.value("tagging").map(|_| Need::PUT_OBJECT_TAGGING);
+        let keys = access::keys_of_tags(tags.unwrap_or_default());
+        let keys: Vec<_> = keys.iter().map(|(key, it)| (key.as_str(), it.as_str())).collect();
+        let tags = tags.map(|_| Need::PUT_OBJECT_TAGGING);
         let besides = access::needs_besides(Operation::PostObject, &self.headers, false);
         let circumstances = Circumstances {
             operation: Some(Operation::PostObject),
@@ -165,21 +174,20 @@ impl Upload {
             peer,
         };
         for need in [Need::PUT_OBJECT].into_iter().chain(besides).chain(tags) {
-            let asked = Asked { need, bucket, object: Some((key, None)), more_keys: &[] };
+            let asked = Asked { need, bucket, object: Some((key, None)), more_keys: &keys };
             service.authorizer().grant(&mut self.principal, &asked, &circumstances).await?;
         }
         Ok(())
     }
 
-    async fn settings(&self, service: &S3Service) -> S3Result<ObjectSettings> {
+    async fn settings(&self, service: &S3Service, tags: Option<Tags>) -> S3Result<ObjectSettings> {
         let settings = settings::of_write(service, &self.headers, &self.principal).await?;
-        match self.fields.value("tagging") {
-            None => Ok(settings),
-            Some(document) => {
-                let tags = parse_tagging(document.as_bytes())?;
-                Ok(ObjectSettings { tags: tags::validate(tags, Tagged::Object)?, ..settings })
+        Ok(match tags {
+            None => settings,
+            Some(tags) => {
+                ObjectSettings { tags: tags::validate(tags, Tagged::Object)?, ..settings }
             }
-        }
+        })
     }
 
     /// What the form asks for: a page to go to, a status, or nothing.

@@ -1,6 +1,6 @@
 //! Reads a request document into a small tree, with limits on depth and number of elements.
 //!
-//! Refuses document types and entities other than the five of XML; namespaces are ignored, as AWS
+//! Refuses document types, NUL, and entities other than the five of XML; namespaces are ignored, as AWS
 //! ignores them. Knows no document: [`crate::xml::documents`] does.
 
 use quick_xml::Reader;
@@ -111,6 +111,10 @@ impl Parser {
     }
 
     fn characters(&mut self, text: &str) -> Option<()> {
+        // No document can carry it, so that what is kept could not be read again.
+        if text.contains('\0') {
+            return None;
+        }
         match self.open.last_mut() {
             Some(element) => element.text.push_str(text),
             None if text.trim_matches(['\u{feff}', ' ', '\r', '\n', '\t']).is_empty() => {}
@@ -160,6 +164,9 @@ mod tests {
         check("<A></B>", None);
         check("<A/><B/>", None);
         check("<A>&unknown;</A>", None);
+        check("<A>a\0b</A>", None);
+        check("<A><![CDATA[\0]]></A>", None);
+        check("<A>&#0;</A>", None);
         check("<!DOCTYPE a [<!ENTITY x \"y\">]><A>&x;</A>", None);
     }
 

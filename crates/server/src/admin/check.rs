@@ -233,6 +233,11 @@ async fn check_shared_keyring(
         Ok(()) => ok("keyring", format!("{path}, and it opens the store")),
         Err(SealingError::BeingCopied) => fail("keyring", SealingError::BeingCopied),
         Err(SealingError::Storage(error)) => fail("keyring", error),
+        Err(SealingError::KeyMissing { name, uses: Some(uses) }) => {
+            let needed =
+                format!("lacks the key '{name}', which {uses} stored keys and secrets need");
+            fail("keyring", format!("{path} {needed}; put its line back"))
+        }
         Err(error @ (SealingError::KeyMissing { .. } | SealingError::KeyDiffers { .. })) => {
             fail("keyring", format!("{path}: {error}; {copied}"))
         }

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use http::request;
-use tidelock_s3::{Asked, Circumstances, Need, Peer, Query};
+use http::{HeaderMap, request};
+use tidelock_s3::{Asked, Circumstances, Need, Peer, Query, headers_of_anybody};
 use tidelock_store::{BucketName, ObjectKey, Principal, SearchPage};
 
 use super::error::ApiError;
@@ -45,9 +45,10 @@ impl Api {
             object: key.as_ref().map(|key| (key, None)),
             more_keys: prefix.as_ref().map_or(&[], |prefix| prefix.as_slice()),
         };
+        let headers = headers_of_anybody(&parts.headers);
         Ok(self
             .authorizer
-            .grant(actor, &asked, &circumstances(parts, peer, &Query::default()))
+            .grant(actor, &asked, &circumstances(&headers, peer, &Query::default()))
             .await?)
     }
 
@@ -58,6 +59,7 @@ impl Api {
         bucket: &BucketName,
         page: SearchPage,
     ) -> Result<SearchPage, ApiError> {
+        let headers = headers_of_anybody(&parts.headers);
         let mut known: HashMap<ObjectKey, bool> = HashMap::new();
         let mut found = Vec::with_capacity(page.found.len());
         for instance in page.found {
@@ -67,7 +69,7 @@ impl Api {
                 let asked = Asked { need: Need::GET_OBJECT, bucket, object, more_keys: &[] };
                 let decided = self
                     .authorizer
-                    .decide(actor, &asked, &circumstances(parts, peer, &Query::default()))
+                    .decide(actor, &asked, &circumstances(&headers, peer, &Query::default()))
                     .await;
                 known.insert(key.clone(), decided.is_ok());
             }
@@ -120,14 +122,15 @@ fn needed(routed: &Routed) -> Option<(Need, About<'_>)> {
         | Op::ListDeadLetters
         | Op::TestWebhook
         | Op::RedeliverDeadLetters
+        | Op::RewrapKeys
         | Op::Describe => return None,
     })
 }
 
 fn circumstances<'a>(
-    parts: &'a request::Parts,
+    headers: &'a HeaderMap,
     peer: &'a Peer,
     query: &'a Query,
 ) -> Circumstances<'a> {
-    Circumstances { operation: None, headers: &parts.headers, query, peer }
+    Circumstances { operation: None, headers, query, peer }
 }

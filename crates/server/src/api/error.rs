@@ -5,7 +5,8 @@ use serde::Serialize;
 use tidelock_auth::policy::InvalidPolicy;
 use tidelock_s3::S3Error;
 use tidelock_store::{
-    AllowError, BucketError, IdentityError, RefusedError, ReleaseError, StorageError, WebhookError,
+    AllowError, BucketError, IdentityError, RefusedError, ReleaseError, RewrapError, StorageError,
+    WebhookError,
 };
 
 use super::{Answer, json};
@@ -142,6 +143,18 @@ impl From<WebhookError> for ApiError {
             WebhookError::Invalid(_) => (StatusCode::BAD_REQUEST, "InvalidWebhook"),
             WebhookError::TooMany => (StatusCode::CONFLICT, "TooManyWebhooks"),
             WebhookError::Storage(cause) => return Self::from(cause.clone()),
+        };
+        Self::new(status, code, &error.to_string())
+    }
+}
+
+impl From<RewrapError> for ApiError {
+    fn from(error: RewrapError) -> Self {
+        let (status, code) = match &error {
+            RewrapError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
+            RewrapError::NoSuchKey(_) => (StatusCode::NOT_FOUND, "NoSuchKey"),
+            RewrapError::Outdated { .. } => (StatusCode::CONFLICT, "OutdatedKeyring"),
+            RewrapError::Storage(cause) => return cause.clone().into(),
         };
         Self::new(status, code, &error.to_string())
     }

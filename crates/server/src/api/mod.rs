@@ -1,5 +1,5 @@
 //! The JSON API under `/_/api/v1`: what S3 has no words for: users and their keys, states and
-//! their guard, the audit log, webhooks.
+//! their guard, the audit log, webhooks, the keyring.
 //!
 //! Requests are signed with Signature Version 4 like those of S3 (service `s3`), answers are JSON,
 //! and an error is `{"code": ..., "message": ...}`. What a caller may do is decided by the store,
@@ -10,6 +10,7 @@ mod allowances;
 mod audit;
 mod error;
 mod guard;
+mod keyring;
 mod keys;
 mod locks;
 mod openapi;
@@ -209,6 +210,7 @@ impl Api {
             Operation::RedeliverDeadLetters => {
                 webhooks::redeliver(store, &self.sender, actor, id).await
             }
+            Operation::RewrapKeys => keyring::rewrap(store, actor, body).await,
             Operation::Describe => Ok(openapi::answer()),
         }
     }

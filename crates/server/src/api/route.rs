@@ -46,6 +46,7 @@ pub(super) enum Operation {
     ListDeadLetters,
     TestWebhook,
     RedeliverDeadLetters,
+    RewrapKeys,
     Describe,
 }
 
@@ -197,6 +198,9 @@ pub(super) const ROUTES: &[Route] = &[
         .answers(OK, Document::Json("WebhookTest")),
     route(Verb::Post, "webhooks/{id}/redeliver", Operation::RedeliverDeadLetters)
         .answers(OK, Document::Json("Redelivery")),
+    route(Verb::Post, "keyring/rewrap", Operation::RewrapKeys)
+        .takes("Rewrap")
+        .answers(OK, Document::Json("Rewrapped")),
     route(Verb::Get, "openapi.json", Operation::Describe).answers(OK, Document::AnyJson),
 ];
 
@@ -320,6 +324,7 @@ impl Operation {
             Self::ListDeadLetters => "ListDeadLetters",
             Self::TestWebhook => "TestWebhook",
             Self::RedeliverDeadLetters => "RedeliverDeadLetters",
+            Self::RewrapKeys => "RewrapKeys",
             Self::Describe => "Describe",
         }
     }
@@ -368,6 +373,9 @@ impl Operation {
             Self::ListDeadLetters => "What could not be delivered; root only",
             Self::TestWebhook => "Sends an event that nothing has caused; root only",
             Self::RedeliverDeadLetters => "Sends what could not be delivered once more; root only",
+            Self::RewrapKeys => {
+                "Wraps by the keyring's first key what older ones have wrapped, a page; root only"
+            }
             Self::Describe => "This description; needs no signature",
         }
     }

@@ -363,6 +363,34 @@ pub(super) const SCHEMAS: &[Schema] = &[
         ],
     },
     Schema {
+        name: "Rewrap",
+        fields: &[
+            ("after", Kind::TextOrNull, false),
+            ("kms_keys", Kind::Texts, false),
+            ("dry_run", Kind::Flag, false),
+        ],
+    },
+    Schema {
+        name: "Rewrapped",
+        fields: &[
+            ("current", Kind::Text, true),
+            ("rewrapped", Kind::Number, true),
+            ("already", Kind::Number, true),
+            ("damaged", Kind::Number, true),
+            ("keys", Kind::List("KeyUse"), true),
+            ("next", Kind::TextOrNull, true),
+        ],
+    },
+    Schema {
+        name: "KeyUse",
+        fields: &[
+            ("name", Kind::Text, true),
+            ("wrapped", Kind::Number, true),
+            ("kms", Kind::Number, true),
+            ("defaults", Kind::Number, true),
+        ],
+    },
+    Schema {
         name: "NewAllowance",
         fields: &[("key", Kind::Text, true), ("seconds", Kind::Number, true)],
     },

@@ -212,6 +212,34 @@ async fn roles_and_policies_have_a_life() {
 }
 
 #[tokio::test]
+async fn keys_are_rewrapped_page_by_page() {
+    let harness = with_bucket().await;
+    harness.ask(ROOT, "POST /_/api/v1/users", r#"{"name":"ci"}"#, Spoiled::No).await;
+    let (_, _, made) =
+        harness.ask(ROOT, "POST /_/api/v1/keys", r#"{"user":"ci"}"#, Spoiled::No).await;
+    let user =
+        (made["access_key_id"].as_str().unwrap(), made["secret_access_key"].as_str().unwrap());
+    let rows = [
+        (ROOT, "{}", 200, "OK"),
+        (ROOT, r#"{"dry_run":true,"kms_keys":["1"],"after":null}"#, 200, "OK"),
+        (ROOT, r#"{"after":"06"}"#, 200, "OK"),
+        (ROOT, r#"{"after":"somewhere"}"#, 400, "MalformedRequest"),
+        (ROOT, r#"{"dry-run":true}"#, 400, "MalformedRequest"),
+        (ROOT, r#"{"kms_keys":["none"]}"#, 404, "NoSuchKey"),
+        (user, "{}", 403, "AccessDenied"),
+    ];
+    for (who, body, status, code) in rows {
+        let target = "POST /_/api/v1/keyring/rewrap";
+        let (found, found_code, document) = harness.ask(who, target, body, Spoiled::No).await;
+        assert_eq!((found, found_code), (status, code), "{body}: {document}");
+        if status == 200 {
+            assert_eq!(document["keys"][0]["name"], "1", "{document}");
+            assert_eq!((&document["current"], &document["next"]), (&"1".into(), &Value::Null));
+        }
+    }
+}
+
+#[tokio::test]
 async fn parameters_that_mean_nothing_are_refused() {
     let harness = Harness::new();
     let rows: &[(&str, u16, &str)] = &[

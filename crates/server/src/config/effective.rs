@@ -70,7 +70,7 @@ impl EffectiveSetting {
             (SettingSource::File, file.clone()),
         ];
         let merged = flags.or(variables).or(file);
-        let settings = Config::from_args(merged.clone())?.settings();
+        let settings = Config::from_layers(merged.clone(), env)?.settings();
         let one = |flag: String| {
             let key = flag.replace('-', "_");
             let value = settings.iter().find(|(known, _)| **known == key);

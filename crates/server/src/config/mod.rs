@@ -27,6 +27,7 @@ pub(crate) use oidc::is_secure as is_secure_url;
 pub use secret::Secret;
 
 use crate::args::{LogFormat, ServeArgs};
+use crate::private_file::CREDENTIALS_DIRECTORY;
 
 /// Where data goes unless told otherwise.
 const DATA_DEFAULT: &str = "./tidelock-data";
@@ -35,7 +36,7 @@ const LISTEN_DEFAULT: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9000);
 /// The region clients name when they have no opinion.
 const REGION_DEFAULT: &str = "us-east-1";
-/// Name of the keyring file in the data directory.
+/// Name of the keyring file in the data directory, and among the credentials of systemd.
 const KEYRING_FILE: &str = "keyring";
 /// Enough for a large CI fleet with pooled connections, below usual descriptor limits.
 const CONNECTIONS_MAX_DEFAULT: usize = 4096;
@@ -233,7 +234,15 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let above_file = args.or(layer::from_env(env)?);
         let file = Self::file_layer(above_file.config.as_ref())?;
-        Self::from_args(above_file.or(file))
+        Self::from_layers(above_file.or(file), env)
+    }
+
+    fn from_layers(
+        mut args: ServeArgs,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        args.keyring = args.keyring.or_else(|| credential(env));
+        Self::from_args(args)
     }
 
     fn file_layer(path: Option<&PathBuf>) -> Result<ServeArgs, ConfigError> {
@@ -364,6 +373,12 @@ impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.settings().iter().try_for_each(|(key, value)| writeln!(f, "{key} = {value}"))
     }
+}
+
+/// The keyring that systemd hands to the service, if it does.
+fn credential(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let directory = env(CREDENTIALS_DIRECTORY).filter(|directory| !directory.is_empty())?;
+    Some(PathBuf::from(directory).join(KEYRING_FILE)).filter(|path| path.exists())
 }
 
 fn read_text(path: &Path) -> Result<String, ConfigError> {

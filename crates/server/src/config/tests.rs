@@ -8,7 +8,7 @@ use clap::{Args as _, FromArgMatches as _};
 use super::*;
 
 /// What a row gives: flags, variables, lines of the file.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Given<'a> {
     flags: &'a [&'a str],
     env: &'a [(&'a str, &'a str)],
@@ -160,6 +160,32 @@ fn every_kind_of_value_has_all_spellings() {
         ),
         (&["--data", "d"], ("TIDELOCK_DATA", "d"), "data = \"d\"", "keyring = \"d/keyring\""),
     ]);
+}
+
+#[test]
+fn the_keyring_may_be_a_credential_of_systemd() {
+    const DEFAULT: &str = "keyring = \"./tidelock-data/keyring\"";
+
+    let credentials = tempfile::tempdir().unwrap();
+    let directory = credentials.path().to_str().unwrap();
+    let env = [("CREDENTIALS_DIRECTORY", directory)];
+    let (given, none) = (Given { env: &env, ..Given::default() }, Given::default());
+    check(given, DEFAULT);
+    std::fs::write(credentials.path().join("keyring"), "").unwrap();
+    let (credential, flags) = (format!("keyring = \"{directory}/keyring\""), ["--keyring", "k"]);
+    let variable = [env[0], ("TIDELOCK_KEYRING", "k")];
+    let rows = [
+        (given, credential.as_str()),
+        (Given { flags: &flags, ..given }, "keyring = \"k\""),
+        (Given { env: &variable, ..none }, "keyring = \"k\""),
+        (Given { file: "keyring = \"k\"", ..given }, "keyring = \"k\""),
+        (Given { flags: &["--data", "d"], ..given }, credential.as_str()),
+        (Given { env: &[("CREDENTIALS_DIRECTORY", "")], ..none }, DEFAULT),
+        (none, DEFAULT),
+    ];
+    for (given, line) in rows {
+        check(given, line);
+    }
 }
 
 #[test]

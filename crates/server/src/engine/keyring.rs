@@ -125,7 +125,14 @@ async fn is_empty(meta: &dyn MetaStore) -> Result<bool, ServeError> {
 
 fn unsealed(path: &Path, error: &SealingError) -> ServeError {
     match error {
-        SealingError::KeyMissing { name } => {
+        SealingError::KeyMissing { name, uses: Some(uses) } => {
+            let reason = format!(
+                "lacks the key '{name}', which {uses} stored keys and secrets are still wrapped with; put \
+                 its line back, start, and run `tidelock admin keyring rewrap` before it goes"
+            );
+            refused(path, reason)
+        }
+        SealingError::KeyMissing { name, uses: None } => {
             let reason = format!(
                 "lacks the key '{name}' that seals this store; copy the keyring here from a server \
                  that uses this store"

@@ -21,6 +21,7 @@ use ring::rand::SystemRandom;
 use tidelock_s3::{
     Asked, Authenticated, Authenticator, Authorizer, Circumstances, Need, Operation as S3Operation,
     Payload, Peer, Query, RequestId, Requester, ResponseBody, StreamError, WireBody, drain,
+    headers_of_anybody,
 };
 use tidelock_store::{ObjectSettings, Origin, Principal, Protocol, Store};
 
@@ -159,7 +160,7 @@ impl TfHttp {
         let mut principal = caller.principal.clone().with_origin(Origin { lock_id, ..origin });
         let circumstances = Circumstances {
             operation: Some(operation.of_s3()),
-            headers: &parts.headers,
+            headers: &headers_of_anybody(&parts.headers),
             query: &Query::default(),
             peer,
         };

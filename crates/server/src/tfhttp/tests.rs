@@ -70,15 +70,27 @@ impl Harness {
         target: &str,
         body: &str,
     ) -> Answer {
+        self.answer_to((id, secret), connection, target, body, &[]).await
+    }
+
+    async fn answer_to(
+        &self,
+        (id, secret): (&str, &str),
+        connection: u8,
+        target: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let (method, query) = target.split_once('?').unwrap_or((target, ""));
         let credentials = STANDARD.encode(format!("{id}:{secret}"));
         let request = Request::builder()
             .method(method)
             .uri(format!("/_/tf/{BUCKET}/k?{query}"))
             .header("authorization", format!("Basic {credentials}"))
-            .header("user-agent", "Go-http-client/1.1")
-            .body(Full::new(Bytes::from(body.to_owned())))
-            .unwrap();
+            .header("user-agent", "Go-http-client/1.1");
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(Full::new(Bytes::from(body.to_owned()))).unwrap();
         let conversation = Arc::new(Conversation::new(ConnectionId([connection; 16])));
         let peer = Peer { address: ([127, 0, 0, 1], 1).into(), secure: false, conversation };
         self.tfhttp.answer(request, peer).await
@@ -200,4 +212,22 @@ async fn a_guard_that_only_looks_on_leaves_the_lock_to_be_compared() {
         ("POST?ID=one", FIRST, 200, "OK", ""),
     ];
     harness.run(steps).await;
+}
+
+/// A header that this protocol does not heed keeps no promise that a policy asks for.
+#[tokio::test]
+async fn headers_of_s3_mean_nothing() {
+    const ONCE: &str = r#"{"Statement":{"Effect":"Allow","Action":"s3:PutObject",
+        "Resource":"arn:aws:s3:::states/*","Condition":{"StringEquals":{"s3:if-none-match":"*"}}}}"#;
+    let guard = GuardConfig { lock_required: false, ..GuardConfig::enforced() };
+    let harness = Harness::new(guard).await;
+    let root = Principal::root();
+    harness.store.create_user(&root, "ci").await.unwrap();
+    let made = harness.store.create_access_key(&root, "ci", None).await.unwrap();
+    let ci = (made.key.access_key_id.as_str(), made.secret_access_key.as_str());
+    harness.store.put_user_policy(&root, "ci", ("once", ONCE)).await.unwrap();
+    for headers in [&[][..], &[("if-none-match", "*")]] {
+        let answer = harness.answer_to(ci, 1, "POST", FIRST, headers).await;
+        assert_eq!(answer.code, "AccessDenied", "{headers:?}");
+    }
 }

@@ -191,16 +191,16 @@ impl Store {
 }
 
 /// What the entries in a row outside the chain are bound to.
-fn entry_place(key: &Key) -> Vec<u8> {
+pub(crate) fn entry_place(key: &Key) -> Vec<u8> {
     [b"audit-entry\0".as_slice(), key].concat()
 }
 
 /// What the entries of a segment are bound to.
-fn segment_place(number: u64) -> Vec<u8> {
+pub(crate) fn segment_place(number: u64) -> Vec<u8> {
     [b"audit-segment\0".as_slice(), &number.to_be_bytes()].concat()
 }
 
-fn chain_of(seen: Option<&Versioned>) -> Result<AuditChainRow, StorageError> {
+pub(crate) fn chain_of(seen: Option<&Versioned>) -> Result<AuditChainRow, StorageError> {
     Ok(seen.map(|row| AuditChainRow::decode(&row.value)).transpose()?.unwrap_or_default())
 }
 

@@ -52,7 +52,7 @@ pub(crate) use write::{GuardedWrite, Verdict, rolled_back_from};
 use crate::name::ObjectKey;
 
 /// What follows the key of a state in that of its lock.
-const LOCK_SUFFIX: &str = ".tflock";
+pub(crate) const LOCK_SUFFIX: &str = ".tflock";
 
 /// The guard of a state, as one operation has read it.
 #[derive(Clone, Debug)]

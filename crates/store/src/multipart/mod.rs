@@ -15,7 +15,7 @@ use tidelock_meta::{Key, Versioned};
 
 pub use complete::CompleteUpload;
 pub use create::{CreateUpload, UploadInfo};
-pub(crate) use key::{UploadKey, part_place};
+pub(crate) use key::{UploadKey, part_place, upload_place};
 pub use list::{ListedPart, PartPage};
 pub use part::UploadPart;
 pub use part_list::RequestedPart;

@@ -80,7 +80,7 @@ impl Store {
 }
 
 /// What something sealed is bound to: what it is, bucket, version and key of the state.
-pub(super) fn place(label: &[u8], bucket: BucketId, key: &ObjectKey, id: VersionId) -> Vec<u8> {
+pub(crate) fn place(label: &[u8], bucket: BucketId, key: &ObjectKey, id: VersionId) -> Vec<u8> {
     let mut place = label.to_vec();
     place.extend_from_slice(&bucket.0);
     place.extend_from_slice(&id.sequence.to_be_bytes());

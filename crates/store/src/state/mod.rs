@@ -17,6 +17,7 @@ mod search;
 mod tests;
 
 pub(crate) use derive::{DERIVED_BODY_BYTES_MAX, Derived, changes, derive};
+pub(crate) use facts::place;
 pub(crate) use index::Index;
 pub use list::{ListStates, ListedState, ListedStateVersion, StatePage, UnknownObject};
 pub use search::{FoundInstance, SearchCursor, SearchPage, SearchStates};

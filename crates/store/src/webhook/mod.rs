@@ -297,11 +297,11 @@ fn require_root(actor: &Principal) -> Result<(), WebhookError> {
     if actor.is_root { Ok(()) } else { Err(WebhookError::AccessDenied) }
 }
 
-fn secret_place(id: WebhookId) -> Vec<u8> {
+pub(crate) fn secret_place(id: WebhookId) -> Vec<u8> {
     [b"webhook\0".as_slice(), &id.0].concat()
 }
 
-fn letter_place(key: &Key) -> Vec<u8> {
+pub(crate) fn letter_place(key: &Key) -> Vec<u8> {
     [b"dead-letter\0".as_slice(), key].concat()
 }
 

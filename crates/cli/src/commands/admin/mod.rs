@@ -2,13 +2,14 @@
 
 mod config;
 mod copy;
+mod keyring;
 
 use clap::Subcommand;
 
 use crate::exit::Failure;
 use crate::output::Format;
 
-/// Look after a store on its own machine: no server is asked
+/// Look after a store: its engine and its settings on its own machine, its keyring through a server
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -22,6 +23,7 @@ pub(crate) struct Args {
 enum Command {
     Config(config::Args),
     Copy(Box<copy::Args>),
+    Keyring(keyring::Args),
 }
 
 impl Args {
@@ -29,6 +31,7 @@ impl Args {
         match self.command {
             Command::Config(args) => args.run(self.output).await,
             Command::Copy(args) => args.run(self.output).await,
+            Command::Keyring(args) => args.run(self.output).await,
         }
     }
 }
