@@ -211,3 +211,36 @@ fn a_running_server_tells_root_how_it_is() {
     assert_eq!((&status["health"], &status["health_reason"]), (&"serving".into(), &().into()));
     assert!(status["minutes"].as_array().unwrap().len() <= 60, "{told}");
 }
+
+#[test]
+fn settings_are_shown_with_their_origins() {
+    let files = TempDir::new().unwrap();
+    let file = files.path().join("tidelock.toml");
+    fs::write(&file, "region = \"eu\"\nmetrics_token = \"hidden\"\n").unwrap();
+    let show = |more: &[&str]| {
+        let mut command = tidelock();
+        command.args(["admin", "config", "show", "-o", "jsonl", "--listen", "127.0.0.1:1"]);
+        command.env("TIDELOCK_DATA", files.path()).arg("--config").arg(&file).args(more);
+        let shown = command.output().unwrap();
+        assert_eq!(shown.status.code(), Some(0), "{}", stderr(&shown));
+        stdout(&shown)
+    };
+    let given = show(&[]);
+    let rows = [
+        r#"{"key":"listen","value":"\"127.0.0.1:1\"","source":"flag","name":"--listen"}"#,
+        r#""source":"variable","name":"TIDELOCK_DATA"}"#,
+        r#"{"key":"region","value":"\"eu\"","source":"file","name":""#,
+        r#"{"key":"metrics_token","value":"(set)","source":"file","name":""#,
+    ];
+    for row in rows {
+        assert!(given.contains(row), "no {row} in\n{given}");
+    }
+    assert!(!given.contains("default"), "{given}");
+    let all = show(&["--effective"]);
+    assert!(
+        all.contains(r#"{"key":"requests_max","value":"1024","source":"default","name":null}"#)
+    );
+    assert!(!all.contains("hidden"), "{all}");
+    let refused = tidelock().args(["admin", "config", "show", "--tls-key", "k"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+}

@@ -154,7 +154,8 @@ fn yaml(value: &impl Serialize) -> Result<String, Failure> {
     serde_yaml_ng::to_string(value).map_err(|error| Failure::other(&error))
 }
 
-fn write(bytes: &[u8]) -> Result<(), Failure> {
+/// Data that has its form already.
+pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     Ok(stdout.write_all(bytes).and_then(|()| stdout.flush())?)
 }

@@ -213,6 +213,48 @@ impl ServeArgs {
             audit_bytes_max: self.audit_bytes_max.or(lower.audit_bytes_max),
         }
     }
+
+    /// The keys of what it says something about.
+    pub(crate) fn given(&self) -> Vec<&'static str> {
+        let all = [
+            ("data", self.data.is_some()),
+            ("meta", self.meta.is_some()),
+            ("meta_file", self.meta_file.is_some()),
+            ("blobs", self.blobs.is_some()),
+            ("accept_unsafe_replication", self.accept_unsafe_replication.is_some()),
+            ("listen", self.listen.is_some()),
+            ("config", self.config.is_some()),
+            ("tls_cert", self.tls_cert.is_some()),
+            ("tls_key", self.tls_key.is_some()),
+            ("domain", !self.domain.is_empty()),
+            ("region", self.region.is_some()),
+            ("bootstrap", self.bootstrap.is_some()),
+            ("keyring", self.keyring.is_some()),
+            ("strict_aws_conditions", self.strict_aws_conditions.is_some()),
+            ("enable_acls", self.enable_acls.is_some()),
+            ("allow_signature_v2", self.allow_signature_v2.is_some()),
+            ("oidc_issuer", !self.oidc_issuer.is_empty()),
+            ("allow_plain_http", self.allow_plain_http.is_some()),
+            ("root_access_key", self.root_access_key.is_some()),
+            ("root_access_key_file", self.root_access_key_file.is_some()),
+            ("root_secret_key", self.root_secret_key.is_some()),
+            ("root_secret_key_file", self.root_secret_key_file.is_some()),
+            ("metrics_token", self.metrics_token.is_some()),
+            ("metrics_token_file", self.metrics_token_file.is_some()),
+            ("log_format", self.log_format.is_some()),
+            ("log_level", self.log_level.is_some()),
+            ("connections_max", self.connections_max.is_some()),
+            ("requests_max", self.requests_max.is_some()),
+            ("requests_max_per_key", self.requests_max_per_key.is_some()),
+            ("requests_max_per_client", self.requests_max_per_client.is_some()),
+            ("trusted_proxy", !self.trusted_proxy.is_empty()),
+            ("header_timeout_s", self.header_timeout_s.is_some()),
+            ("body_timeout_s", self.body_timeout_s.is_some()),
+            ("audit_retention", self.audit_retention.is_some()),
+            ("audit_bytes_max", self.audit_bytes_max.is_some()),
+        ];
+        all.into_iter().filter(|(_, is_given)| *is_given).map(|(key, _)| key).collect()
+    }
 }
 
 type SecretOrFile = (Option<String>, Option<PathBuf>);

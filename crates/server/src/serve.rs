@@ -9,9 +9,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::ServeArgs;
 use crate::backend_block::BackendKey;
-use crate::config::{Config, ConfigError, ObjectStoreVariables};
+use crate::config::{Config, ConfigError, EffectiveSetting, ObjectStoreVariables};
 use crate::credentials::Root;
 use crate::error::ServeError;
+use crate::notify::{self, Notifier, Progress};
 use crate::server::Server;
 use crate::telemetry;
 
@@ -21,7 +22,8 @@ const EXIT_INTERRUPTED: i32 = 130;
 /// Serves until SIGTERM or SIGINT; a second one ends the process at once.
 ///
 /// What `--bootstrap` has to say goes to `output`; everything else to stderr, with the line
-/// `tidelock: listening on URL` when clients may connect.
+/// `tidelock: listening on URL` when clients may connect. A service manager that asks for it
+/// (`NOTIFY_SOCKET`) is told at the same moment, and when the end begins.
 ///
 /// # Errors
 /// [`ServeError`] says why the server does not start, or what broke while it ran.
@@ -56,7 +58,13 @@ pub async fn serve(args: ServeArgs, output: &mut (dyn Write + Send)) -> Result<(
         output.flush()?;
     }
     eprintln!("tidelock: listening on {}", server.url());
-    server.run(stopped(terminate, interrupt)).await
+    let manager = Notifier::new(std::env::var_os(notify::VARIABLE).as_deref());
+    manager.tell(Progress::Ready);
+    let told = async {
+        stopped(terminate, interrupt).await;
+        manager.tell(Progress::Stopping);
+    };
+    server.run(told).await
 }
 
 /// The configuration of `args` in this process's environment.
@@ -67,6 +75,14 @@ pub fn resolve(args: ServeArgs) -> Result<Config, ConfigError> {
     let mut config = Config::resolve(args, &|name| std::env::var(name).ok())?;
     config.object_store_variables = object_store_variables();
     Ok(config)
+}
+
+/// Every setting of `args` in this process's environment, with its origin.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn effective(args: ServeArgs) -> Result<Vec<EffectiveSetting>, ConfigError> {
+    EffectiveSetting::all(args, &|name| std::env::var(name).ok())
 }
 
 /// What this process's environment says about object stores.

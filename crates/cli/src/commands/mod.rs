@@ -4,9 +4,11 @@ mod admin;
 mod audit;
 mod bootstrap;
 mod bucket;
+mod completions;
 mod doctor;
 mod key;
 mod lock;
+mod man;
 mod migrate;
 mod object;
 mod policy;
@@ -47,6 +49,8 @@ enum Command {
     Webhook(webhook::Args),
     Doctor(doctor::Args),
     Admin(admin::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Cli {
@@ -68,6 +72,8 @@ impl Cli {
             Command::Webhook(args) => args.run().await,
             Command::Doctor(args) => args.run().await,
             Command::Admin(args) => args.run().await,
+            Command::Completions(args) => args.run(),
+            Command::Man(args) => args.run(),
         }
     }
 }

@@ -17,8 +17,7 @@ const LISTS: [&str; 3] = ["domain", "oidc-issuer", "trusted-proxy"];
 pub(super) fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<ServeArgs, ConfigError> {
     let mut flags = Vec::new();
     for flag in flag_names() {
-        let name = format!("{PREFIX}{}", flag.replace('-', "_").to_ascii_uppercase());
-        let Some(value) = env(&name).filter(|value| !value.is_empty()) else { continue };
+        let Some(value) = env(&variable(&flag)).filter(|value| !value.is_empty()) else { continue };
         if LISTS.contains(&flag.as_str()) {
             flags.extend(value.split(',').map(|part| format!("--{flag}={}", part.trim())));
         } else {
@@ -69,7 +68,13 @@ fn command() -> clap::Command {
     ServeArgs::augment_args(clap::Command::new("serve").no_binary_name(true))
 }
 
-fn flag_names() -> Vec<String> {
+/// The variable of a flag, or of a key of the file.
+pub(super) fn variable(name: &str) -> String {
+    format!("{PREFIX}{}", name.replace('-', "_").to_ascii_uppercase())
+}
+
+/// All flags, in the order of the help.
+pub(super) fn flag_names() -> Vec<String> {
     command().get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned).collect()
 }
 

@@ -3,6 +3,7 @@
 //! Settings are data here; nothing is opened, bound or generated. Printing a [`Config`] shows no
 //! secret.
 
+mod effective;
 mod layer;
 mod location;
 mod network;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use tidelock_store::BucketName;
 
+pub use effective::{EffectiveSetting, SettingSource};
 pub use location::{
     BlobLocation, MetaLocation, ObjectStoreUrl, ObjectStoreVariables, PostgresUrl, StoreLocation,
 };
@@ -231,14 +233,22 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let above_file = args.or(layer::from_env(env)?);
-        let file = match &above_file.config {
-            Some(path) => layer::from_toml(&read_text(path)?)
-                .map_err(|reason| ConfigError::File { path: path.clone(), reason })?,
-            None => ServeArgs::default(),
-        };
-        let mut args = above_file.or(file);
+        let file = Self::file_layer(above_file.config.as_ref())?;
+        Self::from_layers(above_file.or(file), env)
+    }
+
+    fn from_layers(
+        mut args: ServeArgs,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
         args.keyring = args.keyring.or_else(|| credential(env));
         Self::from_args(args)
+    }
+
+    fn file_layer(path: Option<&PathBuf>) -> Result<ServeArgs, ConfigError> {
+        let Some(path) = path else { return Ok(ServeArgs::default()) };
+        let reason = |reason| ConfigError::File { path: path.clone(), reason };
+        layer::from_toml(&read_text(path)?).map_err(reason)
     }
 
     fn from_args(args: ServeArgs) -> Result<Self, ConfigError> {

@@ -1,4 +1,4 @@
-//! `tidelock admin config check`
+//! `tidelock admin config check` and `show`
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,9 +7,10 @@ use clap::Subcommand;
 use serde::Serialize;
 use tidelock_server::ServeArgs;
 use tidelock_server::admin::check::{Check, CheckStatus, check};
+use tidelock_server::config::{EffectiveSetting, SettingSource};
 
 use crate::exit::Failure;
-use crate::output::{self, Format};
+use crate::output::{self, Format, List, Row};
 
 /// The configuration of a server
 #[derive(clap::Args, Debug)]
@@ -25,10 +26,23 @@ enum Command {
     /// Takes the flags, variables and file of `serve`, and changes nothing. Exits with 2 if a check
     /// fails.
     Check(Box<CheckArgs>),
+    /// Print the settings `serve` would have, and where each comes from: flag, variable, file, default
+    ///
+    /// Takes the flags, variables and file of `serve`, and opens nothing. Secrets show as (set).
+    Show(Box<ShowArgs>),
 }
 
 #[derive(clap::Args, Debug)]
 struct CheckArgs {
+    #[command(flatten)]
+    settings: ServeArgs,
+}
+
+#[derive(clap::Args, Debug)]
+struct ShowArgs {
+    /// All settings, those that nobody has given included
+    #[arg(long)]
+    effective: bool,
     #[command(flatten)]
     settings: ServeArgs,
 }
@@ -42,8 +56,39 @@ struct Checked<'a> {
 
 impl Args {
     pub(crate) async fn run(self, format: Format) -> Result<(), Failure> {
-        let Command::Check(args) = self.command;
-        let config = tidelock_server::resolve(args.settings)?;
+        match self.command {
+            Command::Check(args) => args.run(format).await,
+            Command::Show(args) => args.run(format),
+        }
+    }
+}
+
+impl ShowArgs {
+    fn run(self, format: Format) -> Result<(), Failure> {
+        let mut settings = tidelock_server::effective(self.settings)?;
+        settings.retain(|it| self.effective || it.source != SettingSource::Default);
+        let mut list = List::new(format);
+        list.extend(settings)?;
+        list.finish()
+    }
+}
+
+impl Row for EffectiveSetting {
+    const COLUMNS: &'static [&'static str] = &["key", "value", "source", "name"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.key.clone(),
+            output::text(self.value.as_ref()),
+            self.source.to_string(),
+            output::text(self.name.as_ref()),
+        ]
+    }
+}
+
+impl CheckArgs {
+    async fn run(self, format: Format) -> Result<(), Failure> {
+        let config = tidelock_server::resolve(self.settings)?;
         let checks = check(&config).await;
         let settings = config.settings();
         let settings = settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
