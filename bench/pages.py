@@ -95,7 +95,7 @@ def main() -> None:
             fill(server, count)
             browser = Browser(server)
             of_state = urllib.parse.urlencode({"bucket": BUCKET, "key": KEY})
-            pages = ["/", "/?bucket=states&prefix=app/", "/locks", "/search?type=terraform_data&name=r1",
+            pages = ["/", "/?bucket=states&prefix=app/", "/locks", "/search?type=terraform_data&name=r1", "/search?name=none",
                      "/buckets", "/objects?bucket=states&prefix=app/", "/audit", "/server", "/users"]
             pages += [f"/state?{of_state}&tab={tab}"
                       for tab in ("resources", "outputs", "versions", "refused", "activity")]

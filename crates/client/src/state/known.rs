@@ -11,6 +11,8 @@ use crate::{Client, ClientError, Object, uri};
 
 const STATES: &str = "/_/api/v1/states";
 const SEARCH: &str = "/_/api/v1/search";
+/// Instances that one request answers at most.
+const SEARCHED_MAX: usize = 1000;
 
 /// All that is known of the states of a bucket.
 #[derive(Debug)]
@@ -110,6 +112,8 @@ pub struct Findings {
     pub found: Vec<FoundInstance>,
     /// Objects without an index: to look into one, its body must be read.
     pub unindexed: Vec<Object>,
+    /// Whether the search ended before its end.
+    pub has_more: bool,
 }
 
 /// Some of what is known of the states of a bucket.
@@ -231,11 +235,26 @@ impl Client {
         prefix: &str,
         query: &ResourceQuery,
     ) -> Result<Option<Findings>, ClientError> {
+        self.search_first(bucket, prefix, query, usize::MAX).await
+    }
+
+    /// The same, which ends once `most` instances are found.
+    ///
+    /// # Errors
+    /// As those of [`Client::known_states`].
+    pub async fn search_first(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        query: &ResourceQuery,
+        most: usize,
+    ) -> Result<Option<Findings>, ClientError> {
         if !self.is_tidelock().await? {
             return Ok(None);
         }
         let (mut findings, mut after) = (Findings::default(), None);
         loop {
+            let limit = (most - findings.found.len()).min(SEARCHED_MAX).to_string();
             let asked = [
                 ("prefix", Some(prefix)),
                 ("type", query.type_name.as_deref()),
@@ -243,15 +262,17 @@ impl Client {
                 ("address", query.address.as_deref()),
                 ("provider", query.provider.as_deref()),
                 ("after", after.as_deref()),
+                ("limit", Some(&limit)),
             ];
             let page: SearchPage = self.page_of(SEARCH, bucket, &asked).await?;
             findings.found.extend(page.found);
             findings.unindexed.extend(page.unindexed.into_iter().map(Object::from));
             bounded(findings.found.len() + findings.unindexed.len(), "of them")?;
-            match page.next {
-                None => return Ok(Some(findings)),
-                next => after = next,
+            findings.has_more = page.next.is_some();
+            if !findings.has_more || findings.found.len() >= most {
+                return Ok(Some(findings));
             }
+            after = page.next;
         }
     }
 

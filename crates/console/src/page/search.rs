@@ -25,7 +25,8 @@ struct Search {
     provider: String,
     is_asked: bool,
     rows: Vec<Row>,
-    left_out: usize,
+    /// There is more than is shown.
+    has_more: bool,
     /// Objects that could not be looked into.
     unindexed: usize,
 }
@@ -49,7 +50,7 @@ pub(super) async fn show(visit: &Visit<'_>) -> Page {
     };
     let fields = [&query.type_name, &query.name, &query.address, &query.provider];
     let is_asked = fields.iter().any(|field| field.is_some());
-    let (mut rows, mut left_out, mut unindexed) = (Vec::new(), 0, 0);
+    let (mut rows, mut has_more, mut unindexed) = (Vec::new(), false, 0);
     let (bucket, prefix) = (visit.asked.query("bucket"), visit.asked.query("prefix"));
     if is_asked {
         let buckets = match bucket {
@@ -57,7 +58,12 @@ pub(super) async fn show(visit: &Visit<'_>) -> Page {
             bucket => vec![bucket.to_owned()],
         };
         for bucket in buckets.iter().take(BUCKETS_MAX) {
-            let findings = match visit.client.search_states(bucket, prefix, &query).await {
+            let room = FOUND_MAX - rows.len();
+            if room == 0 {
+                has_more = true;
+                break;
+            }
+            let findings = match visit.client.search_first(bucket, prefix, &query, room).await {
                 Ok(findings) => findings.unwrap_or_default(),
                 Err(error) => {
                     unless_denied::<()>(error)?;
@@ -65,9 +71,8 @@ pub(super) async fn show(visit: &Visit<'_>) -> Page {
                 }
             };
             unindexed += findings.unindexed.len();
-            let room = FOUND_MAX - rows.len();
-            left_out += findings.found.len().saturating_sub(room);
-            rows.extend(findings.found.into_iter().take(room).map(|it| Row::new(bucket, it)));
+            has_more |= findings.has_more;
+            rows.extend(findings.found.into_iter().map(|it| Row::new(bucket, it)));
         }
     }
     let text = |field: Option<String>| field.unwrap_or_default();
@@ -81,7 +86,7 @@ pub(super) async fn show(visit: &Visit<'_>) -> Page {
         provider: text(query.provider),
         is_asked,
         rows,
-        left_out,
+        has_more,
         unindexed,
     };
     Ok(answer::html(StatusCode::OK, &page))
