@@ -6,6 +6,8 @@ import urllib.request
 
 from playwright.sync_api import expect
 
+from readers import reader
+
 KEY = "app/notes.txt"
 
 
@@ -158,24 +160,6 @@ def test_files_are_sent_without_scripts(http_site, visitor_without_scripts, tmp_
     page.get_by_role("link", name="With versions, and what was deleted").click()
     page.get_by_role("button", name="Restore notes.txt").click()
     expect(page.get_by_role("status")).to_have_text("The object is restored.")
-
-
-def reader(site, name):
-    """A user who may list and read what is under `app/`, and nothing else."""
-    keys = site.server.user(name)
-    policy = site.path / f"{name}.json"
-    policy.write_text(json.dumps({
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Action": "s3:ListBucket*",
-             "Resource": f"arn:aws:s3:::{site.bucket}",
-             "Condition": {"StringLike": {"s3:prefix": "app/*"}}},
-            {"Effect": "Allow", "Action": "s3:GetObject*",
-             "Resource": f"arn:aws:s3:::{site.bucket}/app/*"},
-        ],
-    }))
-    site.server.cli("user", "policy", "put", name, "app", str(policy))
-    return keys
 
 
 def test_a_user_of_a_prefix_sees_only_theirs(http_site, visitor):

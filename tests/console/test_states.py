@@ -5,6 +5,7 @@ import re
 
 from playwright.sync_api import expect
 
+from readers import reader
 from terraforms import PROMPT
 
 KEY = "app/terraform.tfstate"
@@ -156,20 +157,7 @@ def test_a_user_of_a_prefix_sees_only_theirs(http_site, visitor):
     written(site, "1")
     other = site.initialised("other", key="secret/terraform.tfstate")
     other.run("apply", "-auto-approve", "-no-color")
-    name = f"reader-{site.bucket}"
-    keys = site.server.user(name)
-    policy = site.path / "policy.json"
-    policy.write_text(json.dumps({
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Action": "s3:ListBucket*",
-             "Resource": f"arn:aws:s3:::{site.bucket}",
-             "Condition": {"StringLike": {"s3:prefix": "app/*"}}},
-            {"Effect": "Allow", "Action": "s3:GetObject*",
-             "Resource": f"arn:aws:s3:::{site.bucket}/app/*"},
-        ],
-    }))
-    site.server.cli("user", "policy", "put", name, "app", str(policy))
+    keys = reader(site, f"reader-{site.bucket}")
     page = visitor.sign_in(keys)
     visitor.open(f"/?bucket={site.bucket}&prefix=app/")
     expect(page.get_by_role("link", name=KEY)).to_be_visible()

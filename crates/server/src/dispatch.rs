@@ -82,6 +82,12 @@ impl Connections {
 /// Counts one connection for as long as it lives.
 pub(crate) struct OpenConnection(Arc<Metrics>);
 
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.connections.dec();
+    }
+}
+
 /// Where a request comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entrance {
@@ -89,12 +95,6 @@ enum Entrance {
     Listener,
     /// From this process: it has the place of the request which it is made for.
     Within,
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.connections.dec();
-    }
 }
 
 impl Dispatch {
