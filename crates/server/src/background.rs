@@ -168,32 +168,41 @@ pub(crate) async fn announce(
 /// writes before it closes the store.
 pub(crate) async fn flush_audit(
     store: Arc<Store>,
-    mut draining: watch::Receiver<bool>,
+    draining: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let mut interval = tokio::time::interval(AUDIT_FLUSH_INTERVAL);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut failing = false;
-    loop {
-        tokio::select! {
-            _ = draining.wait_for(|draining| *draining) => return Ok(()),
-            _ = interval.tick() => {}
-        }
-        // Not cut off: a commit that lands all the same would be written once more.
-        let flushed = store.flush_audit().await;
-        if let (Err(error), false) = (&flushed, failing) {
+    // Not cut off: a commit that lands all the same would be written once more.
+    flush_every(
+        AUDIT_FLUSH_INTERVAL,
+        draining,
+        || store.flush_audit(),
+        |error| {
             tracing::error!(error = %error, "the audit log cannot be written; its entries wait");
-        }
-        failing = flushed.is_err();
-    }
+        },
+    )
+    .await
 }
 
 /// Writes when access keys were last used. What is left when this ends, the server writes before it closes
 /// the store.
 pub(crate) async fn flush_key_uses(
     store: Arc<Store>,
-    mut draining: watch::Receiver<bool>,
+    draining: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let mut interval = tokio::time::interval(KEY_USE_FLUSH_INTERVAL);
+    // Not cut off: what is being written is no longer in memory.
+    flush_every(KEY_USE_FLUSH_INTERVAL, draining, || store.flush_key_uses(), |error| {
+        tracing::warn!(error = %error, "the last uses of access keys cannot be written; they wait");
+    })
+    .await
+}
+
+/// Flushes until the server drains, and cuts no flush off. Of failures in a row only the first is told.
+async fn flush_every<T, E, F: Future<Output = Result<T, E>>>(
+    pause: Duration,
+    mut draining: watch::Receiver<bool>,
+    flush: impl Fn() -> F,
+    tell: impl Fn(&E),
+) -> std::io::Result<()> {
+    let mut interval = tokio::time::interval(pause);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failing = false;
     loop {
@@ -201,10 +210,9 @@ pub(crate) async fn flush_key_uses(
             _ = draining.wait_for(|draining| *draining) => return Ok(()),
             _ = interval.tick() => {}
         }
-        // Not cut off: what is being written is no longer in memory.
-        let flushed = store.flush_key_uses().await;
+        let flushed = flush().await;
         if let (Err(error), false) = (&flushed, failing) {
-            tracing::warn!(error = %error, "the last uses of access keys cannot be written; they wait");
+            tell(error);
         }
         failing = flushed.is_err();
     }
