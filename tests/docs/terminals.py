@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 
 COMMAND_SECONDS_MAX = 120
@@ -18,20 +19,31 @@ def plain(text: str) -> str:
     return re.sub(r"\s+", " ", NOISE.sub(" ", text)).strip()
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where terminals are opened. `scripts` is a directory that both sides read, `seen` its name there."""
+
+    environment: dict[str, str]
+    directory: Path
+    scripts: Path
+    seen: Path
+    shell: list[str] = field(default_factory=lambda: ["bash", "--noprofile", "--norc"])
+
+
 class Terminal:
     """One shell. A command either ends before the next one is given, or stays until it is waited for."""
 
-    def __init__(self, environment: dict[str, str], directory: Path, scripts: Path):
+    def __init__(self, place: Place):
         self.shell = subprocess.Popen(
-            ["bash", "--noprofile", "--norc"],
-            cwd=directory,
-            env=environment,
+            place.shell,
+            cwd=place.directory,
+            env=place.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        self.scripts, self.numbers, self.pending = scripts, itertools.count(), None
+        self.place, self.numbers, self.pending = place, itertools.count(), None
         self.output, self.changed = "", threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -52,10 +64,10 @@ class Terminal:
         """Gives the shell a command; only one that `answers` reads what is typed."""
         assert self.pending is None, "the terminal is busy"
         number = next(self.numbers)
-        script = self.scripts / f"{id(self)}-{number}"
-        script.write_text(f"trap 'failed=$?' ERR; failed=0\n{command}\n")
+        name = f"{id(self)}-{number}"
+        (self.place.scripts / name).write_text(f"trap 'failed=$?' ERR; failed=0\n{command}\n")
         self.pending, self.output = f"<<end {number}:", ""
-        source = f". {script}" if answers else f". {script} </dev/null"
+        source = f". {self.place.seen / name}" + ("" if answers else " </dev/null")
         # In two parts, so that an echo of the line is not taken for the end.
         self.type(f"{source}; echo \"<<end\" {number}:${{failed}}:")
 
