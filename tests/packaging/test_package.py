@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from servers import REPOSITORY, binary
+from servers import REPOSITORY
 
 SCRIPTS = REPOSITORY / "packaging/debian"
 FILES = {
@@ -29,14 +29,10 @@ pytestmark = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="there 
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory) -> Path:
+def package(archive, tmp_path_factory) -> Path:
     """The package, unpacked."""
-    built = subprocess.run(
-        [REPOSITORY / "scripts/package", "--fast", "--binary", binary()],
-        capture_output=True, text=True, timeout=240, check=True,
-    )
     root = tmp_path_factory.mktemp("package")
-    subprocess.run(["dpkg-deb", "--raw-extract", built.stdout.strip(), root], check=True)
+    subprocess.run(["dpkg-deb", "--raw-extract", archive, root], check=True)
     return root
 
 

@@ -7,24 +7,13 @@ import subprocess
 import pytest
 
 from servers import REPOSITORY, binary, clean_environment
+from units import EXPOSURE_MAX, exposure, settings
 
 UNIT = REPOSITORY / "packaging/systemd/tidelock.service"
 SAMPLE = REPOSITORY / "packaging/systemd/tidelock.toml"
-# systemd-analyze's measure, of 10: what is left is the network, and files of the machine that can be read.
-EXPOSURE_MAX = 1.5
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze"
 )
-
-
-def settings() -> dict[str, list[str]]:
-    """What the unit says, by key."""
-    found = {}
-    for line in UNIT.read_text().splitlines():
-        if "=" in line and not line.startswith("#"):
-            key, value = line.split("=", 1)
-            found.setdefault(key, []).append(value)
-    return found
 
 
 @needs_systemd
@@ -43,12 +32,11 @@ def test_little_is_left_to_the_service():
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", UNIT], capture_output=True, text=True, timeout=60
     )
-    (line,) = [line for line in done.stdout.splitlines() if "Overall exposure level" in line]
-    assert float(line.rsplit(":", 1)[1].split()[0]) <= EXPOSURE_MAX, done.stdout
+    assert exposure(done.stdout) <= EXPOSURE_MAX, done.stdout
 
 
 def test_the_unit_waits_as_long_as_the_server_needs():
-    said = settings()
+    said = settings(UNIT.read_text())
     assert said["Type"] == ["notify"]
     # A drain of 25 s, a minute for PostgreSQL.
     assert int(said["TimeoutStopSec"][0]) >= 30 and int(said["TimeoutStartSec"][0]) >= 90
@@ -67,7 +55,7 @@ def test_the_sample_configures_a_server(tmp_path):
     (tmp_path / "root-secret-key").write_text("a secret of some length\n")
     environment = clean_environment() | {"CREDENTIALS_DIRECTORY": str(tmp_path)} | {
         name: value.replace("%d", str(tmp_path))
-        for name, value in (line.split("=", 1) for line in settings()["Environment"])
+        for name, value in (line.split("=", 1) for line in settings(UNIT.read_text())["Environment"])
     }
     command = [binary(), "admin", "config", "check", "--config", SAMPLE, "--data", tmp_path / "data"]
     command += ["--listen", "127.0.0.1:0"]
