@@ -1,230 +1,221 @@
-//! The file below redb: counts and measures syncs, and stops the writer when the disk fails.
+//! The file below redb. Keeps what redb writes in memory until redb syncs, so that the file changes only at
+//! a checkpoint: a page that many groups change is written once, and a disk that fails takes nothing
+//! from readers.
 //!
-//! redb refuses every uncached read after one failed write or sync. Reads must go on here, so the
-//! failure is kept from redb. All it takes is what redb (pinned to 4.5.0) promises anyway: a durable
-//! commit becomes visible only after a sync that follows its writes.
-//!
-//! - A write or resize that fails is remembered and reported as done; the sync after it fails.
-//! - The same for the sync right after a resize: redb makes it while it holds a lock readers need.
-//! - Any other sync that fails does not return. The writer thread is parked, the commit it was in
-//!   stays invisible, and readers go on with the state before it, which nothing overwrites.
-//!
-//! Parked ends when the store is closed. A failed sync is never tried again: the kernel may have
-//! dropped the pages it could not write, and a second fdatasync would succeed without them.
+//! redb refuses every read that misses its cache after one failed write or sync. Reads must go on, so
+//! a failure is kept from redb and told to the engine, which makes no further change: what could not be
+//! written stays in memory, and the file stays as the last checkpoint left it, or with pages more that
+//! it does not refer to. A failed sync is never tried again: the kernel may have dropped the pages it could
+//! not write, and a second fdatasync would succeed without them.
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::io;
-use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread::ThreadId;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use redb::backends::FileBackend;
-use redb::{BackendError, StorageBackend};
+use redb::StorageBackend;
+use tidelock_log::disk::DiskFile;
 
-use super::SyncGate;
-use super::lock::{locked, wait_while};
-use crate::Clock;
+use super::syncs::SyncMeter;
 
-/// What the backend shares with the writer and the store: counts, the gate and the failure.
-pub(super) struct Disk {
-    clock: Arc<dyn Clock>,
-    gate: Option<Arc<SyncGate>>,
-    sync_count: AtomicU64,
-    sync_nanos: AtomicU64,
-    state: Mutex<DiskState>,
-    released: Condvar,
+/// The unit that is kept: redb's page.
+const BLOCK_BYTES: usize = 4096;
+
+/// Most bytes that are written to the file at once.
+const WRITE_BYTES_MAX: usize = 1 << 20;
+
+type Block = Box<[u8; BLOCK_BYTES]>;
+
+/// The file, and what is not in it yet.
+#[derive(Debug)]
+pub(super) struct IndexFile {
+    file: Arc<dyn DiskFile>,
+    syncs: Arc<SyncMeter>,
+    unsynced: RwLock<Unsynced>,
 }
 
-#[derive(Default)]
-struct DiskState {
-    writer: Option<Stoppable>,
-    failure: Option<io::Error>,
-    is_released: bool,
+#[derive(Debug)]
+struct Unsynced {
+    /// By their number in the file.
+    blocks: BTreeMap<u64, Block>,
+    len: u64,
+    /// Length of the file itself.
+    file_len: u64,
+    failure: Option<String>,
 }
 
-struct Stoppable {
-    thread: ThreadId,
-    on_failure: Box<dyn Fn(&io::Error) + Send>,
-}
-
-/// Syncs so far, or between two moments.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Syncs {
-    pub(super) count: u64,
-    pub(super) time: Duration,
-}
-
-impl Syncs {
-    pub(super) fn since(self, before: Self) -> Self {
-        Self { count: self.count - before.count, time: self.time.saturating_sub(before.time) }
-    }
-}
-
-impl Disk {
-    pub(super) fn new(clock: Arc<dyn Clock>, gate: Option<Arc<SyncGate>>) -> Self {
-        Self {
-            clock,
-            gate,
-            sync_count: AtomicU64::new(0),
-            sync_nanos: AtomicU64::new(0),
-            state: Mutex::new(DiskState::default()),
-            released: Condvar::new(),
+impl IndexFile {
+    pub(super) fn new(file: Arc<dyn DiskFile>, syncs: Arc<SyncMeter>) -> io::Result<Self> {
+        let len = file.size()?;
+        if len >= BLOCK_BYTES as u64 {
+            // The header says which checkpoint is the last. If the sync of the last one failed, what was
+            // read here may be in the memory of the system alone: it is written again.
+            let mut header = Box::new([0; BLOCK_BYTES]);
+            file.read_at(&mut header[..], 0)?;
+            file.write_at(&header[..], 0)?;
+            file.sync()?;
         }
+        let unsynced = Unsynced { blocks: BTreeMap::new(), len, file_len: len, failure: None };
+        Ok(Self { file, syncs, unsynced: RwLock::new(unsynced) })
     }
 
-    pub(super) fn syncs(&self) -> Syncs {
-        let time = Duration::from_nanos(self.sync_nanos.load(Ordering::Relaxed));
-        Syncs { count: self.sync_count.load(Ordering::Relaxed), time }
+    /// What went wrong when the file was written; then it is written no more.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.read().failure.clone()
     }
 
-    /// From now on a failure of the disk calls `on_failure` and parks the calling thread. Until then,
-    /// while the store is being opened, failures go to redb as they are.
-    pub(super) fn stop_this_thread_on_failure(
-        &self,
-        on_failure: impl Fn(&io::Error) + Send + 'static,
-    ) {
-        let thread = std::thread::current().id();
-        let on_failure = Box::new(on_failure);
-        locked(&self.state).writer = Some(Stoppable { thread, on_failure });
+    /// Writes nothing to the file from now on.
+    pub(super) fn stop(&self, reason: &str) {
+        self.write().failure.get_or_insert_with(|| reason.to_owned());
     }
 
-    /// Lets a parked writer go, and opens the gate.
-    pub(super) fn release(&self) {
-        locked(&self.state).is_released = true;
-        self.released.notify_all();
-        if let Some(gate) = &self.gate {
-            gate.release();
+    /// Bytes that are kept until the next sync.
+    pub(super) fn unsynced_bytes(&self) -> usize {
+        self.read().blocks.len() * BLOCK_BYTES
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Unsynced> {
+        self.unsynced.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Unsynced> {
+        self.unsynced.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the file has at `offset`, and zeros behind its end.
+    fn read_file(&self, bytes: &mut [u8], offset: u64, file_len: u64) -> io::Result<()> {
+        let there = file_len.saturating_sub(offset).min(bytes.len() as u64) as usize;
+        let (found, beyond) = bytes.split_at_mut(there);
+        beyond.fill(0);
+        if found.is_empty() { Ok(()) } else { self.file.read_at(found, offset) }
+    }
+
+    /// Writes what is kept to the file, and syncs it.
+    fn flush(&self) -> io::Result<()> {
+        let unsynced = self.read();
+        if unsynced.len != unsynced.file_len {
+            self.file.set_len(unsynced.len)?;
         }
-    }
-
-    /// Runs a sync through the gate and the counters.
-    fn measured_sync(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        let began = self.clock.monotonic();
-        let result = sync();
-        let took = self.clock.monotonic().saturating_sub(began);
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.sync_count.fetch_add(1, Ordering::Relaxed);
-        self.sync_nanos.fetch_add(nanos, Ordering::Relaxed);
-        result
-    }
-
-    /// Keeps a failure for the next sync, where it can be told without blocking readers.
-    pub(super) fn defer(&self, result: io::Result<()>) -> io::Result<()> {
-        let Err(error) = result else { return Ok(()) };
-        let mut state = locked(&self.state);
-        if state.writer.is_none() || state.is_released {
-            return Err(error);
+        let mut run: Vec<u8> = Vec::new();
+        let mut run_start = 0;
+        for (number, block) in &unsynced.blocks {
+            let start = number * BLOCK_BYTES as u64;
+            let follows = run_start + run.len() as u64 == start;
+            if !run.is_empty() && (!follows || run.len() >= WRITE_BYTES_MAX) {
+                self.file.write_at(&run, run_start)?;
+                run.clear();
+            }
+            if run.is_empty() {
+                run_start = start;
+            }
+            let len = unsynced.len.saturating_sub(start).min(BLOCK_BYTES as u64) as usize;
+            run.extend_from_slice(&block[..len]);
         }
-        state.failure.get_or_insert(error);
-        Ok(())
-    }
-
-    fn has_failed(&self) -> bool {
-        locked(&self.state).failure.is_some()
-    }
-
-    /// Reports the failure, this one or an earlier one, and parks the writer until it is released.
-    fn stop_on(&self, result: io::Result<()>) -> io::Result<()> {
-        let mut state = locked(&self.state);
-        let Some(error) = state.failure.take().or(result.err()) else { return Ok(()) };
-        // Stays failed for whatever redb tries on its way out.
-        state.failure = Some(io::Error::new(error.kind(), error.to_string()));
-        let Some(writer) = state.writer.as_ref() else { return Err(error) };
-        if writer.thread != std::thread::current().id() {
-            return Err(error);
+        if !run.is_empty() {
+            self.file.write_at(&run, run_start)?;
         }
-        (writer.on_failure)(&error);
-        let _released = wait_while(&self.released, state, |state| !state.is_released);
-        Err(error)
+        drop(unsynced);
+        self.syncs.measure(|| self.file.sync())
     }
 }
 
-/// redb's own file backend, seen through a [`Disk`].
-pub(super) struct CountingBackend {
-    file: FileBackend,
-    disk: Arc<Disk>,
-    /// The call before this one made the file longer or shorter.
-    was_resized: AtomicBool,
-}
+/// The file as redb has it.
+#[derive(Debug)]
+pub(super) struct IndexBackend(pub(super) Arc<IndexFile>);
 
-impl CountingBackend {
-    pub(super) fn new(file: FileBackend, disk: Arc<Disk>) -> Self {
-        Self { file, disk, was_resized: AtomicBool::new(false) }
-    }
-}
-
-impl fmt::Debug for CountingBackend {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("CountingBackend").field("file", &self.file).finish_non_exhaustive()
-    }
-}
-
-impl StorageBackend for CountingBackend {
+impl StorageBackend for IndexBackend {
     fn len(&self) -> io::Result<u64> {
-        self.file.len()
+        Ok(self.0.read().len)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read(offset, out)
+        let unsynced = self.0.read();
+        if unsynced.len < offset + out.len() as u64 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let blocks = blocks_of(offset, out.len());
+        if unsynced.blocks.range(blocks).next().is_none() {
+            return self.0.read_file(out, offset, unsynced.file_len);
+        }
+        for piece in pieces(offset, out.len()) {
+            let into = &mut out[piece.place.clone()];
+            match unsynced.blocks.get(&piece.block) {
+                Some(block) => into.copy_from_slice(&block[piece.within..][..into.len()]),
+                None => self.0.read_file(into, piece.offset(), unsynced.file_len)?,
+            }
+        }
+        Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.was_resized.store(true, Ordering::Relaxed);
-        self.disk.defer(self.file.set_len(len))
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        if self.was_resized.swap(false, Ordering::Relaxed) {
-            return self.disk.defer(self.disk.measured_sync(|| self.file.sync_data()));
-        }
-        if self.disk.has_failed() {
-            return self.disk.stop_on(Ok(()));
-        }
-        let result = self.disk.measured_sync(|| {
-            if let Some(gate) = &self.disk.gate {
-                gate.pass()?;
-            }
-            self.file.sync_data()
-        });
-        self.disk.stop_on(result)
+        let mut unsynced = self.0.write();
+        unsynced.blocks.split_off(&len.div_ceil(BLOCK_BYTES as u64));
+        unsynced.len = len;
+        Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.was_resized.store(false, Ordering::Relaxed);
-        self.disk.defer(self.file.write(offset, data))
+        let mut unsynced = self.0.write();
+        let file_len = unsynced.file_len;
+        for piece in pieces(offset, data.len()) {
+            let from = &data[piece.place.clone()];
+            if from.len() < BLOCK_BYTES && !unsynced.blocks.contains_key(&piece.block) {
+                let mut block = Box::new([0; BLOCK_BYTES]);
+                let start = piece.block * BLOCK_BYTES as u64;
+                self.0.read_file(&mut block[..], start, file_len)?;
+                unsynced.blocks.insert(piece.block, block);
+            }
+            let block =
+                unsynced.blocks.entry(piece.block).or_insert_with(|| Box::new([0; BLOCK_BYTES]));
+            block[piece.within..][..from.len()].copy_from_slice(from);
+        }
+        unsynced.len = unsynced.len.max(offset + data.len() as u64);
+        Ok(())
     }
 
-    fn close(&self) -> io::Result<()> {
-        self.file.close()
+    /// Answers well even when it fails: see above.
+    fn sync_data(&self) -> io::Result<()> {
+        if self.0.failure().is_some() {
+            return Ok(());
+        }
+        let flushed = self.0.flush();
+        let mut unsynced = self.0.write();
+        match flushed {
+            Ok(()) => {
+                unsynced.blocks.clear();
+                unsynced.file_len = unsynced.len;
+            }
+            Err(error) => unsynced.failure = Some(error.to_string()),
+        }
+        Ok(())
     }
+}
 
-    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.file.try_lock_range(start, end)
-    }
+/// The part of a range of bytes that is in one block.
+struct Piece {
+    block: u64,
+    /// Where in the block it begins.
+    within: usize,
+    /// Where it is in the range.
+    place: std::ops::Range<usize>,
+}
 
-    fn try_lock_shared_range(
-        &self,
-        start: Bound<u64>,
-        end: Bound<u64>,
-    ) -> Result<bool, BackendError> {
-        self.file.try_lock_shared_range(start, end)
+impl Piece {
+    fn offset(&self) -> u64 {
+        self.block * BLOCK_BYTES as u64 + self.within as u64
     }
+}
 
-    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.file.lock_range(start, end)
-    }
+fn blocks_of(offset: u64, len: usize) -> std::ops::Range<u64> {
+    let size = BLOCK_BYTES as u64;
+    offset / size..(offset + len as u64).div_ceil(size)
+}
 
-    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.file.lock_shared_range(start, end)
-    }
-
-    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.file.unlock_range(start, end)
-    }
-
-    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.file.query_lock_range(start, end)
-    }
+fn pieces(offset: u64, len: usize) -> impl Iterator<Item = Piece> {
+    blocks_of(offset, len).map(move |block| {
+        let start = block * BLOCK_BYTES as u64;
+        let from = start.max(offset);
+        let to = (start + BLOCK_BYTES as u64).min(offset + len as u64);
+        let place = (from - offset) as usize..(to - offset) as usize;
+        Piece { block, within: (from - start) as usize, place }
+    })
 }

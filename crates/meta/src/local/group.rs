@@ -18,7 +18,7 @@ use crate::{Batch, MetaError, Outcome};
 const GROUP_BATCHES_MAX: usize = 1024;
 
 /// Most bytes of one group, past which no further batch is taken.
-const GROUP_BYTES_MAX: usize = 16 << 20;
+const GROUP_BYTES_MAX: usize = 4 << 20;
 
 /// Most bytes of waiting batches, past which a batch is refused.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
@@ -61,6 +61,15 @@ enum Life {
 pub(super) struct Gather {
     pub(super) batches: usize,
     pub(super) at_most: Duration,
+}
+
+/// What came of waiting for a group.
+pub(super) enum Taken {
+    Group(Vec<Batch>),
+    /// Nothing has come for as long as was waited.
+    Nothing,
+    /// Nothing will come: the queue is closed and empty, or failed.
+    End,
 }
 
 impl Gather {
@@ -106,17 +115,25 @@ impl Queue {
         matches!(locked(&self.state).life, Life::Open)
     }
 
-    /// The next group, in the order of arrival; none once the queue is closed and empty, or failed.
-    pub(super) fn take_group(&self, gather: Gather) -> Option<Vec<Batch>> {
+    /// The next group, in the order of arrival. Waits for one, but not longer than `patience` if there is a
+    /// limit to it.
+    pub(super) fn take_group(&self, gather: Gather, patience: Option<Duration>) -> Taken {
         let mut state = locked(&self.state);
         state.wake_at_batches = 1;
-        state = wait_while(&self.arrived, state, |state| state.must_wait_for(1));
+        let first = |state: &mut QueueState| state.must_wait_for(1);
+        state = match patience {
+            None => wait_while(&self.arrived, state, first),
+            Some(patience) => wait_while_at_most(&self.arrived, state, patience, first),
+        };
+        if state.must_wait_for(1) {
+            return Taken::Nothing;
+        }
         if gather.batches > 1 {
             state.wake_at_batches = gather.batches;
             let pending = |state: &mut QueueState| state.must_wait_for(gather.batches);
             state = wait_while_at_most(&self.arrived, state, gather.at_most, pending);
         }
-        state.take_group()
+        state.take_group().map_or(Taken::End, Taken::Group)
     }
 
     /// Answers the group in flight, batch by batch.
@@ -126,6 +143,14 @@ impl Queue {
         for (reply, outcome) in in_flight.into_iter().zip(outcomes) {
             // The caller may have stopped waiting.
             let _ = reply.send(Ok(outcome));
+        }
+    }
+
+    /// Answers the group in flight that nothing of it was written.
+    pub(super) fn refuse(&self, reason: &str) {
+        let in_flight = std::mem::take(&mut locked(&self.state).in_flight);
+        for reply in in_flight {
+            let _ = reply.send(Err(MetaError::Unavailable(reason.to_owned())));
         }
     }
 

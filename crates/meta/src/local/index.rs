@@ -1,56 +1,46 @@
-//! Rows in redb. Decides the checks of a group in one transaction and reads snapshots; knows nothing
-//! of queues and threads.
+//! Rows in redb: decides the checks of a group in one transaction and reads snapshots. Durable only by a
+//! checkpoint; what came after it is in the log. Knows nothing of queues and threads.
 //!
 //! ```text
-//! table "rows"   key -> version (8 bytes, big-endian) | value
-//! table "store"  "format"      -> FORMAT
-//!                "last_commit" -> number of the last commit
+//! table "rows"   key -> row (see row.rs)
+//! table "store"  "format"       -> FORMAT
+//!                "last_commit"  -> number of the last commit        all three of the checkpoint
+//!                "live_bytes"   -> bytes of the log that are current
+//!                "segment", "offset", "sequence" -> where the log goes on
 //! ```
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io;
 use std::ops::Bound;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use bytes::Bytes;
-use redb::backends::FileBackend;
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError,
     Table, TableDefinition, TableError, WriteTransaction,
 };
+use tidelock_log::{GroupBuilder, Place, Position, Record, record_bytes};
 
 use super::OpenError;
-use super::backend::{CountingBackend, Disk};
-use crate::{
-    Batch, Direction, Expect, Key, KeyRange, MetaError, Outcome, Version, Versioned, Write,
-};
+use super::backend::{IndexBackend, IndexFile};
+use super::row::{self, Row, Value};
+use crate::{Batch, Direction, Expect, Key, KeyRange, MetaError, Outcome, Version, Write};
 
-/// Name of the index inside the store's directory.
-const FILE_NAME: &str = "meta.redb";
+/// The newest format this version writes and reads. Format 1 had no log.
+pub(super) const FORMAT: u64 = 2;
 
-/// Name of an index that is being made. redb refuses a file that it has not finished making, so
-/// the index gets its own name only after that.
-const UNFINISHED_NAME: &str = "meta.redb.new";
+type RowsDefinition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+type Rows<'txn> = Table<'txn, &'static [u8], &'static [u8]>;
 
-/// Locked while the store is open: nobody else may make, remove or rename what is in the directory.
-const LOCK_NAME: &str = "lock";
-
-/// The newest format this version writes and reads.
-const FORMAT: u64 = 1;
-
-const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
-const STORE: TableDefinition<'_, &str, u64> = TableDefinition::new("store");
-const FORMAT_KEY: &str = "format";
-const LAST_COMMIT_KEY: &str = "last_commit";
-
-/// Memory for pages of an index that is being made, which has next to none.
-const CACHE_BYTES_MAKING: usize = 1 << 20;
-
-/// Length of the version in front of a value.
-const VERSION_BYTES: usize = 8;
+pub(super) const ROWS: RowsDefinition = TableDefinition::new("rows");
+pub(super) const STORE: TableDefinition<'_, &str, u64> = TableDefinition::new("store");
+pub(super) const FORMAT_KEY: &str = "format";
+pub(super) const LAST_COMMIT_KEY: &str = "last_commit";
+const LIVE_BYTES_KEY: &str = "live_bytes";
+const SEGMENT_KEY: &str = "segment";
+const OFFSET_KEY: &str = "offset";
+const SEQUENCE_KEY: &str = "sequence";
 
 impl From<redb::Error> for MetaError {
     fn from(error: redb::Error) -> Self {
@@ -61,64 +51,57 @@ impl From<redb::Error> for MetaError {
     }
 }
 
+/// A row as a snapshot has it; its value may be in the log.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) version: Version,
+    pub(super) value: Value<Bytes>,
+}
+
+/// What a checkpoint says of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Checkpoint {
+    pub(super) last_commit: u64,
+    pub(super) live_bytes: u64,
+    /// None in an index into which the log has not been read yet.
+    pub(super) position: Option<Position>,
+}
+
 /// The ordered rows of a store.
 pub(super) struct Index {
     database: Database,
-    _lock: File,
+    /// Dropped last.
+    _held: Held,
+}
+
+/// What is let go when nobody reads the index any more.
+#[derive(Clone)]
+pub(super) struct Held {
+    /// Keeps others out of the directory.
+    pub(super) _lock: Option<Arc<File>>,
     /// Dropped last: whoever waits for the other end then finds the directory released.
-    _held: Sender<()>,
+    pub(super) _released: Sender<()>,
 }
 
 impl Index {
-    /// Opens or makes the index in directory `path`, which is released when `held` is dropped.
+    /// Opens the index in `file`, or makes one there when it is empty.
     pub(super) fn open(
-        path: &Path,
-        disk: Arc<Disk>,
+        file: Arc<IndexFile>,
         cache_bytes: usize,
-        held: Sender<()>,
+        held: Held,
     ) -> Result<Self, OpenError> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let lock = lock(path)?;
-        let file = path.join(FILE_NAME);
-        if !file.try_exists()? {
-            Self::make(path, Arc::clone(&disk), lock.try_clone()?, held.clone())?;
-        }
-        // A commit is not durable in a file that has no name, nor in a directory that has none. At
-        // every start: the one that made them may have been cut off before it came here.
-        File::open(path)?.sync_all()?;
-        if let Some(parent) = path.canonicalize()?.parent() {
-            File::open(parent)?.sync_all()?;
-        }
-        let database = database(&file, disk, cache_bytes)?;
-        let index = Self { database, _lock: lock, _held: held };
-        index.open_format()?;
-        Ok(index)
-    }
-
-    /// Makes an empty index in one step: a crash leaves a whole one or none.
-    fn make(
-        directory: &Path,
-        disk: Arc<Disk>,
-        lock: File,
-        held: Sender<()>,
-    ) -> Result<(), OpenError> {
-        let unfinished = directory.join(UNFINISHED_NAME);
-        if unfinished.try_exists()? {
-            fs::remove_file(&unfinished)?;
-        }
-        let database = database(&unfinished, disk, CACHE_BYTES_MAKING)?;
-        let index = Self { database, _lock: lock, _held: held };
-        index.write_format().map_err(format_error)?;
-        drop(index);
-        Ok(fs::rename(&unfinished, directory.join(FILE_NAME))?)
+        let mut builder = Builder::new();
+        builder.set_cache_size(cache_bytes);
+        let database = builder.create_with_backend(IndexBackend(file)).map_err(open_error)?;
+        Ok(Self { database, _held: held })
     }
 
     /// The rows under `keys`, in their order, from one snapshot.
-    pub(super) fn get(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, redb::Error> {
+    pub(super) fn get(&self, keys: &[Key]) -> Result<Vec<Option<Found>>, redb::Error> {
         let transaction = self.database.begin_read()?;
         let rows = transaction.open_table(ROWS)?;
         let row = |key: &Key| match rows.get(&key[..])? {
-            Some(stored) => decode(stored.value()).map(Some),
+            Some(stored) => found(stored.value()).map(Some),
             None => Ok(None),
         };
         keys.iter().map(row).collect()
@@ -130,7 +113,7 @@ impl Index {
         range: &KeyRange,
         limit: usize,
         direction: Direction,
-    ) -> Result<Vec<(Key, Versioned)>, redb::Error> {
+    ) -> Result<Vec<(Key, Found)>, redb::Error> {
         if range.is_empty() {
             return Ok(Vec::new());
         }
@@ -139,42 +122,72 @@ impl Index {
         let start = Bound::Included(&range.start[..]);
         let end = range.end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded(&end[..]));
         let mut stored = rows.range::<&[u8]>((start, end))?;
-        let mut found = Vec::new();
-        while found.len() < limit {
+        let mut page = Vec::new();
+        while page.len() < limit {
             let next = match direction {
                 Direction::Forward => stored.next(),
                 Direction::Backward => stored.next_back(),
             };
             let Some(next) = next else { break };
             let (key, row) = next?;
-            found.push((Bytes::copy_from_slice(key.value()), decode(row.value())?));
+            page.push((Bytes::copy_from_slice(key.value()), found(row.value())?));
         }
-        Ok(found)
+        Ok(page)
     }
 
-    /// Begins the transaction of one group.
-    pub(super) fn begin(&self) -> Result<GroupTransaction, redb::Error> {
+    /// Begins a change that is visible once it is committed, and durable by the next checkpoint.
+    pub(super) fn begin(&self) -> Result<Change, redb::Error> {
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_durability(Durability::None)?;
+        Ok(Change { transaction })
+    }
+
+    /// Makes all that was committed durable, and says where the log goes on.
+    pub(super) fn checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), redb::Error> {
         let mut transaction = self.database.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
-        // Two syncs a group instead of one, and for that: after a crash the store opens at once
-        // instead of after a walk through the whole file, and which of two commits is the last does
-        // not rest on checksums alone (redb's recovery bugs of 2026 were in that path).
+        // A second sync, and for that: after a crash the index opens at once instead of after a walk
+        // through the whole file, and which of two checkpoints is the last does not rest on checksums
+        // alone (redb's recovery bugs of 2026 were in that path).
         transaction.set_quick_repair(true);
-        Ok(GroupTransaction { transaction })
-    }
-
-    fn open_format(&self) -> Result<(), OpenError> {
-        let Some(found) = self.stored_format().map_err(format_error)? else {
-            return self.write_format().map_err(format_error);
-        };
-        if found > FORMAT {
-            return Err(OpenError::FormatTooNew { found, known: FORMAT });
+        let mut store = transaction.open_table(STORE)?;
+        store.insert(FORMAT_KEY, FORMAT)?;
+        store.insert(LAST_COMMIT_KEY, checkpoint.last_commit)?;
+        store.insert(LIVE_BYTES_KEY, checkpoint.live_bytes)?;
+        if let Some(position) = checkpoint.position {
+            store.insert(SEGMENT_KEY, position.segment)?;
+            store.insert(OFFSET_KEY, u64::from(position.offset))?;
+            store.insert(SEQUENCE_KEY, position.sequence)?;
         }
-        Ok(())
+        drop(store);
+        drop(transaction.open_table(ROWS)?);
+        Ok(transaction.commit()?)
     }
 
-    /// None: the store has just been made.
-    fn stored_format(&self) -> Result<Option<u64>, redb::Error> {
+    /// Hands every row of an index of format 1, `version:u64 | value`, to `each`, and says which commit was
+    /// the last.
+    pub(super) fn rows_of_format_1(
+        &self,
+        mut each: impl FnMut(&[u8], Version, &[u8]) -> Result<(), OpenError>,
+    ) -> Result<u64, OpenError> {
+        let read = |error: redb::Error| stored_error(error);
+        let transaction = self.database.begin_read().map_err(|error| read(error.into()))?;
+        let rows = transaction.open_table(ROWS).map_err(|error| read(error.into()))?;
+        for row in rows.iter().map_err(|error| read(error.into()))? {
+            let (key, stored) = row.map_err(|error| read(error.into()))?;
+            let Some((version, value)) = stored.value().split_first_chunk() else {
+                return Err(OpenError::Corrupt("a row is shorter than its version".into()));
+            };
+            each(key.value(), Version(u64::from_be_bytes(*version)), value)?;
+        }
+        let store = transaction.open_table(STORE).map_err(|error| read(error.into()))?;
+        let last = store.get(LAST_COMMIT_KEY).map_err(|error| read(error.into()))?;
+        last.map(|number| number.value())
+            .ok_or_else(|| OpenError::Corrupt("the store has no last commit".into()))
+    }
+
+    /// The format of the index; none in one that has just been made.
+    pub(super) fn format(&self) -> Result<Option<u64>, redb::Error> {
         let transaction = self.database.begin_read()?;
         let store = match transaction.open_table(STORE) {
             Err(TableError::TableDoesNotExist(_)) => return Ok(None),
@@ -186,127 +199,206 @@ impl Index {
         }
     }
 
-    fn write_format(&self) -> Result<(), redb::Error> {
-        let GroupTransaction { transaction } = self.begin()?;
-        let mut store = transaction.open_table(STORE)?;
-        store.insert(FORMAT_KEY, FORMAT)?;
-        store.insert(LAST_COMMIT_KEY, 0)?;
-        drop(store);
-        drop(transaction.open_table(ROWS)?);
-        Ok(transaction.commit()?)
+    /// The last checkpoint of an index of this format.
+    pub(super) fn last_checkpoint(&self) -> Result<Checkpoint, redb::Error> {
+        let transaction = self.database.begin_read()?;
+        let store = transaction.open_table(STORE)?;
+        let number = |key| Ok::<_, redb::Error>(store.get(key)?.map(|number| number.value()));
+        let position = match (number(SEGMENT_KEY)?, number(OFFSET_KEY)?, number(SEQUENCE_KEY)?) {
+            (Some(segment), Some(offset), Some(sequence)) => {
+                Some(Position { segment, offset: offset as u32, sequence })
+            }
+            _ => None,
+        };
+        let (Some(last_commit), Some(live_bytes)) =
+            (number(LAST_COMMIT_KEY)?, number(LIVE_BYTES_KEY)?)
+        else {
+            return Err(redb::Error::Corrupted("the store has no last commit".into()));
+        };
+        Ok(Checkpoint { last_commit, live_bytes, position })
     }
 }
 
-/// A group on its way: decided and applied, but neither visible nor durable.
-pub(super) struct GroupTransaction {
+/// A change of the rows on its way: neither visible nor durable.
+pub(super) struct Change {
     transaction: WriteTransaction,
 }
 
-impl GroupTransaction {
+/// What a change has made of the store's counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counts {
+    pub(super) last_commit: u64,
+    pub(super) live_bytes: u64,
+}
+
+impl Change {
     /// Decides the batches in order, each against what those before it have left, and applies the
-    /// ones that hold. The outcomes are true only once the transaction is durable.
-    pub(super) fn apply(&mut self, batches: &[Batch]) -> Result<Vec<Outcome>, redb::Error> {
-        let mut rows = self.transaction.open_table(ROWS)?;
-        let mut store = self.transaction.open_table(STORE)?;
-        let stored = store.get(LAST_COMMIT_KEY)?.map(|number| number.value());
-        let Some(mut last_commit) = stored else {
-            return Err(redb::Error::Corrupted("the store has no last commit".into()));
-        };
+    /// ones that hold, here and to `group`. The outcomes are true only once the group is durable.
+    pub(super) fn decide(
+        &mut self,
+        batches: &[Batch],
+        group: &mut GroupBuilder,
+        counts: &mut Counts,
+    ) -> Result<Vec<Outcome>, redb::Error> {
+        let mut rows = RowWriter::new(self.transaction.open_table(ROWS)?, counts);
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
-            if let Some(first) = first_conflict(&rows, batch)? {
+            if let Some(first) = rows.first_conflict(batch)? {
                 outcomes.push(Outcome::Conflict { first });
                 continue;
             }
-            last_commit += 1;
-            write_all(&mut rows, batch, Version(last_commit))?;
-            outcomes.push(Outcome::Committed(Version(last_commit)));
+            rows.counts.last_commit += 1;
+            rows.write(batch, group)?;
+            outcomes.push(Outcome::Committed(Version(rows.counts.last_commit)));
         }
-        store.insert(LAST_COMMIT_KEY, last_commit)?;
         Ok(outcomes)
     }
 
-    /// Makes the group visible and durable.
-    pub(super) fn commit_durably(self) -> Result<(), redb::Error> {
+    /// Applies what the log has.
+    pub(super) fn replay(
+        &mut self,
+        records: &[Record<'_>],
+        counts: &mut Counts,
+    ) -> Result<(), redb::Error> {
+        let mut rows = RowWriter::new(self.transaction.open_table(ROWS)?, counts);
+        for record in records {
+            match *record {
+                Record::Put { key, version, value, place } => {
+                    rows.put(key, Version(version), place, value)?;
+                }
+                Record::Delete { key, .. } => drop(rows.delete(key)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies those of `records` that are current to `group`, and says so here.
+    pub(super) fn relocate(
+        &mut self,
+        records: &[Record<'_>],
+        group: &mut GroupBuilder,
+        counts: &mut Counts,
+    ) -> Result<(), redb::Error> {
+        let mut rows = RowWriter::new(self.transaction.open_table(ROWS)?, counts);
+        for record in records {
+            let Record::Put { key, version, value, place } = *record else { continue };
+            if rows.is_current(key, place)? {
+                let place = group.put(key, version, value);
+                rows.put(key, Version(version), place, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the change visible.
+    pub(super) fn commit(self) -> Result<(), redb::Error> {
         Ok(self.transaction.commit()?)
     }
 
-    /// Forgets the group.
+    /// Forgets the change.
     pub(super) fn abort(self) -> Result<(), redb::Error> {
         Ok(self.transaction.abort()?)
     }
 }
 
-type Rows<'txn> = Table<'txn, &'static [u8], &'static [u8]>;
-
-fn first_conflict(rows: &Rows<'_>, batch: &Batch) -> Result<Option<usize>, redb::Error> {
-    for (index, (key, expect)) in batch.checks.iter().enumerate() {
-        let found = match rows.get(&key[..])? {
-            Some(stored) => Some(decode_version(stored.value())?),
-            None => None,
-        };
-        let holds = match expect {
-            Expect::Absent => found.is_none(),
-            Expect::At(version) => found == Some(*version),
-        };
-        if !holds {
-            return Ok(Some(index));
-        }
-    }
-    Ok(None)
+/// The table of rows, and what is counted of it.
+struct RowWriter<'a> {
+    rows: Rows<'a>,
+    counts: &'a mut Counts,
+    /// A row as it is stored; memory that is used again.
+    stored: Vec<u8>,
 }
 
-fn write_all(rows: &mut Rows<'_>, batch: &Batch, version: Version) -> Result<(), redb::Error> {
-    for write in &batch.writes {
-        match write {
-            Write::Put(key, value) => {
-                let mut row = rows.insert_reserve(&key[..], VERSION_BYTES + value.len())?;
-                let (head, tail) = row.as_mut().split_at_mut(VERSION_BYTES);
-                head.copy_from_slice(&version.0.to_be_bytes());
-                tail.copy_from_slice(value);
+impl<'a> RowWriter<'a> {
+    fn new(rows: Rows<'a>, counts: &'a mut Counts) -> Self {
+        Self { rows, counts, stored: Vec::new() }
+    }
+
+    fn first_conflict(&self, batch: &Batch) -> Result<Option<usize>, redb::Error> {
+        for (index, (key, expect)) in batch.checks.iter().enumerate() {
+            let found = match self.rows.get(&key[..])? {
+                Some(stored) => Some(Row::decode(stored.value())?.version),
+                None => None,
+            };
+            let holds = match expect {
+                Expect::Absent => found.is_none(),
+                Expect::At(version) => found == Some(*version),
+            };
+            if !holds {
+                return Ok(Some(index));
             }
-            Write::Delete(key) => drop(rows.remove(&key[..])?),
+        }
+        Ok(None)
+    }
+
+    fn write(&mut self, batch: &Batch, group: &mut GroupBuilder) -> Result<(), redb::Error> {
+        let version = Version(self.counts.last_commit);
+        for write in &batch.writes {
+            match write {
+                Write::Put(key, value) => {
+                    let place = group.put(key, version.0, value);
+                    self.put(key, version, place, value)?;
+                }
+                // What is not there needs no record that it is gone.
+                Write::Delete(key) => {
+                    if self.delete(key)? {
+                        group.delete(key, version.0);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put(
+        &mut self,
+        key: &[u8],
+        version: Version,
+        place: Place,
+        value: &[u8],
+    ) -> Result<(), redb::Error> {
+        row::encode_into(&mut self.stored, version, place, value);
+        let replaced = match self.rows.insert(key, &self.stored[..])? {
+            Some(stored) => record_len(key, stored.value())?,
+            None => 0,
+        };
+        self.counts.live_bytes += record_bytes(key, place.len as usize) as u64;
+        self.counts.live_bytes = self.counts.live_bytes.saturating_sub(replaced);
+        Ok(())
+    }
+
+    /// Whether there was such a row.
+    fn delete(&mut self, key: &[u8]) -> Result<bool, redb::Error> {
+        let Some(stored) = self.rows.remove(key)? else { return Ok(false) };
+        let removed = record_len(key, stored.value())?;
+        self.counts.live_bytes = self.counts.live_bytes.saturating_sub(removed);
+        Ok(true)
+    }
+
+    fn is_current(&self, key: &[u8], place: Place) -> Result<bool, redb::Error> {
+        match self.rows.get(key)? {
+            Some(stored) => Ok(Row::decode(stored.value())?.place == place),
+            None => Ok(false),
         }
     }
-    Ok(())
 }
 
-fn decode(stored: &[u8]) -> Result<Versioned, redb::Error> {
-    let version = decode_version(stored)?;
-    Ok(Versioned { version, value: Bytes::copy_from_slice(&stored[VERSION_BYTES..]) })
+fn record_len(key: &[u8], stored: &[u8]) -> Result<u64, redb::Error> {
+    let row = Row::decode(stored)?;
+    Ok(record_bytes(key, row.place.len as usize) as u64)
 }
 
-fn decode_version(stored: &[u8]) -> Result<Version, redb::Error> {
-    match stored.first_chunk::<VERSION_BYTES>() {
-        Some(version) => Ok(Version(u64::from_be_bytes(*version))),
-        None => Err(redb::Error::Corrupted("a row is shorter than its version".into())),
-    }
-}
-
-/// The database in the file at `path`, which is made if it is missing.
-fn database(path: &Path, disk: Arc<Disk>, cache_bytes: usize) -> Result<Database, OpenError> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let file = FileBackend::new(options.open(path)?).map_err(open_error)?;
-    let mut builder = Builder::new();
-    builder.set_cache_size(cache_bytes);
-    builder.create_with_backend(CountingBackend::new(file, disk)).map_err(open_error)
-}
-
-fn lock(directory: &Path) -> Result<File, OpenError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600);
-    let lock = options.open(directory.join(LOCK_NAME))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::AlreadyOpen),
-        Err(TryLockError::Error(error)) => Err(OpenError::Io(error)),
-    }
+fn found(stored: &[u8]) -> Result<Found, redb::Error> {
+    let row = Row::decode(stored)?;
+    let value = match row.value()? {
+        Value::Here(value) => Value::Here(Bytes::copy_from_slice(value)),
+        Value::InLog(place) => Value::InLog(place),
+    };
+    Ok(Found { version: row.version, value })
 }
 
 fn open_error(error: DatabaseError) -> OpenError {
     match error {
-        DatabaseError::DatabaseAlreadyOpen => OpenError::AlreadyOpen,
         DatabaseError::Storage(StorageError::Io(error))
             if error.kind() != io::ErrorKind::InvalidData =>
         {
@@ -316,7 +408,7 @@ fn open_error(error: DatabaseError) -> OpenError {
     }
 }
 
-fn format_error(error: redb::Error) -> OpenError {
+pub(super) fn stored_error(error: redb::Error) -> OpenError {
     match error {
         redb::Error::Io(error) => OpenError::Io(error),
         other => OpenError::Corrupt(other.to_string()),

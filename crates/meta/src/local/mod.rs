@@ -2,61 +2,80 @@
 //!
 //! ```text
 //! commit() -> group.rs    a bounded queue; the writer takes everything that waits
-//!             writer.rs   the one thread that writes: decide, make durable, answer
-//!             index.rs    rows in redb: reads, and the transaction that decides a group's checks
-//!             backend.rs  the file below redb: counts syncs, stops the engine when the disk fails
+//!             writer.rs   the one thread that writes: commits groups, makes checkpoints, cleans
+//!             engine.rs   decides a group, makes it durable in the log, visible in the index
+//!             index.rs    rows in redb: reads, and the changes that decide a group's checks
+//! get()    -> rows.rs     rows with their values, from the index and the log
+//!             row.rs      a row as the index stores it
+//!             backend.rs  the file below redb: written at checkpoints only
+//!             convert.rs  from the format that had no log
+//!             syncs.rs    counts syncs
 //!             gate.rs     lets a test hold or fail a sync
 //!             space.rs    refuses commits before the disk is full
 //! ```
 //!
-//! Durability is the writer's last step, apart from deciding and from reading: a commit log can take
-//! its place without changing the others. Knows nothing of what a row means.
+//! What is durable is in the log (the crate `tidelock-log`); the index can be made from it. Knows nothing of
+//! what a row means.
 
 mod backend;
+mod convert;
+mod engine;
 mod gate;
 mod group;
 mod index;
 mod lock;
 mod options;
+mod row;
+mod rows;
+#[cfg(test)]
+mod simulation;
 mod space;
+mod syncs;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::io;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
+use tidelock_log::disk::{Disk, FileDisk};
 
 use crate::{
     Batch, Direction, Health, Key, KeyRange, Limits, MetaError, MetaStore, Outcome, ReadLevel,
     Versioned, contract,
 };
-use backend::Disk;
+use engine::{Engine, EngineOptions};
 pub use gate::SyncGate;
 use group::Queue;
-use index::Index;
+use index::Held;
 pub use options::{CommitObserver, LocalOptions, OpenError, Unobserved};
+use rows::Rows;
 use space::Room;
 pub use space::{DiskSpace, FreeSpace, Space};
+use syncs::SyncMeter;
 
 /// Longest scan that runs on the caller's thread; a longer one goes to the blocking pool.
 const INLINE_SCAN_ROWS_MAX: usize = 256;
 
+/// Locked while the store is open: nobody else may make, remove or rename what is in the directory.
+const LOCK_NAME: &str = "lock";
+
 /// A [`MetaStore`] in one directory of this machine. Takes [`Limits::COMMON`].
 ///
-/// Commits queue for one writer thread, which makes each group of them durable with one redb commit
+/// Commits queue for one writer thread, which makes each group of them durable with one sync of the log
 /// and answers only then. When the disk fails, the engine refuses every further commit until it is
 /// opened again, and goes on reading what it had acknowledged.
 pub struct LocalStore {
     queue: Arc<Queue>,
-    disk: Arc<Disk>,
+    syncs: Arc<SyncMeter>,
     room: Room,
     /// None once closed.
-    index: RwLock<Option<Arc<Index>>>,
+    rows: RwLock<Option<Arc<Rows>>>,
     /// Ends when the last reader has let go of the index: a scan goes on when its caller does not.
     released: Mutex<Receiver<()>>,
     /// None once joined.
@@ -70,23 +89,45 @@ impl LocalStore {
     /// # Errors
     ///
     /// [`OpenError::AlreadyOpen`] when a process, this one included, has it open;
-    /// [`OpenError::FormatTooNew`] when a later Tidelock wrote it; the others as they say.
+    /// [`OpenError::FormatTooNew`] when a later Tidelock wrote it; [`OpenError::Corrupt`] when something
+    /// acknowledged is not there any more; the others as they say.
     pub fn open(path: &Path, options: LocalOptions) -> Result<Self, OpenError> {
-        let disk = Arc::new(Disk::new(Arc::clone(&options.clock), options.gate.clone()));
-        let (held, released) = mpsc::channel();
-        let index = Arc::new(Index::open(path, Arc::clone(&disk), options.cache_bytes, held)?);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let lock = lock(path)?;
+        // A commit is not durable in a file that has no name, nor in a directory that has none. At
+        // every start: the one that made them may have been cut off before it came here.
+        File::open(path)?.sync_all()?;
+        if let Some(parent) = path.canonicalize()?.parent() {
+            File::open(parent)?.sync_all()?;
+        }
+        Self::open_on(Arc::new(FileDisk::new(path)), path, Some(lock), options)
+    }
+
+    /// Opens the store on `disk`; `path` is asked for its room.
+    fn open_on(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        lock: Option<File>,
+        options: LocalOptions,
+    ) -> Result<Self, OpenError> {
+        let syncs = Arc::new(SyncMeter::new(Arc::clone(&options.clock), options.gate.clone()));
+        let (released, on_release) = mpsc::channel();
+        let held = Held { _lock: lock.map(Arc::new), _released: released };
+        let engine_options = EngineOptions::new(options.log_tag, options.cache_bytes);
+        let engine = Engine::open(&disk, &engine_options, &syncs, &held)?;
+        drop(held);
+        let rows = Arc::new(Rows::new(engine.index(), engine.reader()));
         let queue = Arc::new(Queue::new(options.queue_batches_max));
         let writer = writer::start(
-            Arc::clone(&index),
+            engine,
             Arc::clone(&queue),
-            Arc::clone(&disk),
+            Arc::clone(&syncs),
             options.clock,
             options.observer,
         )?;
         let room = Room { directory: path.to_owned(), space: options.space };
-        let index = RwLock::new(Some(index));
-        let (released, writer) = (Mutex::new(released), Mutex::new(Some(writer)));
-        Ok(Self { queue, disk, room, index, released, writer })
+        let (rows, writer) = (RwLock::new(Some(rows)), Mutex::new(Some(writer)));
+        Ok(Self { queue, syncs, room, rows, released: Mutex::new(on_release), writer })
     }
 
     /// Whether commits are taken: false from [`LocalStore::close`] on, and once the disk has failed.
@@ -100,21 +141,21 @@ impl LocalStore {
     /// Every later call answers [`MetaError::Unavailable`]. Closing twice is harmless.
     pub fn close(&self) {
         self.queue.close();
-        // A writer that a test's gate or a failed disk holds would never end.
-        self.disk.release();
+        // A writer that a test's gate holds would never end.
+        self.syncs.release();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
             // A panic of the writer has already been reported to all who waited for it.
             let _ = writer.join();
         }
-        self.index.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.rows.write().unwrap_or_else(PoisonError::into_inner).take();
         // Nothing is ever sent: this is the end of the last reader.
         let _ = self.released.lock().unwrap_or_else(PoisonError::into_inner).recv();
     }
 
-    fn index(&self) -> Result<Arc<Index>, MetaError> {
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        index.clone().ok_or_else(|| MetaError::Unavailable("the store is closed".into()))
+    fn rows(&self) -> Result<Arc<Rows>, MetaError> {
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        rows.clone().ok_or_else(|| MetaError::Unavailable("the store is closed".into()))
     }
 }
 
@@ -138,7 +179,7 @@ impl MetaStore for LocalStore {
         }
     }
 
-    // All read levels are the same here: redb shows a group to readers once it is durable, and it
+    // All read levels are the same here: a group is shown to readers once it is durable, and
     // is answered after that.
     async fn get(
         &self,
@@ -146,7 +187,7 @@ impl MetaStore for LocalStore {
         _level: ReadLevel,
     ) -> Result<Vec<Option<Versioned>>, MetaError> {
         // On the caller's thread: a lookup takes microseconds, a hop to another thread more.
-        Ok(self.index()?.get(keys)?)
+        self.rows()?.get(keys)
     }
 
     async fn scan(
@@ -156,13 +197,12 @@ impl MetaStore for LocalStore {
         direction: Direction,
         _level: ReadLevel,
     ) -> Result<Vec<(Key, Versioned)>, MetaError> {
-        let index = self.index()?;
+        let rows = self.rows()?;
         if limit <= INLINE_SCAN_ROWS_MAX {
-            return Ok(index.scan(&range, limit, direction)?);
+            return rows.scan(&range, limit, direction);
         }
-        let scan = tokio::task::spawn_blocking(move || index.scan(&range, limit, direction));
-        let rows = scan.await.map_err(|error| MetaError::Unavailable(error.to_string()))?;
-        Ok(rows?)
+        let scan = tokio::task::spawn_blocking(move || rows.scan(&range, limit, direction));
+        scan.await.map_err(|error| MetaError::Unavailable(error.to_string()))?
     }
 
     /// The batch is committed even if the caller stops waiting once it is queued.
@@ -174,7 +214,13 @@ impl MetaStore for LocalStore {
     }
 }
 
-/// The cause of an I/O error, for the one who has to repair it.
-fn describe(error: &io::Error) -> String {
-    format!("the disk failed, restart when it is repaired: {error}")
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let lock = options.open(directory.join(LOCK_NAME))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::AlreadyOpen),
+        Err(TryLockError::Error(error)) => Err(OpenError::Io(error)),
+    }
 }

@@ -27,13 +27,15 @@ pub struct LocalOptions {
     pub queue_batches_max: usize,
     /// Tells how much room the disk has; commits are refused before there is none.
     pub space: Arc<dyn FreeSpace>,
+    /// A random number: keeps a value that looks like a part of the log from being taken for one.
+    pub log_tag: u64,
     /// Holds or fails syncs; for tests.
     pub gate: Option<Arc<SyncGate>>,
 }
 
 impl LocalOptions {
     /// The defaults: 256 MiB of cache, 4,096 waiting batches, nobody observes, the disk
-    /// itself is asked for its room, no gate.
+    /// itself is asked for its room, no tag, no gate.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
@@ -41,6 +43,7 @@ impl LocalOptions {
             cache_bytes: CACHE_BYTES_DEFAULT,
             queue_batches_max: QUEUE_BATCHES_MAX_DEFAULT,
             space: Arc::new(DiskSpace),
+            log_tag: 0,
             gate: None,
         }
     }

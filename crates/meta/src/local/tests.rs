@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
+use tidelock_log::disk::faulty::{Faults, FaultyDisk};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::engine::INDEX_NAME;
+use super::index::{FORMAT_KEY, LAST_COMMIT_KEY, ROWS, STORE};
 use super::{CommitObserver, FreeSpace, LocalOptions, LocalStore, OpenError, Space, SyncGate};
 use crate::clock::ManualClock;
 use crate::conformance::{self, CheckThenAct};
@@ -23,8 +26,8 @@ use crate::{
 /// Long enough for an answer that is given to arrive.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Two for a commit in two phases.
-const SYNCS_PER_GROUP: usize = 2;
+/// The log's, and nothing else.
+const SYNCS_PER_GROUP: usize = 1;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn conforms() {
@@ -60,7 +63,7 @@ async fn reopening_keeps_every_row_and_version() {
 fn closing_waits_for_the_last_reader() {
     let directory = TempDir::new().unwrap();
     let store = open(directory.path());
-    let reader = store.index().unwrap();
+    let reader = store.rows().unwrap();
     let (closed, closing) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -82,10 +85,6 @@ async fn a_sync_that_is_held_holds_the_answer() {
     tokio::time::sleep(PATIENCE).await;
     assert!(!answer.is_finished(), "answered before the sync");
     assert_eq!(all(&*held.store).await, [], "a row is visible before its sync");
-    held.gate.let_one_pass();
-    held.sync_waits().await;
-    tokio::time::sleep(PATIENCE).await;
-    assert!(!answer.is_finished(), "answered before the second sync");
     held.gate.release();
     assert_eq!(answer.await.unwrap(), Ok(Outcome::Committed(Version(1))));
     assert_eq!(all(&*held.store).await.len(), 1);
@@ -152,61 +151,147 @@ async fn many_writers_share_their_syncs() {
     assert!(syncs * 10 <= WRITERS * COMMITS, "{syncs} syncs for {} commits", WRITERS * COMMITS);
 }
 
-/// How the disk fails, as the engine sees it.
-type Break = fn(&Held);
+/// What the disk does next, as the engine sees it.
+const FAILURES: [Faults; 2] = [
+    Faults { fail_sync_after: Some(0), ..NO_FAULTS },
+    Faults { fail_write_after: Some(0), ..NO_FAULTS },
+];
+
+const NO_FAULTS: Faults = Faults {
+    stop_after_changes: None,
+    fail_sync_after: None,
+    fail_write_after: None,
+    fail_reads: false,
+    capacity_bytes: None,
+};
 
 #[tokio::test]
 async fn a_failed_disk_ends_commits_but_not_reads() {
-    let first_sync: Break = |held| held.gate.fail_next(io::ErrorKind::Other);
-    let second_sync: Break = |held| {
-        held.gate.let_one_pass();
-        while !held.gate.is_waiting() {
-            std::thread::yield_now();
+    for failure in FAILURES {
+        let disk = Arc::new(FaultyDisk::new(1));
+        let (gate, directory) = (Arc::new(SyncGate::new()), TempDir::new().unwrap());
+        let mut options = LocalOptions::new(Arc::new(ManualClock::new(0)));
+        // A cache too small for the rows, so that reads need the disk.
+        options.cache_bytes = 64 << 10;
+        options.gate = Some(Arc::clone(&gate));
+        let store = Arc::new(open_on(&disk, directory.path(), options));
+        for row in 0..200 {
+            committed(&*store, put(format!("{row:03}"), vec![b'v'; 8192])).await;
         }
-        held.gate.fail_next(io::ErrorKind::Other);
-    };
-    // A write that fails is told to nobody before the sync that follows.
-    let write: Break = |held| {
-        let failed = Err(io::Error::from(io::ErrorKind::StorageFull));
-        held.store.disk.defer(failed).unwrap();
-    };
-    for break_disk in [first_sync, second_sync, write] {
-        check_failed_disk(break_disk).await;
+        let before = all(&*store).await;
+        assert!(store.is_writable());
+        gate.hold();
+        let queued = held_and_queued(&store, &gate).await;
+        disk.set_faults(failure);
+        gate.release();
+        let [first, second] = queued.map(|answer| async { answer.await.unwrap() });
+        let (first, second) = (first.await, second.await);
+        assert!(first == Err(MetaError::Unknown) || first.is_ok(), "{first:?}");
+        let is_told = matches!(second, Err(MetaError::Unavailable(_) | MetaError::Unknown));
+        assert!(is_told, "{second:?}");
+        let later = store.commit(put("later", "")).await;
+        assert!(matches!(later, Err(MetaError::Unavailable(_))), "{later:?}");
+        assert!(!store.is_writable());
+        for _ in 0..3 {
+            let now = all(&*store).await;
+            assert_eq!(now[..before.len()], before, "reads go on");
+        }
+        store.close();
+        disk.restart();
+        let store = open_on(&disk, directory.path(), self::options());
+        let kept = all(&store).await;
+        assert_eq!(kept[..before.len()], before, "what was acknowledged is kept");
+        let undecided = |(key, ..): &(Key, Version, Bytes)| key == "in flight" || key == "queued";
+        assert!(kept[before.len()..].iter().all(undecided), "{kept:?}");
+        committed(&store, put("after", "")).await;
     }
 }
 
-async fn check_failed_disk(break_disk: Break) {
-    // A cache too small for the rows, so that reads need the disk.
-    let held = Held::with_cache(64 << 10);
-    held.gate.release();
-    for row in 0..200 {
-        committed(&*held.store, put(format!("{row:03}"), vec![b'v'; 8192])).await;
+/// One commit whose sync waits, and one behind it.
+async fn held_and_queued(
+    store: &Arc<LocalStore>,
+    gate: &SyncGate,
+) -> [JoinHandle<Result<Outcome, MetaError>>; 2] {
+    let submit = |batch| {
+        let store = Arc::clone(store);
+        tokio::spawn(async move { store.commit(batch).await })
+    };
+    let first = submit(put("in flight", ""));
+    while !gate.is_waiting() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let before = all(&*held.store).await;
-    assert!(held.store.is_writable());
-    held.gate.hold();
-    let in_flight = held.submit(put("in flight", ""));
-    held.sync_waits().await;
-    let queued = held.submit(put("queued", ""));
+    let second = submit(put("queued", ""));
     tokio::time::sleep(PATIENCE).await;
-    break_disk(&held);
-    held.gate.let_one_pass();
-    // A write that failed is noticed by the sync after the one that waits, so there may be more.
-    held.gate.let_one_pass();
-    assert_eq!(in_flight.await.unwrap(), Err(MetaError::Unknown));
-    assert!(matches!(queued.await.unwrap(), Err(MetaError::Unavailable(_))));
-    let later = held.store.commit(put("later", "")).await;
-    assert!(matches!(later, Err(MetaError::Unavailable(_))), "{later:?}");
-    assert!(!held.store.is_writable());
-    for _ in 0..3 {
-        assert_eq!(all(&*held.store).await, before, "reads go on");
+    [first, second]
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_takes_commits_again_when_there_is_room() {
+    let (disk, directory) = (Arc::new(FaultyDisk::new(1)), TempDir::new().unwrap());
+    let store = open_on(&disk, directory.path(), options());
+    committed(&store, put("kept", vec![1; 5000])).await;
+    let before = all(&store).await;
+    disk.set_faults(Faults { capacity_bytes: Some(disk.used_bytes()), ..NO_FAULTS });
+    let refused = store.commit(put("refused", vec![2; 50_000])).await;
+    assert!(matches!(refused, Err(MetaError::Unavailable(_))), "{refused:?}");
+    assert!(store.is_writable());
+    assert_eq!(all(&store).await, before);
+    disk.set_faults(NO_FAULTS);
+    committed(&store, put("taken", vec![3; 50_000])).await;
+    drop(store);
+    disk.restart();
+    let keys = all(&open_on(&disk, directory.path(), options())).await;
+    let keys: Vec<_> = keys.into_iter().map(|(key, ..)| key).collect();
+    assert_eq!(keys, ["kept", "taken"]);
+}
+
+#[tokio::test]
+async fn the_index_is_made_again_from_the_log() {
+    let directory = TempDir::new().unwrap();
+    let store = open(directory.path());
+    for row in 0..300_u32 {
+        committed(&store, put(row.to_string(), vec![b'v'; row as usize * 10])).await;
+        let mut gone = Batch::new(OpId([0; 16]));
+        gone.delete(key((row / 2).to_string()));
+        committed(&store, gone).await;
     }
-    held.store.close();
-    let store = open(held.directory.path());
-    let kept = all(&store).await;
-    assert_eq!(kept[..before.len()], before, "what was acknowledged is kept");
-    assert!(kept[before.len()..].iter().all(|(key, ..)| key == "in flight"), "{kept:?}");
-    committed(&store, put("after", "")).await;
+    let before = all(&store).await;
+    drop(store);
+    std::fs::remove_file(directory.path().join(INDEX_NAME)).unwrap();
+    let store = open(directory.path());
+    assert_eq!(all(&store).await, before);
+    assert_eq!(committed(&store, put("next", "")).await, Version(601));
+}
+
+/// Format 1 had no log: `version:u64 | value` in the index.
+#[tokio::test]
+async fn a_store_of_format_1_is_taken_over() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join(INDEX_NAME);
+    let mut expected = Vec::new();
+    let database = redb::Database::create(&file).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let mut rows = transaction.open_table(ROWS).unwrap();
+        for row in 0..2000_u64 {
+            let (name, value) = (format!("{row:04}"), vec![b'v'; row as usize]);
+            let stored = [&(row + 1).to_be_bytes()[..], &value].concat();
+            rows.insert(name.as_bytes(), &stored[..]).unwrap();
+            expected.push((key(name), Version(row + 1), Bytes::from(value)));
+        }
+        let mut store = transaction.open_table(STORE).unwrap();
+        store.insert(FORMAT_KEY, 1).unwrap();
+        store.insert(LAST_COMMIT_KEY, 5000).unwrap();
+    }
+    transaction.commit().unwrap();
+    drop(database);
+    // What is left of a conversion that was cut off.
+    std::fs::write(directory.path().join("0000000000000001.log"), vec![7; 10_000]).unwrap();
+    let store = open(directory.path());
+    assert_eq!(all(&store).await, expected);
+    assert_eq!(committed(&store, put("next", "")).await, Version(5001));
+    drop(store);
+    assert_eq!(all(&open(directory.path())).await.len(), 2001);
 }
 
 #[tokio::test]
@@ -305,15 +390,15 @@ async fn a_disk_that_runs_full_refuses_large_batches_first_and_takes_them_again(
 async fn a_newer_format_and_a_foreign_file_are_refused() {
     let directory = TempDir::new().unwrap();
     drop(open(directory.path()));
-    let file = directory.path().join("meta.redb");
+    let file = directory.path().join(INDEX_NAME);
     let database = redb::Database::open(&file).unwrap();
     let transaction = database.begin_write().unwrap();
     let store = redb::TableDefinition::<&str, u64>::new("store");
-    transaction.open_table(store).unwrap().insert("format", 2).unwrap();
+    transaction.open_table(store).unwrap().insert("format", 3).unwrap();
     transaction.commit().unwrap();
     drop(database);
     let newer = LocalStore::open(directory.path(), options()).map(|_| ());
-    assert!(matches!(newer, Err(OpenError::FormatTooNew { found: 2, known: 1 })), "{newer:?}");
+    assert!(matches!(newer, Err(OpenError::FormatTooNew { found: 3, known: 2 })), "{newer:?}");
 
     std::fs::write(&file, vec![b'x'; 10_000]).unwrap();
     let foreign = LocalStore::open(directory.path(), options()).map(|_| ());
@@ -348,10 +433,6 @@ struct Held {
 impl Held {
     fn new() -> Self {
         Self::with(|_| ())
-    }
-
-    fn with_cache(cache_bytes: usize) -> Self {
-        Self::with(|options| options.cache_bytes = cache_bytes)
     }
 
     fn with(change: impl FnOnce(&mut LocalOptions)) -> Self {
@@ -392,6 +473,10 @@ impl CommitObserver for Observed {
 
 fn options() -> LocalOptions {
     LocalOptions::new(Arc::new(SystemClock::new()))
+}
+
+fn open_on(disk: &Arc<FaultyDisk>, path: &Path, options: LocalOptions) -> LocalStore {
+    LocalStore::open_on(disk.clone(), path, None, options).unwrap()
 }
 
 fn open(directory: &Path) -> LocalStore {

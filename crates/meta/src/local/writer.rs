@@ -1,78 +1,128 @@
 //! The one thread that writes. For each group: decide every batch in order, make the survivors
-//! durable with one commit, and only then answer, conflicts included: a conflict may tell of a write
-//! of the same group, which nobody may hear of before it is durable.
+//! durable with one sync of the log, and only then answer, conflicts included: a conflict may tell of a
+//! write of the same group, which nobody may hear of before it is durable. Between groups it makes
+//! checkpoints and, when nothing else is to be done, cleans the log.
 
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::backend::Disk;
-use super::group::{Gather, Queue};
-use super::index::Index;
-use super::{CommitObserver, describe};
-use crate::{Batch, Clock, Outcome};
+use super::CommitObserver;
+use super::engine::{Engine, GroupError};
+use super::group::{Gather, Queue, Taken};
+use super::syncs::{SyncMeter, Syncs};
+use crate::{Batch, Clock};
 
 /// The longest wait for a group to fill. The wait is also never longer than the commit before it, so
 /// it at most doubles what a caller among many waits anyway.
 const GATHER_TIME_MAX: Duration = Duration::from_millis(2);
 
+/// How long after a checkpoint the next one is made, if there is something for it.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long nothing must have come before the log is cleaned by itself, and between two steps of that.
+const CLEANING_INTERVAL: Duration = Duration::from_millis(50);
+
 /// Starts the writer; it ends when `queue` is closed and empty, or failed.
 pub(super) fn start(
-    index: Arc<Index>,
+    engine: Engine,
     queue: Arc<Queue>,
-    disk: Arc<Disk>,
+    syncs: Arc<SyncMeter>,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn CommitObserver>,
 ) -> io::Result<JoinHandle<()>> {
-    let writer = Writer { index, queue, disk, clock, observer };
+    let (reported, last_checkpoint) = (syncs.syncs(), clock.monotonic());
+    let writer = Writer { engine, queue, syncs, reported, clock, last_checkpoint, observer };
     std::thread::Builder::new().name("tidelock-meta".into()).spawn(move || writer.run())
 }
 
 struct Writer {
-    index: Arc<Index>,
+    engine: Engine,
     queue: Arc<Queue>,
-    disk: Arc<Disk>,
+    syncs: Arc<SyncMeter>,
+    /// Syncs the observer has heard of.
+    reported: Syncs,
     clock: Arc<dyn Clock>,
+    last_checkpoint: Duration,
     observer: Arc<dyn CommitObserver>,
 }
 
 impl Writer {
-    fn run(self) {
-        let _fail_on_panic = FailOnPanic(&self.queue);
-        let on_failure = Arc::clone(&self.queue);
-        self.disk.stop_this_thread_on_failure(move |error| {
-            tracing::error!(error = %error, "meta.disk_failed");
-            on_failure.fail(&describe(error));
-        });
-        let mut gather = Gather::FIRST;
-        while let Some(batches) = self.queue.take_group(gather) {
-            let began = self.clock.monotonic();
-            let Err(error) = self.commit(&batches) else {
-                let took = self.clock.monotonic().saturating_sub(began);
-                gather = Gather { batches: batches.len(), at_most: took.min(GATHER_TIME_MAX) };
-                continue;
-            };
-            tracing::error!(error = %error, "meta.commit_failed");
-            self.queue.fail(&format!("a commit failed, restart to go on: {error}"));
+    fn run(mut self) {
+        let queue = Arc::clone(&self.queue);
+        let _fail_on_panic = FailOnPanic(&queue);
+        if let Err(reason) = self.serve() {
+            tracing::error!(error = %reason, "meta.failed");
+            queue.fail(&format!("the disk failed, restart when it is repaired: {reason}"));
         }
     }
 
-    fn commit(&self, batches: &[Batch]) -> Result<(), redb::Error> {
-        let before = self.disk.syncs();
-        let mut transaction = self.index.begin()?;
-        let outcomes = transaction.apply(batches)?;
-        let survives = |outcome: &Outcome| matches!(outcome, Outcome::Committed(_));
-        if outcomes.iter().any(survives) {
-            transaction.commit_durably()?;
-        } else {
-            // All lost against what was durable before.
-            transaction.abort()?;
+    /// Commits groups until the queue ends, or says why it cannot go on.
+    fn serve(&mut self) -> Result<(), String> {
+        let mut gather = Gather::FIRST;
+        loop {
+            match self.queue.take_group(gather, self.patience()) {
+                Taken::Group(batches) => gather = self.commit(&batches)?,
+                Taken::Nothing => self.use_the_pause()?,
+                Taken::End => break,
+            }
+            self.make_checkpoint_if_due()?;
         }
-        let syncs = self.disk.syncs().since(before);
-        self.queue.answer(outcomes);
-        self.observer.group_committed(batches.len(), syncs.time, syncs.count);
-        Ok(())
+        if self.engine.is_uncovered() { self.engine.make_checkpoint() } else { Ok(()) }
+    }
+
+    /// How long a group is waited for before there is something else to do.
+    fn patience(&self) -> Option<Duration> {
+        if self.engine.must_clean() {
+            Some(CLEANING_INTERVAL)
+        } else if self.engine.is_uncovered() {
+            Some(CHECKPOINT_INTERVAL)
+        } else {
+            None
+        }
+    }
+
+    fn commit(&mut self, batches: &[Batch]) -> Result<Gather, String> {
+        let began = self.clock.monotonic();
+        match self.engine.commit(batches) {
+            Ok(outcomes) => self.queue.answer(outcomes),
+            Err(GroupError::Refused(error)) => {
+                tracing::warn!(%error, "meta.group_refused");
+                self.queue.refuse(&format!("{error}: make room"));
+            }
+            Err(GroupError::Failed(reason)) => return Err(reason),
+        }
+        let syncs = self.syncs.syncs();
+        let since = syncs.since(self.reported);
+        self.reported = syncs;
+        self.observer.group_committed(batches.len(), since.time, since.count);
+        let took = self.clock.monotonic().saturating_sub(began);
+        Ok(Gather { batches: batches.len(), at_most: took.min(GATHER_TIME_MAX) })
+    }
+
+    fn use_the_pause(&mut self) -> Result<(), String> {
+        if !self.engine.must_clean() {
+            return if self.engine.is_uncovered() { self.make_checkpoint() } else { Ok(()) };
+        }
+        match self.engine.commit(&[]) {
+            // On a full disk, cleaning waits for room as all others do.
+            Ok(_) | Err(GroupError::Refused(_)) => Ok(()),
+            Err(GroupError::Failed(reason)) => Err(reason),
+        }
+    }
+
+    fn make_checkpoint_if_due(&mut self) -> Result<(), String> {
+        let age = self.clock.monotonic().saturating_sub(self.last_checkpoint);
+        let is_due = self.engine.needs_checkpoint()
+            || self.engine.is_segment_cleaned()
+            || (self.engine.is_uncovered() && age >= CHECKPOINT_INTERVAL);
+        if is_due { self.make_checkpoint() } else { Ok(()) }
+    }
+
+    fn make_checkpoint(&mut self) -> Result<(), String> {
+        self.last_checkpoint = self.clock.monotonic();
+        self.engine.make_checkpoint()
     }
 }
 

@@ -9,6 +9,7 @@ use tidelock_meta::local::{LocalOptions, LocalStore, OpenError};
 use tidelock_meta::memory::MemoryStore;
 use tidelock_meta::postgres::{PostgresOptions, PostgresStore};
 use tidelock_meta::{Clock, MetaStore};
+use tidelock_store::{Entropy, SystemEntropy};
 
 use super::{Close, Ownership};
 use crate::config::{MetaLocation, PostgresUrl};
@@ -136,6 +137,9 @@ async fn open_local(
     let lock = directory.lock()?;
     let mut options = LocalOptions::new(clock);
     options.observer = metrics;
+    let mut log_tag = [0; 8];
+    SystemEntropy::new().fill(&mut log_tag);
+    options.log_tag = u64::from_be_bytes(log_tag);
     let path = directory.meta();
     let opening = tokio::task::spawn_blocking(move || LocalStore::open(&path, options));
     let store = opening.await.map_err(io::Error::other)?.map_err(|error| match error {

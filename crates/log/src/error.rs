@@ -1,0 +1,44 @@
+//! Why the log does not answer.
+
+use std::io;
+
+/// Why the log does not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The disk is full. Nothing was written, and the log goes on.
+    #[error("the disk is full")]
+    Full,
+    /// The disk failed. Whether what was being written is durable is not known.
+    #[error("the disk failed: {0}")]
+    Io(io::Error),
+    /// Somebody else has opened the log since. What was being written was not acknowledged.
+    #[error("another process has taken over the log")]
+    Fenced,
+    /// What is stored is not what was written, and it is not the end of the log.
+    #[error("{file} is damaged at byte {offset}: {what}")]
+    Damaged {
+        /// Name of the file in the log's directory.
+        file: String,
+        /// Where in the file.
+        offset: u32,
+        /// What was found there.
+        what: &'static str,
+    },
+    /// A later version wrote it.
+    #[error("the log has format {found}, but this version knows formats up to {known}")]
+    FormatTooNew {
+        /// The format on disk.
+        found: u8,
+        /// The newest format this version knows.
+        known: u8,
+    },
+}
+
+impl From<io::Error> for LogError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Io(error),
+        }
+    }
+}

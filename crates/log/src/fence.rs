@@ -1,0 +1,70 @@
+//! The file `epoch`: which opening of the log is the one that may write. A process whose directory was
+//! opened by another, where locks of files do not hold, finds it changed before it acknowledges anything.
+//!
+//! ```text
+//! epoch    epoch:u64 | crc:u32
+//! ```
+//!
+//! An epoch is a count of openings and a random tag: `count:24 bits | tag:40 bits`.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::LogError;
+use crate::codec::{Reader, checksum};
+use crate::disk::{Disk, DiskFile};
+
+/// Name of the file.
+pub(crate) const NAME: &str = "epoch";
+const BYTES: usize = 12;
+const TAG_BITS: u32 = 40;
+
+/// The right to write, until somebody else takes it.
+#[derive(Debug)]
+pub(crate) struct Fence {
+    file: Arc<dyn DiskFile>,
+    epoch: u64,
+}
+
+impl Fence {
+    /// Takes the right with an epoch after all that `seen` and the file tell of. `tag` is random.
+    pub(crate) fn take(disk: &dyn Disk, seen: u64, tag: u64) -> Result<Self, LogError> {
+        let file = match disk.open(NAME) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => disk.create(NAME)?,
+            opened => opened?,
+        };
+        // A file that was cut off when it was written tells nothing, and the segments tell the rest.
+        let last = read(&*file)?.unwrap_or(0).max(seen);
+        let count = (last >> TAG_BITS) + 1;
+        let epoch = (count << TAG_BITS) | (tag & ((1 << TAG_BITS) - 1));
+        let mut bytes = epoch.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&checksum(&bytes).to_be_bytes());
+        file.write_at(&bytes, 0)?;
+        file.sync()?;
+        disk.sync()?;
+        Ok(Self { file, epoch })
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Refuses, with [`LogError::Fenced`], when somebody else has taken the right.
+    pub(crate) fn check(&self) -> Result<(), LogError> {
+        match read(&*self.file)? {
+            Some(epoch) if epoch == self.epoch => Ok(()),
+            _ => Err(LogError::Fenced),
+        }
+    }
+}
+
+fn read(file: &dyn DiskFile) -> Result<Option<u64>, LogError> {
+    let mut bytes = [0; BYTES];
+    match file.read_at(&mut bytes, 0) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        done => done?,
+    }
+    let mut reader = Reader(&bytes);
+    let (epoch, crc) = (reader.u64(), reader.u32());
+    Ok(epoch.filter(|epoch| crc == Some(checksum(&epoch.to_be_bytes()))))
+}

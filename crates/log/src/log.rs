@@ -1,0 +1,349 @@
+//! The log of one directory, as its one writer has it: appends groups, syncs them, and lets the oldest
+//! segments go.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use crate::disk::{Disk, DiskFile};
+use crate::fence::{self, Fence};
+use crate::group::{Group, GroupBuilder, HEADER_BYTES, PAGE_BYTES, Trust, in_pages};
+use crate::reader::LogReader;
+use crate::recovery::{self, End, Headers, damaged};
+use crate::segment::{self, SegmentHeader, name_of, read_group};
+use crate::spares::{self, Spares};
+use crate::{LogError, Position};
+
+/// Room of a segment unless it is said otherwise.
+const SEGMENT_BYTES_DEFAULT: u32 = 16 << 20;
+
+/// How a log is opened.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct LogOptions {
+    /// Room of a segment, its header included; a group has to fit into it.
+    pub segment_bytes: u32,
+    /// Random: keeps what a user stores from looking like a part of the log.
+    pub tag: u64,
+    /// What is left out, for the simulation, which must find out.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// What a log can be made to leave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Groups are not synced.
+    Sync,
+    /// Checksums are not looked at.
+    Checksum,
+    /// Nobody asks who may write.
+    Epoch,
+}
+
+impl LogOptions {
+    /// Segments of 16 MiB.
+    pub fn new(tag: u64) -> Self {
+        Self { segment_bytes: SEGMENT_BYTES_DEFAULT, tag, sabotage: None }
+    }
+
+    fn trust(&self) -> Trust {
+        if self.sabotage == Some(Sabotage::Checksum) { Trust::All } else { Trust::Sound }
+    }
+}
+
+/// Whether a file of this name belongs to a log.
+pub fn is_file_of_log(name: &str) -> bool {
+    segment::number_of(name).is_some() || spares::is_spare(name) || name == fence::NAME
+}
+
+/// An open log.
+pub struct Log {
+    disk: Arc<dyn Disk>,
+    options: LogOptions,
+    fence: Fence,
+    reader: LogReader,
+    head: Head,
+    /// The segments before the head, and where their groups end.
+    sealed: BTreeMap<u64, Sealed>,
+    spares: Spares,
+    /// Names were changed since the directory was synced.
+    names_changed: bool,
+    /// Memory of the group before.
+    memory: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sealed {
+    epoch: u64,
+    end: u32,
+    first: Position,
+}
+
+/// The segment that is written.
+struct Head {
+    file: Arc<dyn DiskFile>,
+    first: Position,
+    at: Position,
+    version: u64,
+}
+
+impl Log {
+    /// Opens the log on `disk`, which nobody else has open, hands every group from `from` on to `each`
+    /// (none: from the first on), and begins a segment of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Damaged`] when something acknowledged is not there; nothing is changed then but the
+    /// epoch. Others as they say; and what `each` answers.
+    pub fn open<E: From<LogError>>(
+        disk: Arc<dyn Disk>,
+        options: LogOptions,
+        from: Option<Position>,
+        each: &mut dyn FnMut(&Group) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        // The right to write before anything is read: from here on, nobody else acknowledges anything.
+        let (headers, _) = recovery::headers(&*disk)?;
+        let seen = headers.values().map(|header| header.epoch).max().unwrap_or(0);
+        let fence = Fence::take(&*disk, seen, options.tag)?;
+        let (headers, unfinished) = recovery::headers(&*disk)?;
+        let trust = options.trust();
+        let end = recovery::replay(&*disk, &headers, from, trust, each)?;
+        Ok(Self::begin(disk, options, fence, &headers, unfinished, end)?)
+    }
+
+    fn begin(
+        disk: Arc<dyn Disk>,
+        options: LogOptions,
+        fence: Fence,
+        headers: &Headers,
+        unfinished: Option<u64>,
+        end: Option<End>,
+    ) -> Result<Self, LogError> {
+        if let Some(number) = unfinished {
+            disk.remove(&name_of(number))?;
+        }
+        if let Some(header) = headers.values().next_back() {
+            recovery::make_durable(&*disk, header, end.as_ref())?;
+        }
+        let reader = LogReader::new(Arc::clone(&disk), options.trust());
+        let End { at, version, .. } = end.unwrap_or(End::OF_NOTHING);
+        let mut sealed = BTreeMap::new();
+        for (number, header) in headers {
+            let next = headers.get(&(number + 1));
+            let end = next.map_or(at.offset, |next| next.previous_end);
+            sealed.insert(*number, Sealed { epoch: header.epoch, end, first: header.first() });
+            reader.add(*number, None);
+        }
+        let mut spares = Spares::find(&*disk)?;
+        let head = Head::start(&*disk, &options, fence.epoch(), &mut spares, at, version)?;
+        reader.add(head.at.segment, Some(Arc::clone(&head.file)));
+        let memory = Vec::new();
+        let mut log = Self {
+            disk,
+            options,
+            fence,
+            reader,
+            head,
+            sealed,
+            spares,
+            names_changed: true,
+            memory,
+        };
+        log.sync()?;
+        Ok(log)
+    }
+
+    /// Begins a group that will have at most `payload_bytes` of records.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Full`] when there is no room for another segment; the log goes on. The others end it.
+    pub fn begin_group(&mut self, payload_bytes: usize) -> Result<GroupBuilder, LogError> {
+        let pages = in_pages(HEADER_BYTES + payload_bytes);
+        if pages > self.options.segment_bytes as usize - PAGE_BYTES {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "larger than a segment");
+            return Err(LogError::Io(error));
+        }
+        if self.head.at.offset as usize + pages > self.options.segment_bytes as usize {
+            self.seal()?;
+        }
+        Ok(GroupBuilder::new(self.head.at, std::mem::take(&mut self.memory)))
+    }
+
+    /// Most bytes of records of a group.
+    pub fn payload_bytes_max(&self) -> usize {
+        self.options.segment_bytes as usize - PAGE_BYTES - HEADER_BYTES
+    }
+
+    /// Most bytes of records of a group that still fits into the segment that is written.
+    pub fn room_bytes(&self) -> usize {
+        let left = self.options.segment_bytes.saturating_sub(self.head.at.offset) as usize;
+        left.saturating_sub(HEADER_BYTES)
+    }
+
+    /// Writes `group`, which [`Log::begin_group`] has given last. `version` is that of the last commit.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Full`] when there is no room: nothing is written, and the log goes on.
+    pub fn append(&mut self, group: GroupBuilder, version: u64) -> Result<(), LogError> {
+        let Position { segment, offset, sequence } = self.head.at;
+        debug_assert_eq!(group.at(), self.head.at);
+        let bytes = group.finish(self.fence.epoch(), sequence, version);
+        let written = self.head.file.write_at(&bytes, u64::from(offset));
+        let pages = bytes.len() as u32;
+        self.memory = bytes;
+        if let Err(error) = written.map_err(LogError::from) {
+            self.take_back(offset)?;
+            return Err(error);
+        }
+        self.head.version = version;
+        self.head.at = Position { segment, offset: offset + pages, sequence: sequence + 1 };
+        Ok(())
+    }
+
+    /// Sees that a group that did not find room is none: all that counts may have been written.
+    fn take_back(&self, offset: u32) -> Result<(), LogError> {
+        match self.head.file.write_at(&[0; HEADER_BYTES], u64::from(offset)).map_err(LogError::from)
+        {
+            // Not even its beginning has found room.
+            Err(LogError::Full) => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => Ok(self.head.file.sync()?),
+        }
+    }
+
+    /// Makes all groups durable that were written, and sees that this process may still write.
+    ///
+    /// # Errors
+    ///
+    /// The log must not be used again after one: a second sync would not tell what the first has lost.
+    pub fn sync(&mut self) -> Result<(), LogError> {
+        if self.options.sabotage != Some(Sabotage::Sync) {
+            self.head.file.sync()?;
+        }
+        if self.names_changed {
+            self.disk.sync()?;
+            self.names_changed = false;
+        }
+        self.check_epoch()
+    }
+
+    /// Refuses, with [`LogError::Fenced`], when somebody else has opened the log since.
+    ///
+    /// # Errors
+    ///
+    /// That, and what the disk answers.
+    pub fn check_epoch(&self) -> Result<(), LogError> {
+        match self.options.sabotage {
+            Some(Sabotage::Epoch) => Ok(()),
+            _ => self.fence.check(),
+        }
+    }
+
+    /// Where the next group begins.
+    pub fn position(&self) -> Position {
+        self.head.at
+    }
+
+    /// Reads values, on any thread.
+    pub fn reader(&self) -> LogReader {
+        self.reader.clone()
+    }
+
+    /// Bytes from the first group of each segment to the end of its last one, together.
+    pub fn used_bytes(&self) -> u64 {
+        let sealed: u64 = self.sealed.values().map(|sealed| u64::from(sealed.end)).sum();
+        sealed + u64::from(self.head.at.offset)
+    }
+
+    /// How many segments there are.
+    pub fn segments(&self) -> u64 {
+        self.sealed.len() as u64 + 1
+    }
+
+    /// The oldest segment, if it is not the one that is written: where its first group begins.
+    pub fn oldest(&self) -> Option<Position> {
+        self.sealed.values().next().map(|sealed| sealed.first)
+    }
+
+    /// The group at `at` in a segment before the one that is written; none at its end.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Damaged`] when there must be one and it is not sound.
+    pub fn group(&self, at: Position) -> Result<Option<Group>, LogError> {
+        let (Some(sealed), Some(file)) =
+            (self.sealed.get(&at.segment), self.reader.file(at.segment)?)
+        else {
+            return Err(damaged(at.segment, at.offset, "there is no such segment"));
+        };
+        if at.offset >= sealed.end {
+            return Ok(None);
+        }
+        match read_group(&*file, sealed.epoch, at, self.options.trust())? {
+            Some(group) => Ok(Some(group)),
+            None => Err(damaged(at.segment, at.offset, "a group is not sound")),
+        }
+    }
+
+    /// Lets the oldest segment go: nothing in it is needed by any index that may be read again.
+    ///
+    /// # Errors
+    ///
+    /// What the disk answers; the segment is then still there.
+    pub fn drop_oldest(&mut self) -> Result<(), LogError> {
+        let Some(&number) = self.sealed.keys().next() else { return Ok(()) };
+        self.spares.keep(&*self.disk, number)?;
+        // Before the file is written again: under its old name it would be a rotten segment.
+        self.disk.sync()?;
+        self.reader.remove(number);
+        self.sealed.remove(&number);
+        Ok(())
+    }
+
+    /// Ends the segment that is written and begins the next one.
+    fn seal(&mut self) -> Result<(), LogError> {
+        self.check_epoch()?;
+        let (epoch, spares) = (self.fence.epoch(), &mut self.spares);
+        let Head { first, at, version, .. } = self.head;
+        let next = Head::start(&*self.disk, &self.options, epoch, spares, at, version)?;
+        self.reader.add(next.at.segment, Some(Arc::clone(&next.file)));
+        self.sealed.insert(first.segment, Sealed { epoch, end: at.offset, first });
+        self.head = next;
+        self.names_changed = true;
+        Ok(())
+    }
+}
+
+impl Head {
+    /// Begins the segment after the one in which the groups so far end `at`.
+    fn start(
+        disk: &dyn Disk,
+        options: &LogOptions,
+        epoch: u64,
+        spares: &mut Spares,
+        at: Position,
+        version: u64,
+    ) -> Result<Self, LogError> {
+        let header = SegmentHeader {
+            segment_bytes: options.segment_bytes,
+            number: at.segment + 1,
+            epoch,
+            sequence: at.sequence,
+            version,
+            previous_end: at.offset,
+        };
+        let name = name_of(header.number);
+        let file = spares.take(disk, &name)?;
+        let begun = file
+            .set_len(u64::from(options.segment_bytes))
+            .and_then(|()| file.write_at(&header.encode(), 0));
+        if let Err(error) = begun {
+            // It holds nothing; when this fails too, the next opening removes it.
+            let _ = disk.remove(&name);
+            return Err(error.into());
+        }
+        Ok(Self { file, first: header.first(), at: header.first(), version })
+    }
+}

@@ -1,0 +1,49 @@
+//! Files of segments that were let go, kept to be used again: growing a file costs a journal commit with
+//! each sync, writing over one does not.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::disk::{Disk, DiskFile};
+use crate::segment::name_of;
+
+/// Most files that are kept. They are also what a full disk can still be written to.
+const SPARES_MAX: usize = 2;
+
+const SUFFIX: &str = ".spare";
+
+/// Whether a file of this name is kept to be used again.
+pub(crate) fn is_spare(name: &str) -> bool {
+    name.ends_with(SUFFIX)
+}
+
+/// The names of the files that are kept.
+#[derive(Debug)]
+pub(crate) struct Spares(Vec<String>);
+
+impl Spares {
+    /// Those in the directory.
+    pub(crate) fn find(disk: &dyn Disk) -> io::Result<Self> {
+        let names = disk.list()?;
+        Ok(Self(names.into_iter().filter(|name| is_spare(name)).collect()))
+    }
+
+    /// A file called `name`: one that was kept, with whatever is in it, or a new one.
+    pub(crate) fn take(&mut self, disk: &dyn Disk, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let Some(spare) = self.0.pop() else { return disk.create(name) };
+        disk.rename(&spare, name)?;
+        disk.open(name)
+    }
+
+    /// Keeps or removes the file of segment `number`.
+    pub(crate) fn keep(&mut self, disk: &dyn Disk, number: u64) -> io::Result<()> {
+        let name = name_of(number);
+        if self.0.len() >= SPARES_MAX {
+            return disk.remove(&name);
+        }
+        let spare = format!("{number:016x}{SUFFIX}");
+        disk.rename(&name, &spare)?;
+        self.0.push(spare);
+        Ok(())
+    }
+}

@@ -1,0 +1,507 @@
+//! The engine without threads: decides groups, writes them to the log, applies them to the index,
+//! makes checkpoints and cleans the log. The writer thread drives it, and the simulation.
+//!
+//! A group is first in the log, durably, and then in the index, visibly; the index itself becomes durable
+//! by a checkpoint, and is read again from the log behind the last one. So the index may be
+//! lost, the log may not.
+
+use std::sync::Arc;
+
+use tidelock_log::disk::Disk;
+use tidelock_log::{
+    Group, GroupBuilder, Log, LogError, LogOptions, LogReader, Position, Record, record_bytes,
+};
+
+use super::OpenError;
+use super::backend::IndexFile;
+use super::index::{Change, Checkpoint, Counts, FORMAT, Held, Index, stored_error};
+use super::syncs::SyncMeter;
+use crate::{Batch, Outcome, Write};
+
+/// Name of the index inside the store's directory.
+pub(super) const INDEX_NAME: &str = "meta.redb";
+
+/// Name of an index that is being made: the index gets its own name only when it is whole.
+pub(super) const UNFINISHED_NAME: &str = "meta.redb.new";
+
+/// Most bytes of the log that are read again when the store is opened after a crash.
+const REPLAY_BYTES_MAX: u64 = 64 << 20;
+
+/// Most bytes of the index that wait in memory for a checkpoint.
+const UNSYNCED_INDEX_BYTES_MAX: usize = 64 << 20;
+
+/// The log is cleaned when it has more bytes than this that nothing needs, and more than it has of others.
+const GARBAGE_BYTES_MIN: u64 = 32 << 20;
+
+/// How much of the oldest segment a step of cleaning goes through, at least.
+const CLEAN_STEP_BYTES: usize = 256 << 10;
+
+/// How much more than that it goes through, in bytes for a byte of the group it travels with: so cleaning
+/// keeps up with writing.
+const CLEAN_PER_BYTE: usize = 4;
+
+/// How much a step goes through at most.
+const CLEAN_STEP_BYTES_MAX: usize = 2 << 20;
+
+/// The longest record: the cleaning does not cut one.
+const RECORD_BYTES_MAX: usize = 72 << 10;
+
+/// Bytes of rows that are applied to the index at once when the log is read again.
+const REPLAY_CHANGE_BYTES: usize = 4 << 20;
+
+/// How an engine is opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EngineOptions {
+    pub(super) log: LogOptions,
+    pub(super) cache_bytes: usize,
+    pub(super) garbage_bytes_min: u64,
+}
+
+impl EngineOptions {
+    pub(super) fn new(tag: u64, cache_bytes: usize) -> Self {
+        let log = LogOptions::new(tag);
+        Self { log, cache_bytes, garbage_bytes_min: GARBAGE_BYTES_MIN }
+    }
+}
+
+/// Why a group was not committed.
+#[derive(Debug)]
+pub(super) enum GroupError {
+    /// Nothing of it is written, and the engine goes on.
+    Refused(LogError),
+    /// Whether it is durable is not known, and the engine must not be used for writing again.
+    Failed(String),
+}
+
+/// Decides and writes groups.
+pub(super) struct Engine {
+    index: Arc<Index>,
+    file: Arc<IndexFile>,
+    log: Log,
+    syncs: Arc<SyncMeter>,
+    counts: Counts,
+    /// Where the last checkpoint says the log goes on.
+    checkpoint: Position,
+    /// Bytes of the log behind it.
+    uncovered_bytes: u64,
+    cleaning: Option<Cleaning>,
+    /// Why the log is not cleaned any more.
+    cleaning_failure: Option<LogError>,
+    garbage_bytes_min: u64,
+}
+
+/// How far the oldest segment is cleaned.
+struct Cleaning {
+    at: Position,
+    /// The group there, and how many of its records are done.
+    group: Option<(Group, usize)>,
+}
+
+impl Engine {
+    /// Opens the store on `disk`: the index as the last checkpoint left it, and the log behind that. What
+    /// an interrupted start has left is begun again, and a missing index is made from the log.
+    pub(super) fn open(
+        disk: &Arc<dyn Disk>,
+        options: &EngineOptions,
+        syncs: &Arc<SyncMeter>,
+        held: &Held,
+    ) -> Result<Self, OpenError> {
+        let names = disk.list()?;
+        if names.iter().any(|name| name == UNFINISHED_NAME) {
+            disk.remove(UNFINISHED_NAME)?;
+        }
+        if !names.iter().any(|name| name == INDEX_NAME) {
+            return Self::make(disk, options, syncs, held);
+        }
+        let (index, file) = open_index(disk, INDEX_NAME, options, syncs, held)?;
+        match index.format().map_err(stored_error)? {
+            Some(found) if found > FORMAT => Err(OpenError::FormatTooNew { found, known: FORMAT }),
+            Some(FORMAT) => Self::replay(disk, options, syncs, index, file),
+            Some(1) => {
+                super::convert::to_log(disk, options, &index)?;
+                drop(index);
+                Self::make(disk, options, syncs, held)
+            }
+            _ => Err(OpenError::Corrupt("the index has no known format".into())),
+        }
+    }
+
+    /// Makes the index from all that the log has, which is nothing at the first start.
+    fn make(
+        disk: &Arc<dyn Disk>,
+        options: &EngineOptions,
+        syncs: &Arc<SyncMeter>,
+        held: &Held,
+    ) -> Result<Self, OpenError> {
+        disk.create(UNFINISHED_NAME)?;
+        let (index, file) = open_index(disk, UNFINISHED_NAME, options, syncs, held)?;
+        let nothing = Checkpoint { last_commit: 0, live_bytes: 0, position: None };
+        index.checkpoint(&nothing).map_err(stored_error)?;
+        let engine = Self::replay(disk, options, syncs, index, file)?;
+        disk.rename(UNFINISHED_NAME, INDEX_NAME)?;
+        disk.sync()?;
+        Ok(engine)
+    }
+
+    fn replay(
+        disk: &Arc<dyn Disk>,
+        options: &EngineOptions,
+        syncs: &Arc<SyncMeter>,
+        index: Index,
+        file: Arc<IndexFile>,
+    ) -> Result<Self, OpenError> {
+        let Checkpoint { last_commit, live_bytes, position } =
+            index.last_checkpoint().map_err(stored_error)?;
+        let mut replayer = Replayer {
+            index: &index,
+            file: &file,
+            is_new: position.is_none(),
+            change: None,
+            change_bytes: 0,
+            counts: Counts { last_commit, live_bytes },
+        };
+        let log =
+            Log::open(Arc::clone(disk), options.log, position, &mut |group| replayer.apply(group))?;
+        let counts = replayer.finish()?;
+        let mut engine = Self {
+            index: Arc::new(index),
+            file,
+            checkpoint: log.position(),
+            log,
+            syncs: Arc::clone(syncs),
+            counts,
+            uncovered_bytes: 0,
+            cleaning: None,
+            cleaning_failure: None,
+            garbage_bytes_min: options.garbage_bytes_min,
+        };
+        engine.make_checkpoint().map_err(OpenError::Corrupt)?;
+        Ok(engine)
+    }
+
+    /// The rows, for readers.
+    pub(super) fn index(&self) -> Arc<Index> {
+        Arc::clone(&self.index)
+    }
+
+    /// Values that are in the log alone, for readers.
+    pub(super) fn reader(&self) -> LogReader {
+        self.log.reader()
+    }
+
+    /// Decides `batches` in order and makes those that hold durable and visible, together with a step of
+    /// cleaning if there is a need for it.
+    pub(super) fn commit(&mut self, batches: &[Batch]) -> Result<Vec<Outcome>, GroupError> {
+        let bytes: usize = batches.iter().map(payload_bytes).sum();
+        let step = self.clean_step_bytes(bytes);
+        let result = self.commit_with(batches, bytes + step + RECORD_BYTES_MAX, step);
+        if let Err(error) = &result {
+            // What was copied is not in the log: the segment is begun again.
+            self.cleaning = None;
+            if let GroupError::Failed(reason) = error {
+                self.file.stop(reason);
+            }
+        }
+        result
+    }
+
+    /// How much of the oldest segment is cleaned with a group of `bytes`.
+    fn clean_step_bytes(&self, bytes: usize) -> usize {
+        if !self.must_clean() {
+            return 0;
+        }
+        // Not more than fits behind the group: cleaning does not end a segment, as long as it goes on at all.
+        let most = match self.log.room_bytes().saturating_sub(bytes) {
+            room if room > 2 * RECORD_BYTES_MAX => room,
+            _ => self.log.payload_bytes_max().saturating_sub(bytes),
+        };
+        let step = (CLEAN_STEP_BYTES + CLEAN_PER_BYTE * bytes).min(CLEAN_STEP_BYTES_MAX);
+        step.min(most.saturating_sub(RECORD_BYTES_MAX))
+    }
+
+    fn commit_with(
+        &mut self,
+        batches: &[Batch],
+        room: usize,
+        step: usize,
+    ) -> Result<Vec<Outcome>, GroupError> {
+        let room = room.min(self.log.payload_bytes_max());
+        let mut group = self.log.begin_group(room).map_err(group_error)?;
+        let mut counts = self.counts;
+        let mut change = self.index.begin().map_err(index_failed)?;
+        let outcomes = change.decide(batches, &mut group, &mut counts).map_err(index_failed)?;
+        if step > 0 {
+            self.clean(step, &mut change, &mut group, &mut counts).map_err(index_failed)?;
+        }
+        let survives = |outcome: &Outcome| matches!(outcome, Outcome::Committed(_));
+        if group.is_empty() && !outcomes.iter().any(survives) {
+            // All lost against what was durable before.
+            change.abort().map_err(index_failed)?;
+            return Ok(outcomes);
+        }
+        let began = self.log.position();
+        self.log.append(group, counts.last_commit).map_err(group_error)?;
+        let Self { syncs, log, .. } = self;
+        syncs.measure_group(|| log.sync()).map_err(failed)?;
+        change.commit().map_err(index_failed)?;
+        self.counts = counts;
+        let ended = self.log.position();
+        self.uncovered_bytes += u64::from(ended.offset - began.offset);
+        Ok(outcomes)
+    }
+
+    /// Whether something is in the log that no checkpoint covers.
+    pub(super) fn is_uncovered(&self) -> bool {
+        self.uncovered_bytes > 0
+    }
+
+    /// Whether a checkpoint must not wait.
+    pub(super) fn needs_checkpoint(&self) -> bool {
+        self.uncovered_bytes >= REPLAY_BYTES_MAX
+            || self.file.unsynced_bytes() >= UNSYNCED_INDEX_BYTES_MAX
+    }
+
+    /// Makes the index durable as it is.
+    pub(super) fn make_checkpoint(&mut self) -> Result<(), String> {
+        if let Err(error) = self.log.check_epoch() {
+            self.file.stop(&error.to_string());
+            return Err(error.to_string());
+        }
+        let position = self.log.position();
+        let checkpoint = Checkpoint {
+            last_commit: self.counts.last_commit,
+            live_bytes: self.counts.live_bytes,
+            position: Some(position),
+        };
+        self.index.checkpoint(&checkpoint).map_err(|error| error.to_string())?;
+        if let Some(failure) = self.file.failure() {
+            return Err(failure);
+        }
+        self.checkpoint = position;
+        self.uncovered_bytes = 0;
+        self.drop_cleaned()
+    }
+
+    /// Whether the log has more than it should of what nothing needs.
+    pub(super) fn must_clean(&self) -> bool {
+        let garbage = self.garbage_bytes();
+        self.cleaning_failure.is_none()
+            && self.log.oldest().is_some()
+            && garbage > self.garbage_bytes_min
+            && garbage > self.counts.live_bytes
+    }
+
+    /// Bytes of the log that nothing needs.
+    pub(super) fn garbage_bytes(&self) -> u64 {
+        self.log.used_bytes().saturating_sub(self.counts.live_bytes)
+    }
+
+    /// Copies what is current in the next `step` bytes of the oldest segment to `group`.
+    ///
+    /// A segment that cannot be read is kept as it is, for those who repair it: writing goes on.
+    fn clean(
+        &mut self,
+        step: usize,
+        change: &mut Change,
+        group: &mut GroupBuilder,
+        counts: &mut Counts,
+    ) -> Result<(), redb::Error> {
+        let mut left = step;
+        while left > 0 {
+            let cleaning = match self.next_to_clean() {
+                Ok(Some(cleaning)) => cleaning,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    tracing::error!(%error, "meta.cleaning_failed");
+                    self.cleaning_failure = Some(error);
+                    return Ok(());
+                }
+            };
+            left = left.saturating_sub(cleaning.relocate(left, change, group, counts)?);
+        }
+        Ok(())
+    }
+
+    /// Where the cleaning is; none at the end of the oldest segment.
+    fn next_to_clean(&mut self) -> Result<Option<&mut Cleaning>, LogError> {
+        let Some(oldest) = self.log.oldest() else { return Ok(None) };
+        let cleaning = self.cleaning.get_or_insert(Cleaning { at: oldest, group: None });
+        if cleaning.group.is_none() {
+            let next = self.log.group(cleaning.at)?;
+            cleaning.group = next.map(|group| (group, 0));
+        }
+        Ok(cleaning.group.is_some().then_some(cleaning))
+    }
+
+    /// Lets the oldest segment go when it is cleaned, and the last checkpoint has seen that.
+    fn drop_cleaned(&mut self) -> Result<(), String> {
+        let Some(cleaning) = &self.cleaning else { return Ok(()) };
+        let is_done = cleaning.group.is_none()
+            && matches!(self.log.group(cleaning.at), Ok(None))
+            && cleaning.at.segment < self.checkpoint.segment;
+        if is_done {
+            self.log.drop_oldest().map_err(|error| error.to_string())?;
+            self.cleaning = None;
+        }
+        Ok(())
+    }
+
+    /// The number of the last commit.
+    #[cfg(test)]
+    pub(super) fn last_commit(&self) -> u64 {
+        self.counts.last_commit
+    }
+
+    /// How many segments the log has.
+    #[cfg(test)]
+    pub(super) fn segments(&self) -> u64 {
+        self.log.segments()
+    }
+
+    /// Whether the oldest segment waits for a checkpoint to be let go.
+    pub(super) fn is_segment_cleaned(&self) -> bool {
+        let Some(cleaning) = &self.cleaning else { return false };
+        cleaning.group.is_none() && matches!(self.log.group(cleaning.at), Ok(None))
+    }
+}
+
+impl Cleaning {
+    /// Copies what is current among the records within the next `bytes`, and says how many bytes of the
+    /// segment that were, which is at least 1.
+    fn relocate(
+        &mut self,
+        bytes: usize,
+        change: &mut Change,
+        group: &mut GroupBuilder,
+        counts: &mut Counts,
+    ) -> Result<usize, redb::Error> {
+        let Some((source, done)) = &mut self.group else { return Ok(bytes) };
+        let records = source.records().unwrap_or_default();
+        let next = within(records.get(*done..).unwrap_or_default(), bytes);
+        change.relocate(next, group, counts)?;
+        let passed: usize = next.iter().map(bytes_of).sum();
+        *done += next.len();
+        if *done >= records.len() {
+            self.at = source.end();
+            self.group = None;
+        }
+        Ok(passed.max(1))
+    }
+}
+
+/// Applies groups of the log to the index, several at a time.
+struct Replayer<'a> {
+    index: &'a Index,
+    file: &'a IndexFile,
+    /// The index is being made: it may be written before it is whole.
+    is_new: bool,
+    change: Option<Change>,
+    change_bytes: usize,
+    counts: Counts,
+}
+
+impl Replayer<'_> {
+    fn apply(&mut self, group: &Group) -> Result<(), OpenError> {
+        let records = group.records().ok_or_else(|| {
+            OpenError::Corrupt(format!("a group of the log has other records at {:?}", group.at()))
+        })?;
+        let mut change = match self.change.take() {
+            Some(change) => change,
+            None => self.index.begin().map_err(stored_error)?,
+        };
+        change.replay(&records, &mut self.counts).map_err(stored_error)?;
+        self.counts.last_commit = group.version();
+        self.change_bytes += records.iter().map(bytes_of).sum::<usize>();
+        self.change = Some(change);
+        if self.change_bytes >= REPLAY_CHANGE_BYTES { self.commit() } else { Ok(()) }
+    }
+
+    fn commit(&mut self) -> Result<(), OpenError> {
+        self.change_bytes = 0;
+        if let Some(change) = self.change.take() {
+            change.commit().map_err(stored_error)?;
+        }
+        if self.is_new && self.file.unsynced_bytes() >= UNSYNCED_INDEX_BYTES_MAX {
+            let Counts { last_commit, live_bytes } = self.counts;
+            let made_so_far = Checkpoint { last_commit, live_bytes, position: None };
+            self.index.checkpoint(&made_so_far).map_err(stored_error)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Counts, OpenError> {
+        self.commit()?;
+        Ok(self.counts)
+    }
+}
+
+fn open_index(
+    disk: &Arc<dyn Disk>,
+    name: &str,
+    options: &EngineOptions,
+    syncs: &Arc<SyncMeter>,
+    held: &Held,
+) -> Result<(Index, Arc<IndexFile>), OpenError> {
+    let file = Arc::new(IndexFile::new(disk.open(name)?, Arc::clone(syncs))?);
+    let index = Index::open(Arc::clone(&file), options.cache_bytes, held.clone())?;
+    if let Some(failure) = file.failure() {
+        return Err(OpenError::Io(std::io::Error::other(failure)));
+    }
+    Ok((index, file))
+}
+
+/// The records that begin within the next `bytes`; at least one if there is one.
+fn within<'a, 'b>(records: &'b [Record<'a>], bytes: usize) -> &'b [Record<'a>] {
+    let mut taken = 0;
+    let mut sum = 0;
+    while taken < records.len() && sum < bytes {
+        sum += bytes_of(&records[taken]);
+        taken += 1;
+    }
+    &records[..taken]
+}
+
+fn bytes_of(record: &Record<'_>) -> usize {
+    match record {
+        Record::Put { key, value, .. } => record_bytes(key, value.len()),
+        Record::Delete { key, .. } => record_bytes(key, 0),
+    }
+}
+
+/// Most bytes that the records of a batch take.
+fn payload_bytes(batch: &Batch) -> usize {
+    let bytes = |write: &Write| match write {
+        Write::Put(key, value) => record_bytes(key, value.len()),
+        Write::Delete(key) => record_bytes(key, 0),
+    };
+    batch.writes.iter().map(bytes).sum()
+}
+
+fn group_error(error: LogError) -> GroupError {
+    match error {
+        LogError::Full => GroupError::Refused(error),
+        other => failed(other),
+    }
+}
+
+fn failed(error: LogError) -> GroupError {
+    GroupError::Failed(error.to_string())
+}
+
+fn index_failed(error: redb::Error) -> GroupError {
+    GroupError::Failed(error.to_string())
+}
+
+impl From<LogError> for OpenError {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Io(error) => Self::Io(error),
+            LogError::Full => Self::Io(std::io::ErrorKind::StorageFull.into()),
+            LogError::FormatTooNew { found, known } => {
+                Self::FormatTooNew { found: found.into(), known: known.into() }
+            }
+            LogError::Fenced => Self::AlreadyOpen,
+            LogError::Damaged { .. } => Self::Corrupt(error.to_string()),
+        }
+    }
+}
