@@ -20,6 +20,7 @@ mod entitlement;
 mod entropy;
 mod error;
 mod failpoint;
+mod group;
 mod guard;
 mod identity;
 mod keyring;
@@ -87,6 +88,7 @@ pub use error::{
     PutObjectError, StorageError, UploadError, UploadPartError,
 };
 pub use failpoint::{Failpoint, InvalidFailpoint};
+pub use group::{GROUPS_MAX, GROUPS_PER_USER_MAX, Group, MEMBERS_MAX};
 pub use guard::{
     ALLOWANCE_TERM_MAX, AllowError, HeldLock, LockCounts, LockFacts, LockRelease, LockedBy,
     REFUSED_KEPT_MAX, REFUSED_TERM, Refusal, RefusalReason, RefusedError, RefusedVersion,

@@ -103,6 +103,7 @@ fn needed(routed: &Routed) -> Option<(Need, About<'_>)> {
         }
         Op::ListUsers
         | Op::CreateUser
+        | Op::GetUser
         | Op::DeleteUser
         | Op::ListAccessKeys
         | Op::CreateAccessKey
@@ -111,6 +112,15 @@ fn needed(routed: &Routed) -> Option<(Need, About<'_>)> {
         | Op::ListUserPolicies
         | Op::PutUserPolicy
         | Op::DeleteUserPolicy
+        | Op::ListGroups
+        | Op::CreateGroup
+        | Op::GetGroup
+        | Op::DeleteGroup
+        | Op::AddUserToGroup
+        | Op::RemoveUserFromGroup
+        | Op::ListGroupPolicies
+        | Op::PutGroupPolicy
+        | Op::DeleteGroupPolicy
         | Op::ListRoles
         | Op::CreateRole
         | Op::GetRole

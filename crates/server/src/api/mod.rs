@@ -1,4 +1,4 @@
-//! The JSON API under `/_/api/v1`: what S3 has no words for: users and their keys, states and
+//! The JSON API under `/_/api/v1`: what S3 has no words for: users, their keys and groups, states and
 //! their guard, the audit log, webhooks, the keyring.
 //!
 //! Requests are signed with Signature Version 4 like those of S3 (service `s3`), answers are JSON,
@@ -9,6 +9,7 @@ mod access;
 mod allowances;
 mod audit;
 mod error;
+mod groups;
 mod guard;
 mod keyring;
 mod keys;
@@ -161,9 +162,11 @@ impl Api {
         let (id, prefix) = (routed.path("id"), routed.query("prefix").unwrap_or_default());
         let bucket = || bucket_name(routed.path("bucket"));
         let (name, policy) = (routed.path("name"), routed.path("policy"));
+        let member = (name, routed.path("user"));
         match routed.operation {
             Operation::ListUsers => users::list(store, actor).await,
             Operation::CreateUser => users::create(store, actor, body).await,
+            Operation::GetUser => users::get(store, actor, name).await,
             Operation::DeleteUser => users::delete(store, actor, name).await,
             Operation::ListUserPolicies => roles::list_of_user(store, actor, name).await,
             Operation::PutUserPolicy => {
@@ -171,6 +174,19 @@ impl Api {
             }
             Operation::DeleteUserPolicy => {
                 roles::delete_of_user(store, actor, (name, policy)).await
+            }
+            Operation::ListGroups => groups::list(store, actor).await,
+            Operation::CreateGroup => groups::create(store, actor, body).await,
+            Operation::GetGroup => groups::get(store, actor, name).await,
+            Operation::DeleteGroup => groups::delete(store, actor, name).await,
+            Operation::AddUserToGroup => groups::add(store, actor, member).await,
+            Operation::RemoveUserFromGroup => groups::remove(store, actor, member).await,
+            Operation::ListGroupPolicies => groups::list_policies(store, actor, name).await,
+            Operation::PutGroupPolicy => {
+                groups::put_policy(store, actor, (name, policy), body).await
+            }
+            Operation::DeleteGroupPolicy => {
+                groups::delete_policy(store, actor, (name, policy)).await
             }
             Operation::ListRoles => roles::list(store, actor).await,
             Operation::CreateRole => roles::create(store, actor, body).await,

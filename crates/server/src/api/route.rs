@@ -15,6 +15,7 @@ use crate::observe::Place;
 pub(super) enum Operation {
     ListUsers,
     CreateUser,
+    GetUser,
     DeleteUser,
     ListAccessKeys,
     CreateAccessKey,
@@ -23,6 +24,15 @@ pub(super) enum Operation {
     ListUserPolicies,
     PutUserPolicy,
     DeleteUserPolicy,
+    ListGroups,
+    CreateGroup,
+    GetGroup,
+    DeleteGroup,
+    AddUserToGroup,
+    RemoveUserFromGroup,
+    ListGroupPolicies,
+    PutGroupPolicy,
+    DeleteGroupPolicy,
     ListRoles,
     CreateRole,
     GetRole,
@@ -115,6 +125,7 @@ pub(super) const ROUTES: &[Route] = &[
     route(Verb::Post, "users", Operation::CreateUser)
         .takes("NewUser")
         .answers(CREATED, Document::Json("User")),
+    route(Verb::Get, "users/{name}", Operation::GetUser).answers(OK, Document::Json("User")),
     route(Verb::Delete, "users/{name}", Operation::DeleteUser),
     route(Verb::Get, "keys", Operation::ListAccessKeys)
         .query(&[("user", false)])
@@ -131,6 +142,19 @@ pub(super) const ROUTES: &[Route] = &[
     route(Verb::Put, "users/{name}/policies/{policy}", Operation::PutUserPolicy)
         .takes("PolicyDocument"),
     route(Verb::Delete, "users/{name}/policies/{policy}", Operation::DeleteUserPolicy),
+    route(Verb::Get, "groups", Operation::ListGroups).answers(OK, Document::Json("Groups")),
+    route(Verb::Post, "groups", Operation::CreateGroup)
+        .takes("NewGroup")
+        .answers(CREATED, Document::Json("Group")),
+    route(Verb::Get, "groups/{name}", Operation::GetGroup).answers(OK, Document::Json("Group")),
+    route(Verb::Delete, "groups/{name}", Operation::DeleteGroup),
+    route(Verb::Put, "groups/{name}/members/{user}", Operation::AddUserToGroup),
+    route(Verb::Delete, "groups/{name}/members/{user}", Operation::RemoveUserFromGroup),
+    route(Verb::Get, "groups/{name}/policies", Operation::ListGroupPolicies)
+        .answers(OK, Document::Json("NamedPolicies")),
+    route(Verb::Put, "groups/{name}/policies/{policy}", Operation::PutGroupPolicy)
+        .takes("PolicyDocument"),
+    route(Verb::Delete, "groups/{name}/policies/{policy}", Operation::DeleteGroupPolicy),
     route(Verb::Get, "roles", Operation::ListRoles).answers(OK, Document::Json("Roles")),
     route(Verb::Post, "roles", Operation::CreateRole)
         .takes("NewRole")
@@ -296,6 +320,7 @@ impl Operation {
         match self {
             Self::ListUsers => "ListUsers",
             Self::CreateUser => "CreateUser",
+            Self::GetUser => "GetUser",
             Self::DeleteUser => "DeleteUser",
             Self::ListAccessKeys => "ListAccessKeys",
             Self::CreateAccessKey => "CreateAccessKey",
@@ -304,6 +329,15 @@ impl Operation {
             Self::ListUserPolicies => "ListUserPolicies",
             Self::PutUserPolicy => "PutUserPolicy",
             Self::DeleteUserPolicy => "DeleteUserPolicy",
+            Self::ListGroups => "ListGroups",
+            Self::CreateGroup => "CreateGroup",
+            Self::GetGroup => "GetGroup",
+            Self::DeleteGroup => "DeleteGroup",
+            Self::AddUserToGroup => "AddUserToGroup",
+            Self::RemoveUserFromGroup => "RemoveUserFromGroup",
+            Self::ListGroupPolicies => "ListGroupPolicies",
+            Self::PutGroupPolicy => "PutGroupPolicy",
+            Self::DeleteGroupPolicy => "DeleteGroupPolicy",
             Self::ListRoles => "ListRoles",
             Self::CreateRole => "CreateRole",
             Self::GetRole => "GetRole",
@@ -338,6 +372,7 @@ impl Operation {
         match self {
             Self::ListUsers => "All users; root only",
             Self::CreateUser => "Makes a user, who has no key yet; root only",
+            Self::GetUser => "A user, with the names of their groups; root only",
             Self::DeleteUser => "Deletes a user who has neither keys nor buckets; root only",
             Self::ListAccessKeys => "The access keys of a user, or of all; root only",
             Self::CreateAccessKey => {
@@ -350,6 +385,15 @@ impl Operation {
             Self::ListUserPolicies => "The policies of a user; root only",
             Self::PutUserPolicy => "Gives a user a policy, or replaces it; root only",
             Self::DeleteUserPolicy => "Takes a policy from a user; root only",
+            Self::ListGroups => "All groups, with their members; root only",
+            Self::CreateGroup => "Makes a group, which has no members yet; root only",
+            Self::GetGroup => "A group, with its policies and members; root only",
+            Self::DeleteGroup => "Deletes a group that has no members; root only",
+            Self::AddUserToGroup => "Puts a user into a group; root only",
+            Self::RemoveUserFromGroup => "Takes a user out of a group; root only",
+            Self::ListGroupPolicies => "The policies of a group; root only",
+            Self::PutGroupPolicy => "Gives a group a policy, or replaces it; root only",
+            Self::DeleteGroupPolicy => "Takes a policy from a group; root only",
             Self::ListRoles => "All roles; root only",
             Self::CreateRole => "Makes a role; root only",
             Self::GetRole => "A role, with its policies; root only",
@@ -436,6 +480,13 @@ mod tests {
         let rows: &[Row<'_>] = &[
             ("GET", "users", Some((Operation::ListUsers, &[]))),
             ("DELETE", "users/c%2Fi", Some((Operation::DeleteUser, &[("name", "c/i")]))),
+            ("GET", "users/c%2Fi", Some((Operation::GetUser, &[("name", "c/i")]))),
+            (
+                "PUT",
+                "groups/ops/members/a%2Fb",
+                Some((Operation::AddUserToGroup, &[("name", "ops"), ("user", "a/b")])),
+            ),
+            ("PUT", "groups/ops/members", None),
             ("GET", "keys?user=a%20b", Some((Operation::ListAccessKeys, &[]))),
             (
                 "DELETE",
@@ -473,6 +524,7 @@ mod tests {
         let rows = [
             ("GET", "users", ["", "", "", ""]),
             ("DELETE", "users/c%2Fi", ["", "", "c/i", ""]),
+            ("PUT", "groups/ops/members/ann", ["", "", "ops", ""]),
             ("GET", "keys?user=ci", ["", "", "ci", ""]),
             ("DELETE", "keys/AKIA1", ["", "", "AKIA1", ""]),
             ("POST", "webhooks/0f/test", ["", "", "0f", ""]),
