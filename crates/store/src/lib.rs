@@ -1,4 +1,4 @@
-//! The domain: buckets, objects, versions, multipart uploads, conditions, users and keys.
+//! The domain: buckets, objects, versions, multipart uploads, conditions, users, groups and keys.
 //!
 //! Every change is one commit of [`tidelock_meta::MetaStore`]: an operation reads rows, plans a batch
 //! of checks and writes as a pure function of what it read, and [`commit`] retries it until the batch

@@ -14,6 +14,9 @@ use tidelock_store::*;
 /// More reads than any of the operations below makes.
 const READS_MAX: usize = 12;
 
+/// A rule, the name of a group, its policies, and why there cannot be one.
+type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], Option<IdentityError>);
+
 fn named(policies: &[(&str, &str)]) -> Vec<(String, String)> {
     policies.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
 }
@@ -30,7 +33,7 @@ async fn groups_that_there_cannot_be() {
     let (Fixture { store, root, .. }, _) = with_ann().await;
     let long = "n".repeat(129);
     let large = "x".repeat(POLICIES_BYTES_MAX + 1);
-    let rows: [(&str, &str, &[(&str, &str)], Option<IdentityError>); 7] = [
+    let rows: [Row<'_>; 7] = [
         ("good", "ops", &[("p", "{}")], None),
         ("again", "ops", &[], Some(IdentityError::GroupExists)),
         ("no name", "", &[], Some(IdentityError::InvalidGroupName)),

@@ -112,15 +112,7 @@ fn needed(routed: &Routed) -> Option<(Need, About<'_>)> {
         | Op::ListUserPolicies
         | Op::PutUserPolicy
         | Op::DeleteUserPolicy
-        | Op::ListGroups
-        | Op::CreateGroup
-        | Op::GetGroup
-        | Op::DeleteGroup
-        | Op::AddUserToGroup
-        | Op::RemoveUserFromGroup
-        | Op::ListGroupPolicies
-        | Op::PutGroupPolicy
-        | Op::DeleteGroupPolicy
+        | Op::Group(_)
         | Op::ListRoles
         | Op::CreateRole
         | Op::GetRole

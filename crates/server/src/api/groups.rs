@@ -10,7 +10,22 @@ use tidelock_store::{Principal, Store};
 
 use super::error::ApiError;
 use super::roles::{NamedPolicies, NamedPolicy, PolicyDocument, check, named};
+use super::route::Routed;
 use super::{iso8601, json, no_content, parse};
+
+/// What can be done to groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GroupOperation {
+    List,
+    Create,
+    Get,
+    Delete,
+    Add,
+    Remove,
+    ListPolicies,
+    PutPolicy,
+    DeletePolicy,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,15 +49,65 @@ struct Groups {
     groups: Vec<Group>,
 }
 
-pub(super) async fn list(
-    store: &Store,
-    actor: &Principal,
-) -> Result<Response<ResponseBody>, ApiError> {
+impl GroupOperation {
+    /// Its name in logs and metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::List => "ListGroups",
+            Self::Create => "CreateGroup",
+            Self::Get => "GetGroup",
+            Self::Delete => "DeleteGroup",
+            Self::Add => "AddUserToGroup",
+            Self::Remove => "RemoveUserFromGroup",
+            Self::ListPolicies => "ListGroupPolicies",
+            Self::PutPolicy => "PutGroupPolicy",
+            Self::DeletePolicy => "DeleteGroupPolicy",
+        }
+    }
+
+    /// In a sentence.
+    pub(super) fn summary(self) -> &'static str {
+        match self {
+            Self::List => "All groups, with their members; root only",
+            Self::Create => "Makes a group, which has no members yet; root only",
+            Self::Get => "A group, with its policies and members; root only",
+            Self::Delete => "Deletes a group that has no members; root only",
+            Self::Add => "Puts a user into a group; root only",
+            Self::Remove => "Takes a user out of a group; root only",
+            Self::ListPolicies => "The policies of a group; root only",
+            Self::PutPolicy => "Gives a group a policy, or replaces it; root only",
+            Self::DeletePolicy => "Takes a policy from a group; root only",
+        }
+    }
+
+    pub(super) async fn perform(
+        self,
+        store: &Store,
+        (actor, routed): (&Principal, &Routed),
+        body: &[u8],
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        let name = routed.path("name");
+        let (member, policy) = ((name, routed.path("user")), (name, routed.path("policy")));
+        match self {
+            Self::List => list(store, actor).await,
+            Self::Create => create(store, actor, body).await,
+            Self::Get => get(store, actor, name).await,
+            Self::Delete => delete(store, actor, name).await,
+            Self::Add => add(store, actor, member).await,
+            Self::Remove => remove(store, actor, member).await,
+            Self::ListPolicies => list_policies(store, actor, name).await,
+            Self::PutPolicy => put_policy(store, actor, policy, body).await,
+            Self::DeletePolicy => delete_policy(store, actor, policy).await,
+        }
+    }
+}
+
+async fn list(store: &Store, actor: &Principal) -> Result<Response<ResponseBody>, ApiError> {
     let groups = store.list_groups(actor).await?.into_iter().map(Group::from).collect();
     Ok(json(StatusCode::OK, &Groups { groups }))
 }
 
-pub(super) async fn get(
+async fn get(
     store: &Store,
     actor: &Principal,
     name: &str,
@@ -50,7 +115,7 @@ pub(super) async fn get(
     Ok(json(StatusCode::OK, &Group::from(store.get_group(actor, name).await?)))
 }
 
-pub(super) async fn create(
+async fn create(
     store: &Store,
     actor: &Principal,
     body: &[u8],
@@ -64,7 +129,7 @@ pub(super) async fn create(
     Ok(json(StatusCode::CREATED, &Group::from(group)))
 }
 
-pub(super) async fn delete(
+async fn delete(
     store: &Store,
     actor: &Principal,
     name: &str,
@@ -73,7 +138,7 @@ pub(super) async fn delete(
     Ok(no_content())
 }
 
-pub(super) async fn add(
+async fn add(
     store: &Store,
     actor: &Principal,
     member: (&str, &str),
@@ -82,7 +147,7 @@ pub(super) async fn add(
     Ok(no_content())
 }
 
-pub(super) async fn remove(
+async fn remove(
     store: &Store,
     actor: &Principal,
     member: (&str, &str),
@@ -91,7 +156,7 @@ pub(super) async fn remove(
     Ok(no_content())
 }
 
-pub(super) async fn list_policies(
+async fn list_policies(
     store: &Store,
     actor: &Principal,
     group: &str,
@@ -100,7 +165,7 @@ pub(super) async fn list_policies(
     Ok(json(StatusCode::OK, &NamedPolicies { policies }))
 }
 
-pub(super) async fn put_policy(
+async fn put_policy(
     store: &Store,
     actor: &Principal,
     (group, name): (&str, &str),
@@ -112,7 +177,7 @@ pub(super) async fn put_policy(
     Ok(no_content())
 }
 
-pub(super) async fn delete_policy(
+async fn delete_policy(
     store: &Store,
     actor: &Principal,
     (group, name): (&str, &str),

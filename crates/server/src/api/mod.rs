@@ -162,7 +162,6 @@ impl Api {
         let (id, prefix) = (routed.path("id"), routed.query("prefix").unwrap_or_default());
         let bucket = || bucket_name(routed.path("bucket"));
         let (name, policy) = (routed.path("name"), routed.path("policy"));
-        let member = (name, routed.path("user"));
         match routed.operation {
             Operation::ListUsers => users::list(store, actor).await,
             Operation::CreateUser => users::create(store, actor, body).await,
@@ -175,19 +174,7 @@ impl Api {
             Operation::DeleteUserPolicy => {
                 roles::delete_of_user(store, actor, (name, policy)).await
             }
-            Operation::ListGroups => groups::list(store, actor).await,
-            Operation::CreateGroup => groups::create(store, actor, body).await,
-            Operation::GetGroup => groups::get(store, actor, name).await,
-            Operation::DeleteGroup => groups::delete(store, actor, name).await,
-            Operation::AddUserToGroup => groups::add(store, actor, member).await,
-            Operation::RemoveUserFromGroup => groups::remove(store, actor, member).await,
-            Operation::ListGroupPolicies => groups::list_policies(store, actor, name).await,
-            Operation::PutGroupPolicy => {
-                groups::put_policy(store, actor, (name, policy), body).await
-            }
-            Operation::DeleteGroupPolicy => {
-                groups::delete_policy(store, actor, (name, policy)).await
-            }
+            Operation::Group(operation) => operation.perform(store, (actor, routed), body).await,
             Operation::ListRoles => roles::list(store, actor).await,
             Operation::CreateRole => roles::create(store, actor, body).await,
             Operation::GetRole => roles::get(store, actor, name).await,

@@ -8,6 +8,7 @@ use http::{StatusCode, request};
 
 use super::PREFIX;
 use super::error::ApiError;
+use super::groups::GroupOperation;
 use crate::observe::Place;
 
 /// What a request asks for.
@@ -24,15 +25,7 @@ pub(super) enum Operation {
     ListUserPolicies,
     PutUserPolicy,
     DeleteUserPolicy,
-    ListGroups,
-    CreateGroup,
-    GetGroup,
-    DeleteGroup,
-    AddUserToGroup,
-    RemoveUserFromGroup,
-    ListGroupPolicies,
-    PutGroupPolicy,
-    DeleteGroupPolicy,
+    Group(GroupOperation),
     ListRoles,
     CreateRole,
     GetRole,
@@ -142,19 +135,29 @@ pub(super) const ROUTES: &[Route] = &[
     route(Verb::Put, "users/{name}/policies/{policy}", Operation::PutUserPolicy)
         .takes("PolicyDocument"),
     route(Verb::Delete, "users/{name}/policies/{policy}", Operation::DeleteUserPolicy),
-    route(Verb::Get, "groups", Operation::ListGroups).answers(OK, Document::Json("Groups")),
-    route(Verb::Post, "groups", Operation::CreateGroup)
+    route(Verb::Get, "groups", Operation::Group(GroupOperation::List))
+        .answers(OK, Document::Json("Groups")),
+    route(Verb::Post, "groups", Operation::Group(GroupOperation::Create))
         .takes("NewGroup")
         .answers(CREATED, Document::Json("Group")),
-    route(Verb::Get, "groups/{name}", Operation::GetGroup).answers(OK, Document::Json("Group")),
-    route(Verb::Delete, "groups/{name}", Operation::DeleteGroup),
-    route(Verb::Put, "groups/{name}/members/{user}", Operation::AddUserToGroup),
-    route(Verb::Delete, "groups/{name}/members/{user}", Operation::RemoveUserFromGroup),
-    route(Verb::Get, "groups/{name}/policies", Operation::ListGroupPolicies)
+    route(Verb::Get, "groups/{name}", Operation::Group(GroupOperation::Get))
+        .answers(OK, Document::Json("Group")),
+    route(Verb::Delete, "groups/{name}", Operation::Group(GroupOperation::Delete)),
+    route(Verb::Put, "groups/{name}/members/{user}", Operation::Group(GroupOperation::Add)),
+    route(Verb::Delete, "groups/{name}/members/{user}", Operation::Group(GroupOperation::Remove)),
+    route(Verb::Get, "groups/{name}/policies", Operation::Group(GroupOperation::ListPolicies))
         .answers(OK, Document::Json("NamedPolicies")),
-    route(Verb::Put, "groups/{name}/policies/{policy}", Operation::PutGroupPolicy)
-        .takes("PolicyDocument"),
-    route(Verb::Delete, "groups/{name}/policies/{policy}", Operation::DeleteGroupPolicy),
+    route(
+        Verb::Put,
+        "groups/{name}/policies/{policy}",
+        Operation::Group(GroupOperation::PutPolicy),
+    )
+    .takes("PolicyDocument"),
+    route(
+        Verb::Delete,
+        "groups/{name}/policies/{policy}",
+        Operation::Group(GroupOperation::DeletePolicy),
+    ),
     route(Verb::Get, "roles", Operation::ListRoles).answers(OK, Document::Json("Roles")),
     route(Verb::Post, "roles", Operation::CreateRole)
         .takes("NewRole")
@@ -329,15 +332,7 @@ impl Operation {
             Self::ListUserPolicies => "ListUserPolicies",
             Self::PutUserPolicy => "PutUserPolicy",
             Self::DeleteUserPolicy => "DeleteUserPolicy",
-            Self::ListGroups => "ListGroups",
-            Self::CreateGroup => "CreateGroup",
-            Self::GetGroup => "GetGroup",
-            Self::DeleteGroup => "DeleteGroup",
-            Self::AddUserToGroup => "AddUserToGroup",
-            Self::RemoveUserFromGroup => "RemoveUserFromGroup",
-            Self::ListGroupPolicies => "ListGroupPolicies",
-            Self::PutGroupPolicy => "PutGroupPolicy",
-            Self::DeleteGroupPolicy => "DeleteGroupPolicy",
+            Self::Group(operation) => operation.as_str(),
             Self::ListRoles => "ListRoles",
             Self::CreateRole => "CreateRole",
             Self::GetRole => "GetRole",
@@ -385,15 +380,7 @@ impl Operation {
             Self::ListUserPolicies => "The policies of a user; root only",
             Self::PutUserPolicy => "Gives a user a policy, or replaces it; root only",
             Self::DeleteUserPolicy => "Takes a policy from a user; root only",
-            Self::ListGroups => "All groups, with their members; root only",
-            Self::CreateGroup => "Makes a group, which has no members yet; root only",
-            Self::GetGroup => "A group, with its policies and members; root only",
-            Self::DeleteGroup => "Deletes a group that has no members; root only",
-            Self::AddUserToGroup => "Puts a user into a group; root only",
-            Self::RemoveUserFromGroup => "Takes a user out of a group; root only",
-            Self::ListGroupPolicies => "The policies of a group; root only",
-            Self::PutGroupPolicy => "Gives a group a policy, or replaces it; root only",
-            Self::DeleteGroupPolicy => "Takes a policy from a group; root only",
+            Self::Group(operation) => operation.summary(),
             Self::ListRoles => "All roles; root only",
             Self::CreateRole => "Makes a role; root only",
             Self::GetRole => "A role, with its policies; root only",
@@ -484,7 +471,7 @@ mod tests {
             (
                 "PUT",
                 "groups/ops/members/a%2Fb",
-                Some((Operation::AddUserToGroup, &[("name", "ops"), ("user", "a/b")])),
+                Some((Operation::Group(GroupOperation::Add), &[("name", "ops"), ("user", "a/b")])),
             ),
             ("PUT", "groups/ops/members", None),
             ("GET", "keys?user=a%20b", Some((Operation::ListAccessKeys, &[]))),
