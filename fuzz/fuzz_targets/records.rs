@@ -6,8 +6,8 @@
 use libfuzzer_sys::fuzz_target;
 use tidelock_meta::record::{
     access_key, audit_chain, audit_entry, audit_segment, blob, bucket, bucket_document, contended,
-    dead_letter, guard, head, lease, lifecycle, part, reclaim, refused, role, root, session, state,
-    store, upload, user, version, webhook,
+    dead_letter, group, guard, head, lease, lifecycle, part, reclaim, refused, role, root, session,
+    state, store, upload, user, version, webhook,
 };
 
 // An old layout is read and written as the new one. Where not even the new one is exact, versions are in it: what
@@ -45,6 +45,7 @@ fuzz_target!(|input: &[u8]| {
         blob id => blob::key(id);
         bucket name => bucket::key(&name);
         dead_letter (webhook, segment, index) => dead_letter::key(webhook, segment, index);
+        group name => group::key(&name);
         lease name => lease::key(&name);
         refused (bucket, key, id) => refused::key(bucket, &key, id);
         role name => role::key(&name);
@@ -86,6 +87,7 @@ fuzz_target!(|input: &[u8]| {
         0x15 webhook::WebhookRow, true;
         0x16 dead_letter::DeadLetterRow, true;
         0x18 role::RoleRow, true;
+        0x19 group::GroupRow, true;
         0xF0 session::SessionFacts, true;
         0xF1 state::StateFacts, true;
         0xF2 lifecycle::Lifecycle, true;

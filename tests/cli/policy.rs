@@ -28,7 +28,11 @@ fn test(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
 #[test]
 fn a_decision_names_the_statement_that_it_rests_on() {
     let directory = TempDir::new().unwrap();
-    for (name, text) in [("bucket.json", BUCKET_POLICY), ("planner.json", PLANNER)] {
+    let nothing =
+        r#"{"Statement": {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}}"#;
+    let files =
+        [("bucket.json", BUCKET_POLICY), ("planner.json", PLANNER), ("nothing.json", nothing)];
+    for (name, text) in files {
         fs::write(directory.path().join(name), text).unwrap();
     }
     let bucket = ["--bucket-policy", "bucket.json"];
@@ -39,6 +43,7 @@ fn a_decision_names_the_statement_that_it_rests_on() {
     let team = r#"{"decision":"allowed","source":"bucket policy","file":"bucket.json","statement":1,"sid":"team"}"#;
     let once = r#"{"decision":"denied","source":"bucket policy","file":"bucket.json","statement":2,"sid":"once"}"#;
     let plan = r#"{"decision":"allowed","source":"policy","file":"planner.json","statement":1,"sid":null}"#;
+    let group = r#"{"decision":"allowed","source":"group ops policy","file":"planner.json","statement":1,"sid":null}"#;
     let none =
         r#"{"decision":"not allowed","source":null,"file":null,"statement":null,"sid":null}"#;
     let owner = r#"{"decision":"allowed","source":null,"file":null,"statement":null,"sid":null}"#;
@@ -52,6 +57,16 @@ fn a_decision_names_the_statement_that_it_rests_on() {
         (&[&ann, &read, &["--owner"]], 0, owner),
         (&[&planner, &ann, &read, &["--key", "aws:SourceIp=10.1.2.3"]], 0, plan),
         (&[&planner, &ann, &read, &["--key", "aws:SourceIp=192.0.2.1"]], 4, none),
+        (
+            &[
+                &["--policy", "nothing.json", "--group-policy", "ops=planner.json"],
+                &ann,
+                &read,
+                &["--key", "aws:SourceIp=10.1.2.3"],
+            ],
+            0,
+            group,
+        ),
         (&[&bucket, &ann, &read, &["--session-policy", "planner.json"]], 4, none),
     ];
     for (arguments, status, expected) in rows {
@@ -97,6 +112,8 @@ fn what_is_no_policy_is_named() {
         (&["--bucket-policy", "bad.json"], "bad.json: Missing required field Statement"),
         (&["--bucket-policy", "none.json"], "none.json: "),
         (&["--policy", "planner.json"], "--principal"),
+        (&["--group-policy", "ops=planner.json"], "--principal"),
+        (&["--principal", "ann", "--group-policy", "planner.json"], "GROUP=FILE"),
         (&["--key", "aws:SourceIp"], "KEY=VALUE"),
     ];
     for (arguments, expected) in rows {

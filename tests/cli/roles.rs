@@ -1,4 +1,4 @@
-//! `tidelock role` and `tidelock user policy`: made, shown, taken.
+//! `tidelock role`, `tidelock group` and `tidelock user policy`: made, shown, taken.
 
 use serde_json::Value;
 
@@ -53,6 +53,57 @@ fn policies_of_a_user_have_a_life() {
     assert_eq!(server.cli(&["user", "policy", "put", "bob", "all", file]).status.code(), Some(3));
     std::fs::write(file, "{}").unwrap();
     assert!(!server.cli(&put).status.success(), "no policy");
+}
+
+#[test]
+fn groups_have_a_life() {
+    let server = Server::start(&[]);
+    server.user("ann");
+    let preset = ["--preset", "planner", "--bucket", "states", "--prefix", "app/"];
+    let file = server.data().join("policy.json");
+    let policy = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
+    std::fs::write(&file, policy).unwrap();
+    let file = file.to_str().unwrap();
+    let rows: &[(&[&str], i32)] = &[
+        (&["group", "create", "plan", "--preset", "planner"], 2),
+        (&[&["group", "create", "plan"], preset.as_slice(), &["--dry-run"]].concat(), 0),
+        (&["group", "show", "plan"], 3),
+        (&[&["group", "create", "plan"], preset.as_slice()].concat(), 0),
+        (&["group", "create", "plan"], 5),
+        (&["group", "add", "plan", "ann"], 0),
+        (&["group", "add", "plan", "bob"], 3),
+        (&["group", "add", "none", "ann"], 3),
+        (&["group", "policy", "put", "plan", "all"], 2),
+        (&[&["group", "policy", "put", "plan", "p", file], preset.as_slice()].concat(), 2),
+        (&["group", "policy", "put", "plan", "all", file], 0),
+        (&[&["group", "policy", "put", "plan", "more"], preset.as_slice()].concat(), 0),
+        (&[&["user", "policy", "put", "ann", "plan"], preset.as_slice()].concat(), 0),
+        (&["group", "policy", "delete", "plan", "more"], 0),
+        (&["group", "policy", "delete", "plan", "more"], 3),
+        (&["group", "delete", "plan"], 5),
+    ];
+    for (arguments, code) in rows {
+        let done = server.cli(arguments);
+        let told = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(*code), "{arguments:?}: {told}");
+    }
+    let told = server.cli(&["group", "delete", "plan"]).stderr;
+    assert!(String::from_utf8(told).unwrap().contains("tidelock group show"));
+    let group = json(&server, &["group", "show", "plan"]);
+    assert_eq!(group["arn"], "arn:aws:iam::000000000000:group/plan");
+    assert_eq!(group["members"], serde_json::json!(["ann"]));
+    let listed = json(&server, &["group", "policy", "list", "plan"]);
+    assert_eq!((&listed[0]["name"], &listed[0]["document"]), (&"all".into(), &policy.into()));
+    assert_eq!(listed[1]["name"], "planner");
+    assert_eq!(json(&server, &["user", "show", "ann"])["groups"], serde_json::json!(["plan"]));
+    for arguments in [["group", "list"], ["user", "list"]] {
+        let table = String::from_utf8(server.cli(&arguments).stdout).unwrap();
+        assert!(table.contains("plan") && table.contains("ann"), "{table}");
+    }
+    for arguments in [["group", "remove", "plan", "ann"].as_slice(), &["group", "delete", "plan"]] {
+        assert!(server.cli(arguments).status.success(), "{arguments:?}");
+    }
+    assert_eq!(json(&server, &["group", "list"]), Value::Array(Vec::new()));
 }
 
 fn json(server: &Server, arguments: &[&str]) -> Value {

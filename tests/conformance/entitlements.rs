@@ -1,4 +1,4 @@
-//! What somebody may do by who they are: policies of users, roles, and the sessions that STS begins.
+//! What somebody may do by who they are: policies of users and groups, roles, and the sessions that STS begins.
 
 use serde_json::{Value, json};
 
@@ -124,6 +124,56 @@ fn policies_of_users_allow_and_deny() {
     world.server.root().send(&Ask::new("DELETE", path)).expect(204);
     assert!(!world.bob.send(&Ask::new("GET", "/")).text().contains("anns"));
     assert_eq!(world.bob.send(&Ask::new("DELETE", path)).status, 403, "root only");
+}
+
+#[test]
+fn policies_of_groups_count_for_their_members() {
+    let world = World::new();
+    let root = world.server.root();
+    let policy = |statements: &Value| {
+        let document = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
+        json!({"document": document}).to_string()
+    };
+    let api = |method: &str, path: &str, body: String, status: u16| {
+        root.send(&Ask::new(method, &format!("/_/api/v1/{path}")).body(body)).expect(status);
+    };
+    let read = || world.bob.send(&get("anns", "k")).status;
+    for group in ["readers", "locked"] {
+        api("POST", "groups", json!({"name": group}).to_string(), 201);
+    }
+    let allow = policy(&json!([statement("Allow", &json!("s3:GetObject"), "anns/*")]));
+    let deny = policy(&json!([statement("Deny", &json!("s3:*"), "anns/*")]));
+    api("PUT", "groups/readers/policies/p", allow, 204);
+    api("PUT", "groups/locked/policies/p", deny, 204);
+    assert_eq!(read(), 403, "in no group");
+    api("PUT", "groups/readers/members/bob", String::new(), 204);
+    assert_eq!(read(), 200, "with the next request");
+    // What one group denies, no other policy allows.
+    api("PUT", "groups/locked/members/bob", String::new(), 204);
+    world.give("bob", &json!([statement("Allow", &json!("s3:*"), "*")]));
+    assert_eq!(read(), 403);
+    api("DELETE", "groups/locked", String::new(), 409);
+    api("DELETE", "groups/locked/members/bob", String::new(), 204);
+    assert_eq!(read(), 200);
+    api("DELETE", "users/bob/policies/p", String::new(), 204);
+    assert_eq!(read(), 200, "still by the group");
+    // In a session, too, and there no more than the session may.
+    let made = sts(&world.bob, "GetSessionToken", &[]).expect(200);
+    let session = InSession::of(&world.bob, &made);
+    assert_eq!(session.send(get("anns", "k")).status, 200);
+    api("DELETE", "groups/readers/policies/p", String::new(), 204);
+    assert_eq!((read(), session.send(get("anns", "k")).status), (403, 403));
+    // A group is nobody.
+    let arn = "arn:aws:iam::000000000000:group/readers";
+    let named = json!({"Effect": "Allow", "Principal": {"AWS": arn}, "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::anns/*"});
+    let document = json!({"Version": "2012-10-17", "Statement": [named]}).to_string();
+    let refused = world.ann.send(&Ask::bucket("PUT", "anns").query("policy", "").body(document));
+    assert_eq!((refused.status, refused.code()), (400, "MalformedPolicy".to_owned()));
+    for (method, path) in [("GET", "groups"), ("PUT", "groups/readers/members/ann")] {
+        let ask = Ask::new(method, &format!("/_/api/v1/{path}"));
+        assert_eq!(world.bob.send(&ask).status, 403, "{path}: root only");
+    }
 }
 
 #[test]

@@ -29,6 +29,9 @@ pub struct User {
     pub arn: String,
     /// When it was made, ISO 8601.
     pub created: String,
+    /// The groups that it is in, by name.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 /// An access key; its secret is shown once, in [`NewAccessKey`].
@@ -110,6 +113,14 @@ impl Client {
         Ok(users.users)
     }
 
+    /// A user.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn get_user(&self, name: &str) -> Result<User, ClientError> {
+        self.ask_for(&format!("{USERS}/{}", uri::segment(name)), &[]).await
+    }
+
     /// Makes a user; it has no key yet.
     ///
     /// # Errors
@@ -119,7 +130,7 @@ impl Client {
         self.ask(Outgoing::new(Method::POST, USERS.to_owned()).json(&body)?).await
     }
 
-    /// Deletes a user that owns nothing any more.
+    /// Deletes a user that owns nothing any more, and takes it out of its groups.
     ///
     /// # Errors
     /// See [`ClientError`].

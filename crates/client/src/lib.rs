@@ -11,6 +11,7 @@ mod bucket_safety;
 mod connection;
 pub mod doctor;
 mod error;
+pub mod group;
 pub mod guard;
 pub mod keyring;
 pub mod migrate;

@@ -39,7 +39,7 @@ pub struct Trial {
     pub principal: Option<String>,
     /// The requester owns the bucket.
     pub is_owner: bool,
-    /// Policies of the user or the role.
+    /// Policies of the user and their groups, or of the role.
     pub identity: Vec<Policy>,
     /// The policy of the bucket.
     pub bucket: Option<Policy>,

@@ -54,8 +54,8 @@ struct Roles {
 }
 
 #[derive(Deserialize)]
-struct NamedPolicies {
-    policies: Vec<NamedPolicy>,
+pub(crate) struct NamedPolicies {
+    pub(crate) policies: Vec<NamedPolicy>,
 }
 
 impl Client {

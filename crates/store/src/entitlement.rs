@@ -2,6 +2,7 @@
 //!
 //! Policies are texts here: what they say is for whoever decides.
 
+use tidelock_meta::record::group::GroupRow;
 use tidelock_meta::record::session::SessionFacts;
 use tidelock_meta::record::user::UserRow;
 
@@ -21,7 +22,7 @@ const USER_ARN: &str = "arn:aws:iam::000000000000:";
 /// What a principal may do beyond what is theirs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entitlement {
-    /// Documents of the user, or of the role.
+    /// Documents of the user and of their groups, or of the role.
     pub policies: Vec<String>,
     /// The session that the request is of.
     pub session: Option<SessionFacts>,
@@ -41,9 +42,11 @@ pub struct AssumedRole {
 }
 
 impl Entitlement {
-    pub(crate) fn of_user(row: UserRow) -> Self {
-        let policies = row.policies.into_iter().map(|(_, document)| document).collect();
-        Self { policies, ..Self::default() }
+    /// What a user may do: each group's documents count beside their own.
+    pub(crate) fn of_user(row: UserRow, groups: Vec<GroupRow>) -> Self {
+        let of_groups = groups.into_iter().flat_map(|group| group.policies);
+        let policies = row.policies.into_iter().chain(of_groups);
+        Self { policies: policies.map(|(_, document)| document).collect(), ..Self::default() }
     }
 
     pub(crate) fn of_role(role: Role, session_name: &str) -> Self {

@@ -386,6 +386,30 @@ pub enum IdentityError {
     /// More than ten documents, or than 10,240 bytes.
     #[error("more than 10 policies, or more than 10240 bytes of them")]
     TooManyPolicies,
+    /// There is no such group.
+    #[error("the group does not exist")]
+    NoSuchGroup,
+    /// There is such a group.
+    #[error("the group exists already")]
+    GroupExists,
+    /// Not a name: 1 to 128 of `A-Z a-z 0-9 + = , . @ _ -`.
+    #[error("not a group name: 1 to 128 characters of A-Z a-z 0-9 + = , . @ _ -")]
+    InvalidGroupName,
+    /// There are as many as there can be.
+    #[error("there are 300 groups already")]
+    TooManyGroups,
+    /// The user is in as many as a user can be in.
+    #[error("the user is in 10 groups already")]
+    TooManyGroupsOfUser,
+    /// It has as many members as it can have.
+    #[error("the group has 5000 members already")]
+    TooManyMembers,
+    /// The user is not in the group.
+    #[error("the user is not in the group")]
+    NotAMember,
+    /// It still has members.
+    #[error("the group still has members, which `tidelock group show` lists: remove them first")]
+    GroupInUse,
     /// The user still owns buckets or access keys.
     #[error("the user still has {0}")]
     InUse(&'static str),

@@ -6,6 +6,7 @@ use ring::digest;
 use tidelock_meta::record::DecodeError;
 use tidelock_meta::record::access_key::{self, AccessKeyRow};
 use tidelock_meta::record::bucket::{self, BucketRow};
+use tidelock_meta::record::group::GroupRow;
 use tidelock_meta::record::session::SessionSubject;
 use tidelock_meta::record::user::{self, UserRow};
 use tidelock_meta::{Batch, Key, OpId, Versioned};
@@ -18,6 +19,7 @@ use crate::bucket::BucketAccess;
 use crate::commit::{Plan, Reading};
 use crate::entitlement::{AssumedRole, Entitlement};
 use crate::error::{IdentityError, StorageError};
+use crate::group::read_user;
 use crate::origin::Origin;
 use crate::role::Role;
 use crate::session::SessionError;
@@ -63,6 +65,8 @@ pub struct User {
     pub canonical_id: String,
     /// Milliseconds since 1970.
     pub created_ms: i64,
+    /// The groups that they are in, by name.
+    pub groups: Vec<String>,
 }
 
 /// What a signature is verified with, and whom it proves.
@@ -201,13 +205,13 @@ impl Principal {
         self.with_origin(Origin { access_key_id: access_key_id.to_owned(), ..origin })
     }
 
-    fn user(name: &str, row: UserRow) -> Self {
+    fn user(name: &str, row: UserRow, groups: Vec<GroupRow>) -> Self {
         Self {
             arn: user_arn(name),
             canonical_id: row.canonical_id.clone(),
             name: name.to_owned(),
             is_root: false,
-            entitlement: Arc::new(Entitlement::of_user(row)),
+            entitlement: Arc::new(Entitlement::of_user(row, groups)),
             ..Self::root()
         }
     }
@@ -259,9 +263,8 @@ impl Store {
             if row.expires_ms.is_some_and(|end| end <= now) {
                 return Err(Unproven::Key(KeyRefusal::Expired));
             }
-            let user = reading.value(user::key(&row.user)).await?;
-            let user = UserRow::decode(&user.ok_or_else(unknown)?)?;
-            Ok((Principal::user(&row.user, user), row.sealed_secret))
+            let (user, groups) = read_user(&reading, &row.user).await?.ok_or_else(unknown)?;
+            Ok((Principal::user(&row.user, user, groups), row.sealed_secret))
         });
         let (principal, sealed_secret) = match looked.await {
             Ok(known) => known,
@@ -290,12 +293,7 @@ impl Store {
         let principal = match &session.facts.subject {
             SessionSubject::Root => Some(Principal::root()),
             SessionSubject::User { name, canonical_id } => {
-                let key = user::key(name);
-                let looked = self.rows.answer(|reading| async move { reading.value(key).await });
-                let row = looked.await?.map(|row| UserRow::decode(&row)).transpose()?;
-                // One that was made anew under the name since is somebody else.
-                let row = row.filter(|row| row.canonical_id == *canonical_id);
-                row.map(|row| Principal::user(name, row))
+                self.user_of_session(name, canonical_id).await?
             }
             SessionSubject::Role { arn, id, session_name } => {
                 let name = arn.rsplit_once('/').map_or("", |(_, name)| name);
@@ -309,6 +307,21 @@ impl Store {
             Entitlement { session: session_facts, ..Entitlement::clone(&principal.entitlement) };
         let principal = Principal { entitlement: Arc::new(entitlement), ..principal };
         Ok(Ok(Credentials { secret_access_key: session.secret_access_key, principal }))
+    }
+
+    /// The user of a session, as they are now.
+    async fn user_of_session(
+        &self,
+        name: &str,
+        canonical_id: &str,
+    ) -> Result<Option<Principal>, StorageError> {
+        let looked = self.rows.answer(|reading| async move {
+            let found = read_user(&reading, name).await?;
+            // One that was made anew under the name since is somebody else.
+            let found = found.filter(|(row, _)| row.canonical_id == canonical_id);
+            Ok(found.map(|(row, groups)| Principal::user(name, row, groups)))
+        });
+        looked.await
     }
 
     fn unseal_secret(
@@ -334,6 +347,7 @@ impl Store {
             canonical_id: hex::encode(self.random::<32>()),
             created_ms: self.now(),
             policies: Vec::new(),
+            groups: Vec::new(),
         };
         let key = user::key(name);
         let op_id = OpId(self.random());
@@ -362,7 +376,21 @@ impl Store {
         Ok(users)
     }
 
-    /// Deletes a user that has neither buckets nor access keys. Root only.
+    /// A user. Root only.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::NoSuchUser`], and when the store fails.
+    pub async fn get_user(&self, actor: &Principal, name: &str) -> Result<User, IdentityError> {
+        require_root(actor)?;
+        let key = user::key(name);
+        let read = self.rows.answer(|reading| async move { reading.value(key).await });
+        let row = read.await?.ok_or(IdentityError::NoSuchUser)?;
+        Ok(listed_user(name, &UserRow::decode(&row)?))
+    }
+
+    /// Deletes a user that has neither buckets nor access keys, and takes them out of their groups. Root
+    /// only.
     ///
     /// A bucket made at the same moment stays root's to delete. A key made at the same moment rewrites
     /// the user's row, so that one of the two loses: it must not become a key of the next user of that
@@ -427,5 +455,6 @@ fn listed_user(name: &str, row: &UserRow) -> User {
         arn: user_arn(name),
         canonical_id: row.canonical_id.clone(),
         created_ms: row.created_ms,
+        groups: row.groups.clone(),
     }
 }

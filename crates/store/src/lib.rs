@@ -1,4 +1,4 @@
-//! The domain: buckets, objects, versions, multipart uploads, conditions, users and keys.
+//! The domain: buckets, objects, versions, multipart uploads, conditions, users, groups and keys.
 //!
 //! Every change is one commit of [`tidelock_meta::MetaStore`]: an operation reads rows, plans a batch
 //! of checks and writes as a pure function of what it read, and [`commit`] retries it until the batch
@@ -20,6 +20,7 @@ mod entitlement;
 mod entropy;
 mod error;
 mod failpoint;
+mod group;
 mod guard;
 mod identity;
 mod keyring;
@@ -87,6 +88,7 @@ pub use error::{
     PutObjectError, StorageError, UploadError, UploadPartError,
 };
 pub use failpoint::{Failpoint, InvalidFailpoint};
+pub use group::{GROUPS_MAX, GROUPS_PER_USER_MAX, Group, MEMBERS_MAX};
 pub use guard::{
     ALLOWANCE_TERM_MAX, AllowError, HeldLock, LockCounts, LockFacts, LockRelease, LockedBy,
     REFUSED_KEPT_MAX, REFUSED_TERM, Refusal, RefusalReason, RefusedError, RefusedVersion,

@@ -1,4 +1,4 @@
-//! Roles, and the policies of users and roles: named documents, which are not read here.
+//! Roles, and the policies of users, groups and roles: named documents, which are not read here.
 
 use tidelock_meta::record::role::{self, RoleRow};
 use tidelock_meta::record::user::{self, UserRow};
@@ -10,9 +10,9 @@ use crate::commit::Plan;
 use crate::error::{IdentityError, StorageError};
 use crate::identity::{ACCOUNT_ID, BASE32, Principal, require_root};
 
-/// Documents that a user or a role may have.
+/// Documents that a user, a group or a role may have.
 pub const POLICIES_MAX: usize = 10;
-/// Bytes of all documents of a user or a role
+/// Bytes of all documents of a user, a group or a role
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>).
 pub const POLICIES_BYTES_MAX: usize = 10 << 10;
 /// Longest trust policy, in bytes.
@@ -182,12 +182,7 @@ impl Store {
             actor,
             user,
             AuditEvent { message: name.to_owned(), ..event },
-            |row| {
-                row.policies.retain(|(known, _)| known != name);
-                row.policies.push((name.to_owned(), document.to_owned()));
-                row.policies.sort();
-                check_policies(&row.policies)
-            },
+            |row| put_policy(&mut row.policies, name, document),
         )
         .await
     }
@@ -208,11 +203,7 @@ impl Store {
             actor,
             user,
             AuditEvent { message: name.to_owned(), ..event },
-            |row| {
-                let before = row.policies.len();
-                row.policies.retain(|(known, _)| known != name);
-                if row.policies.len() < before { Ok(()) } else { Err(IdentityError::NoSuchPolicy) }
-            },
+            |row| take_policy(&mut row.policies, name),
         )
         .await
     }
@@ -272,7 +263,29 @@ impl Role {
     }
 }
 
-fn check_policies(policies: &[(String, String)]) -> Result<(), IdentityError> {
+/// Puts a document among others, or in the place of the one of that name.
+pub(crate) fn put_policy(
+    policies: &mut Vec<(String, String)>,
+    name: &str,
+    document: &str,
+) -> Result<(), IdentityError> {
+    policies.retain(|(known, _)| known != name);
+    policies.push((name.to_owned(), document.to_owned()));
+    policies.sort();
+    check_policies(policies)
+}
+
+/// Takes the document of that name from others.
+pub(crate) fn take_policy(
+    policies: &mut Vec<(String, String)>,
+    name: &str,
+) -> Result<(), IdentityError> {
+    let before = policies.len();
+    policies.retain(|(known, _)| known != name);
+    if policies.len() < before { Ok(()) } else { Err(IdentityError::NoSuchPolicy) }
+}
+
+pub(crate) fn check_policies(policies: &[(String, String)]) -> Result<(), IdentityError> {
     let bytes: usize = policies.iter().map(|(_, document)| document.len()).sum();
     let are_named = policies.iter().all(|(name, _)| is_name(name, POLICY_NAME_BYTES_MAX));
     let is_twice = policies.windows(2).any(|pair| pair[0].0 == pair[1].0);
@@ -285,7 +298,7 @@ fn check_policies(policies: &[(String, String)]) -> Result<(), IdentityError> {
     Ok(())
 }
 
-fn is_name(text: &str, bytes_max: usize) -> bool {
+pub(crate) fn is_name(text: &str, bytes_max: usize) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
     (1..=bytes_max).contains(&text.len()) && text.bytes().all(legal)
 }

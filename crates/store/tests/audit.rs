@@ -87,6 +87,12 @@ async fn entries_ride_in_the_commit_of_what_they_tell() {
     let new = NewRole { name, trust_policy, policies: Vec::new(), session_max_s: 3_600 };
     store.create_role(&root, new).await.unwrap();
     store.delete_role(&root, "ci").await.unwrap();
+    store.create_group(&root, "ops", Vec::new()).await.unwrap();
+    store.put_group_policy(&root, "ops", ("p", "{}")).await.unwrap();
+    store.delete_group_policy(&root, "ops", "p").await.unwrap();
+    store.add_user_to_group(&root, ("ops", "ann")).await.unwrap();
+    store.remove_user_from_group(&root, ("ops", "ann")).await.unwrap();
+    store.delete_group(&root, "ops").await.unwrap();
     let id = made.key.access_key_id;
     store.delete_access_key(&root, &id).await.unwrap();
     store.delete_user(&root, "ann").await.unwrap();
@@ -109,6 +115,12 @@ async fn entries_ride_in_the_commit_of_what_they_tell() {
         "DeleteUserPolicy ann OK".to_owned(),
         "CreateRole ci OK".to_owned(),
         "DeleteRole ci OK".to_owned(),
+        "CreateGroup ops OK".to_owned(),
+        "PutGroupPolicy ops OK".to_owned(),
+        "DeleteGroupPolicy ops OK".to_owned(),
+        "AddUserToGroup ops OK".to_owned(),
+        "RemoveUserFromGroup ops OK".to_owned(),
+        "DeleteGroup ops OK".to_owned(),
         format!("DeleteAccessKey {id} OK"),
         "DeleteUser ann OK".to_owned(),
         "CreateMultipartUpload bucketk OK".to_owned(),

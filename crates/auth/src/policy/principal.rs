@@ -2,6 +2,9 @@
 
 use super::document::InvalidPolicy;
 
+/// What the names of groups begin with in ARNs.
+const GROUP: &str = "group/";
+
 /// Who sends a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requester<'a> {
@@ -75,7 +78,10 @@ impl Named {
         // Another store's accounts may have names: nobody here is one of them.
         let is_named =
             !account.is_empty() && account.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if !is_named || name.is_empty() || has_wildcard {
+        // A group is nobody (<https://docs.aws.amazon.com/IAM/latest/UserGuide/id_groups.html>): a statement
+        // about one would be about none of its members.
+        let is_group = name.starts_with(GROUP);
+        if !is_named || name.is_empty() || has_wildcard || is_group {
             return Err(InvalidPolicy::Principal);
         }
         Ok(match name {

@@ -76,6 +76,10 @@ fn malformed_policies_are_refused_in_words() {
         (with(json!({"Principal": "ci"})), "Invalid principal in policy"),
         (with(json!({"Principal": {"AWS": "ci"}})), "Invalid principal in policy"),
         (with(json!({"Principal": {"AWS": []}})), "Invalid principal in policy"),
+        (
+            with(json!({"Principal": {"AWS": "arn:aws:iam::000000000000:group/ops"}})),
+            "Invalid principal in policy",
+        ),
         (with(json!({"Principal": {"CanonicalUser": ""}})), "Invalid principal in policy"),
         (with(json!({"Principal": null, "NotPrincipal": "*"})), "Invalid principal in policy"),
         (

@@ -6,12 +6,14 @@ mod bootstrap;
 mod bucket;
 mod completions;
 mod doctor;
+mod group;
 mod key;
 mod lock;
 mod man;
 mod migrate;
 mod object;
 mod policy;
+mod policy_args;
 mod role;
 mod serve;
 mod state;
@@ -42,6 +44,7 @@ enum Command {
     Lock(lock::Args),
     Migrate(Box<migrate::Args>),
     User(user::Args),
+    Group(group::Args),
     Key(key::Args),
     Role(role::Args),
     Policy(policy::Args),
@@ -65,6 +68,7 @@ impl Cli {
             Command::Lock(args) => args.run().await,
             Command::Migrate(args) => args.run().await,
             Command::User(args) => args.run().await,
+            Command::Group(args) => args.run().await,
             Command::Key(args) => args.run().await,
             Command::Role(args) => args.run().await,
             Command::Policy(args) => args.run(),

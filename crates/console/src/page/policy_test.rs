@@ -1,13 +1,15 @@
 //! The policy tester: whether policies allow a request, and which statement decides.
 //!
 //! It decides here, as the command line does, and sends nothing. On request the policies that the server
-//! has of a user, a role and a bucket are asked for, and count with those that were entered.
+//! has of a user, their groups, a role and a bucket are asked for, and count with those that were entered.
 
 use askama::Template;
 use http::StatusCode;
+use tidelock_client::ClientError;
 use tidelock_client::policy::{
     self, Access, Decision, InvalidPolicy, Policy, PolicyKind, Resource, Source, Trial,
 };
+use tidelock_client::role::NamedPolicy;
 
 use super::{Page, Shell, Visit, unless_denied};
 use crate::answer;
@@ -112,25 +114,38 @@ async fn stored(
 ) -> Result<Vec<(String, String)>, Failure> {
     let Some(principal) = principal else { return Ok(Vec::new()) };
     let arn = policy::identity_of(principal);
-    let (kind, found) = match arn.split_once(":user/").or_else(|| arn.split_once(":role/")) {
-        Some((_, name)) if arn.contains(":user/") => {
-            ("the user", visit.client.list_user_policies(name).await)
-        }
+    let found = match arn.split_once(":user/").or_else(|| arn.split_once(":role/")) {
+        Some((_, name)) if arn.contains(":user/") => of_user(visit, name).await,
         Some((_, name)) => {
-            ("the role", visit.client.get_role(name).await.map(|role| role.policies))
+            let role = visit.client.get_role(name).await;
+            role.map(|role| named(role.policies, &format!("the role {name}")))
         }
         None => return Ok(Vec::new()),
     };
-    let found = found.map_err(|error| match Failure::from(error) {
+    found.map_err(|error| match Failure::from(error) {
         Failure::Client(error) => {
             Failure::Entered(format!("The policies of {principal} cannot be had: {error}"))
         }
         failure => failure,
-    })?;
-    let named = found.into_iter().map(|policy| {
-        (format!("the policy '{}' of {kind} {principal}", policy.name), policy.document)
-    });
-    Ok(named.collect())
+    })
+}
+
+/// The policies of a user, and after them those of their groups.
+async fn of_user(visit: &Visit<'_>, name: &str) -> Result<Vec<(String, String)>, ClientError> {
+    let user = visit.client.get_user(name).await?;
+    let mut policies =
+        named(visit.client.list_user_policies(name).await?, &format!("the user {name}"));
+    for group in &user.groups {
+        let of_group = visit.client.list_group_policies(group).await?;
+        policies.extend(named(of_group, &format!("the group {group}")));
+    }
+    Ok(policies)
+}
+
+/// Documents, each with the words that say which it is.
+fn named(policies: Vec<NamedPolicy>, of: &str) -> Vec<(String, String)> {
+    let words = |name: &str| format!("the policy '{name}' of {of}");
+    policies.into_iter().map(|policy| (words(&policy.name), policy.document)).collect()
 }
 
 /// A condition key a line.

@@ -6,7 +6,8 @@
 use askama::Template;
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
-use tidelock_client::api::NewAccessKey;
+use tidelock_client::api::{NewAccessKey, User};
+use tidelock_client::group::Group;
 use tidelock_client::role::NamedPolicy;
 
 use super::users::KeyRow;
@@ -26,6 +27,7 @@ struct UserPage {
     created: Told,
     keys: Vec<KeyRow>,
     policies: Vec<NamedPolicy>,
+    groups: Vec<Group>,
     made: Option<NewAccessKey>,
     /// What was entered of a policy that was refused.
     policy: (String, String),
@@ -107,6 +109,7 @@ async fn page(visit: &Visit<'_>, outcome: Outcome) -> Page {
     let Some(user) = users.into_iter().find(|user| user.name == name) else {
         return Err(Failure::Entered(format!("There is no user '{name}'.")));
     };
+    let groups = groups_of(visit, &user).await?;
     let keys = visit.client.list_keys(Some(name)).await?;
     let policies = visit.client.list_user_policies(name).await?;
     let now = visit.now();
@@ -124,12 +127,26 @@ async fn page(visit: &Visit<'_>, outcome: Outcome) -> Page {
         created: now.told(&user.created),
         keys: keys.into_iter().map(|key| KeyRow::new(key, now)).collect(),
         policies: policies.into_iter().map(shown).collect(),
+        groups,
         policy: (entered("policy"), entered("document")),
         made: outcome.made,
         refusal: outcome.refusal,
         name: user.name,
     };
     Ok(answer::html(outcome.status, &page))
+}
+
+/// The groups of a user, with their policies laid out.
+async fn groups_of(visit: &Visit<'_>, user: &User) -> Result<Vec<Group>, Failure> {
+    if user.groups.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut groups = visit.client.list_groups().await?;
+    groups.retain(|group| user.groups.contains(&group.name));
+    for group in &mut groups {
+        group.policies = std::mem::take(&mut group.policies).into_iter().map(shown).collect();
+    }
+    Ok(groups)
 }
 
 /// The policy, laid out.

@@ -30,6 +30,7 @@
 //! | 16 | [`dead_letter`] | webhook id, place in the log |
 //! | 17 | [`bucket_document`] | bucket id, document id |
 //! | 18 | [`role`] | name |
+//! | 19 | [`group`] | name |
 
 pub mod access_key;
 pub mod audit_chain;
@@ -44,6 +45,7 @@ pub mod codec;
 pub mod contended;
 pub mod controls;
 pub mod dead_letter;
+pub mod group;
 pub mod guard;
 pub mod head;
 pub mod lease;
@@ -96,4 +98,5 @@ pub(crate) enum Tag {
     DeadLetter = 0x16,
     BucketDocument = 0x17,
     Role = 0x18,
+    Group = 0x19,
 }

@@ -321,6 +321,14 @@ impl From<IdentityError> for S3Error {
             | IdentityError::NoSuchPolicy
             | IdentityError::InvalidPolicyName
             | IdentityError::TooManyPolicies
+            | IdentityError::NoSuchGroup
+            | IdentityError::GroupExists
+            | IdentityError::InvalidGroupName
+            | IdentityError::TooManyGroups
+            | IdentityError::TooManyGroupsOfUser
+            | IdentityError::TooManyMembers
+            | IdentityError::NotAMember
+            | IdentityError::GroupInUse
             | IdentityError::InUse(_)) => {
                 Self::with_message(ErrorCode::AccessDenied, error.to_string())
             }

@@ -22,6 +22,8 @@ pub(super) const CI_ARN: &str = "arn:aws:iam::000000000000:user/ci";
 /// Whose bucket it is.
 pub(super) const ME_ARN: &str = "arn:aws:iam::000000000000:user/me";
 pub(super) const ROLE_ARN: &str = "arn:aws:iam::000000000000:role/runner";
+/// The group of the user `ci`.
+const GROUP: &str = "team";
 const SESSION_ARN: &str = "arn:aws:sts::000000000000:assumed-role/runner/s";
 const TERM: Duration = Duration::from_secs(3600);
 const ROLE_SESSION_S: u32 = 3600;
@@ -148,6 +150,8 @@ impl World {
             let new = root.store.create_access_key(&actor, name, None).await.unwrap();
             users.push(root.signing_as(&new.key.access_key_id, &new.secret_access_key));
         }
+        root.store.create_group(&actor, GROUP, Vec::new()).await.unwrap();
+        root.store.add_user_to_group(&actor, (GROUP, "ci")).await.unwrap();
         let [ci, me] = users.try_into().ok().unwrap();
         me.put("/bucket", b"").await;
         let mut tags = BTreeMap::new();
@@ -174,6 +178,7 @@ impl World {
                 store.put_user_policy(&actor, user, (&name, &policy)).await.unwrap();
             }
         }
+        self.share_with_group().await;
         if self.role.is_some() {
             store.delete_role(&actor, "runner").await.unwrap();
         }
@@ -189,6 +194,19 @@ impl World {
             Some(policy) => self.root.put("/bucket?policy=", policy.to_string().as_bytes()).await,
         };
         assert_eq!(answer.verdict(), "204", "{rules:#?} {answer:?}");
+    }
+
+    /// Has every other policy of one user be one of their group instead: what is decided is the same.
+    async fn share_with_group(&self) {
+        let (store, actor) = (&self.root.store, Principal::root());
+        for (name, _) in store.list_group_policies(&actor, GROUP).await.unwrap() {
+            store.delete_group_policy(&actor, GROUP, &name).await.unwrap();
+        }
+        let policies = store.list_user_policies(&actor, "ci").await.unwrap();
+        for (name, policy) in policies.into_iter().skip(1).step_by(2) {
+            store.delete_user_policy(&actor, "ci", &name).await.unwrap();
+            store.put_group_policy(&actor, GROUP, (&name, &policy)).await.unwrap();
+        }
     }
 
     /// Sends a request as whoever it is of.

@@ -103,6 +103,7 @@ fn needed(routed: &Routed) -> Option<(Need, About<'_>)> {
         }
         Op::ListUsers
         | Op::CreateUser
+        | Op::GetUser
         | Op::DeleteUser
         | Op::ListAccessKeys
         | Op::CreateAccessKey
@@ -111,6 +112,7 @@ fn needed(routed: &Routed) -> Option<(Need, About<'_>)> {
         | Op::ListUserPolicies
         | Op::PutUserPolicy
         | Op::DeleteUserPolicy
+        | Op::Group(_)
         | Op::ListRoles
         | Op::CreateRole
         | Op::GetRole

@@ -111,6 +111,15 @@ impl From<IdentityError> for ApiError {
             IdentityError::NoSuchPolicy => (StatusCode::NOT_FOUND, "NoSuchPolicy"),
             IdentityError::InvalidPolicyName => (StatusCode::BAD_REQUEST, "InvalidPolicyName"),
             IdentityError::TooManyPolicies => (StatusCode::CONFLICT, "TooManyPolicies"),
+            IdentityError::NoSuchGroup => (StatusCode::NOT_FOUND, "NoSuchGroup"),
+            IdentityError::GroupExists => (StatusCode::CONFLICT, "GroupExists"),
+            IdentityError::InvalidGroupName => (StatusCode::BAD_REQUEST, "InvalidGroupName"),
+            IdentityError::TooManyGroups | IdentityError::TooManyGroupsOfUser => {
+                (StatusCode::CONFLICT, "TooManyGroups")
+            }
+            IdentityError::TooManyMembers => (StatusCode::CONFLICT, "TooManyMembers"),
+            IdentityError::NotAMember => (StatusCode::NOT_FOUND, "NoSuchMember"),
+            IdentityError::GroupInUse => (StatusCode::CONFLICT, "GroupInUse"),
             IdentityError::InUse(_) => (StatusCode::CONFLICT, "UserInUse"),
             IdentityError::Storage(cause) => return cause.clone().into(),
         };

@@ -1,4 +1,4 @@
-//! The JSON API under `/_/api/v1`: what S3 has no words for: users and their keys, states and
+//! The JSON API under `/_/api/v1`: what S3 has no words for: users, their keys and groups, states and
 //! their guard, the audit log, webhooks, the keyring.
 //!
 //! Requests are signed with Signature Version 4 like those of S3 (service `s3`), answers are JSON,
@@ -9,6 +9,7 @@ mod access;
 mod allowances;
 mod audit;
 mod error;
+mod groups;
 mod guard;
 mod keyring;
 mod keys;
@@ -164,6 +165,7 @@ impl Api {
         match routed.operation {
             Operation::ListUsers => users::list(store, actor).await,
             Operation::CreateUser => users::create(store, actor, body).await,
+            Operation::GetUser => users::get(store, actor, name).await,
             Operation::DeleteUser => users::delete(store, actor, name).await,
             Operation::ListUserPolicies => roles::list_of_user(store, actor, name).await,
             Operation::PutUserPolicy => {
@@ -172,6 +174,7 @@ impl Api {
             Operation::DeleteUserPolicy => {
                 roles::delete_of_user(store, actor, (name, policy)).await
             }
+            Operation::Group(operation) => operation.perform(store, (actor, routed), body).await,
             Operation::ListRoles => roles::list(store, actor).await,
             Operation::CreateRole => roles::create(store, actor, body).await,
             Operation::GetRole => roles::get(store, actor, name).await,

@@ -15,8 +15,8 @@ use super::{PREFIX, json_bytes};
 
 /// Of the form of the API, not of the program.
 const VERSION: &str = "1";
-const DESCRIPTION: &str = "What S3 has no words for: users and their keys, states and their guard, \
-                           the audit log, webhooks, the keyring.";
+const DESCRIPTION: &str = "What S3 has no words for: users, their keys and groups, states and their \
+                           guard, the audit log, webhooks, the keyring.";
 
 /// It needs no signature: made once, it costs whoever asks more than the server.
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());

@@ -26,20 +26,20 @@ struct NewRoleDocument {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PolicyDocument {
-    document: String,
+pub(super) struct PolicyDocument {
+    pub(super) document: String,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NamedPolicy {
-    name: String,
-    document: String,
+pub(super) struct NamedPolicy {
+    pub(super) name: String,
+    pub(super) document: String,
 }
 
 #[derive(Serialize)]
-struct NamedPolicies {
-    policies: Vec<NamedPolicy>,
+pub(super) struct NamedPolicies {
+    pub(super) policies: Vec<NamedPolicy>,
 }
 
 #[derive(Serialize)]
@@ -131,11 +131,11 @@ pub(super) async fn delete_of_user(
     Ok(no_content())
 }
 
-fn check(document: &str, kind: PolicyKind<'_>) -> Result<(), ApiError> {
+pub(super) fn check(document: &str, kind: PolicyKind<'_>) -> Result<(), ApiError> {
     Policy::parse(document, kind).map(drop).map_err(|error| ApiError::malformed_policy(&error))
 }
 
-fn named(policies: Vec<(String, String)>) -> Vec<NamedPolicy> {
+pub(super) fn named(policies: Vec<(String, String)>) -> Vec<NamedPolicy> {
     policies.into_iter().map(|(name, document)| NamedPolicy { name, document }).collect()
 }
 

@@ -8,6 +8,7 @@ use http::{StatusCode, request};
 
 use super::PREFIX;
 use super::error::ApiError;
+use super::groups::GroupOperation;
 use crate::observe::Place;
 
 /// What a request asks for.
@@ -15,6 +16,7 @@ use crate::observe::Place;
 pub(super) enum Operation {
     ListUsers,
     CreateUser,
+    GetUser,
     DeleteUser,
     ListAccessKeys,
     CreateAccessKey,
@@ -23,6 +25,7 @@ pub(super) enum Operation {
     ListUserPolicies,
     PutUserPolicy,
     DeleteUserPolicy,
+    Group(GroupOperation),
     ListRoles,
     CreateRole,
     GetRole,
@@ -115,6 +118,7 @@ pub(super) const ROUTES: &[Route] = &[
     route(Verb::Post, "users", Operation::CreateUser)
         .takes("NewUser")
         .answers(CREATED, Document::Json("User")),
+    route(Verb::Get, "users/{name}", Operation::GetUser).answers(OK, Document::Json("User")),
     route(Verb::Delete, "users/{name}", Operation::DeleteUser),
     route(Verb::Get, "keys", Operation::ListAccessKeys)
         .query(&[("user", false)])
@@ -131,6 +135,29 @@ pub(super) const ROUTES: &[Route] = &[
     route(Verb::Put, "users/{name}/policies/{policy}", Operation::PutUserPolicy)
         .takes("PolicyDocument"),
     route(Verb::Delete, "users/{name}/policies/{policy}", Operation::DeleteUserPolicy),
+    route(Verb::Get, "groups", Operation::Group(GroupOperation::List))
+        .answers(OK, Document::Json("Groups")),
+    route(Verb::Post, "groups", Operation::Group(GroupOperation::Create))
+        .takes("NewGroup")
+        .answers(CREATED, Document::Json("Group")),
+    route(Verb::Get, "groups/{name}", Operation::Group(GroupOperation::Get))
+        .answers(OK, Document::Json("Group")),
+    route(Verb::Delete, "groups/{name}", Operation::Group(GroupOperation::Delete)),
+    route(Verb::Put, "groups/{name}/members/{user}", Operation::Group(GroupOperation::Add)),
+    route(Verb::Delete, "groups/{name}/members/{user}", Operation::Group(GroupOperation::Remove)),
+    route(Verb::Get, "groups/{name}/policies", Operation::Group(GroupOperation::ListPolicies))
+        .answers(OK, Document::Json("NamedPolicies")),
+    route(
+        Verb::Put,
+        "groups/{name}/policies/{policy}",
+        Operation::Group(GroupOperation::PutPolicy),
+    )
+    .takes("PolicyDocument"),
+    route(
+        Verb::Delete,
+        "groups/{name}/policies/{policy}",
+        Operation::Group(GroupOperation::DeletePolicy),
+    ),
     route(Verb::Get, "roles", Operation::ListRoles).answers(OK, Document::Json("Roles")),
     route(Verb::Post, "roles", Operation::CreateRole)
         .takes("NewRole")
@@ -296,6 +323,7 @@ impl Operation {
         match self {
             Self::ListUsers => "ListUsers",
             Self::CreateUser => "CreateUser",
+            Self::GetUser => "GetUser",
             Self::DeleteUser => "DeleteUser",
             Self::ListAccessKeys => "ListAccessKeys",
             Self::CreateAccessKey => "CreateAccessKey",
@@ -304,6 +332,7 @@ impl Operation {
             Self::ListUserPolicies => "ListUserPolicies",
             Self::PutUserPolicy => "PutUserPolicy",
             Self::DeleteUserPolicy => "DeleteUserPolicy",
+            Self::Group(operation) => operation.as_str(),
             Self::ListRoles => "ListRoles",
             Self::CreateRole => "CreateRole",
             Self::GetRole => "GetRole",
@@ -338,6 +367,7 @@ impl Operation {
         match self {
             Self::ListUsers => "All users; root only",
             Self::CreateUser => "Makes a user, who has no key yet; root only",
+            Self::GetUser => "A user, with the names of their groups; root only",
             Self::DeleteUser => "Deletes a user who has neither keys nor buckets; root only",
             Self::ListAccessKeys => "The access keys of a user, or of all; root only",
             Self::CreateAccessKey => {
@@ -350,6 +380,7 @@ impl Operation {
             Self::ListUserPolicies => "The policies of a user; root only",
             Self::PutUserPolicy => "Gives a user a policy, or replaces it; root only",
             Self::DeleteUserPolicy => "Takes a policy from a user; root only",
+            Self::Group(operation) => operation.summary(),
             Self::ListRoles => "All roles; root only",
             Self::CreateRole => "Makes a role; root only",
             Self::GetRole => "A role, with its policies; root only",
@@ -436,6 +467,13 @@ mod tests {
         let rows: &[Row<'_>] = &[
             ("GET", "users", Some((Operation::ListUsers, &[]))),
             ("DELETE", "users/c%2Fi", Some((Operation::DeleteUser, &[("name", "c/i")]))),
+            ("GET", "users/c%2Fi", Some((Operation::GetUser, &[("name", "c/i")]))),
+            (
+                "PUT",
+                "groups/ops/members/a%2Fb",
+                Some((Operation::Group(GroupOperation::Add), &[("name", "ops"), ("user", "a/b")])),
+            ),
+            ("PUT", "groups/ops/members", None),
             ("GET", "keys?user=a%20b", Some((Operation::ListAccessKeys, &[]))),
             (
                 "DELETE",
@@ -473,6 +511,7 @@ mod tests {
         let rows = [
             ("GET", "users", ["", "", "", ""]),
             ("DELETE", "users/c%2Fi", ["", "", "c/i", ""]),
+            ("PUT", "groups/ops/members/ann", ["", "", "ops", ""]),
             ("GET", "keys?user=ci", ["", "", "ci", ""]),
             ("DELETE", "keys/AKIA1", ["", "", "AKIA1", ""]),
             ("POST", "webhooks/0f/test", ["", "", "0f", ""]),

@@ -44,6 +44,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
             ("name", Kind::Text, true),
             ("arn", Kind::Text, true),
             ("created", Kind::Time, true),
+            ("groups", Kind::Texts, true),
         ],
     },
     Schema { name: "Users", fields: &[("users", Kind::List("User"), true)] },
@@ -83,6 +84,21 @@ pub(super) const SCHEMAS: &[Schema] = &[
     },
     Schema { name: "NamedPolicies", fields: &[("policies", Kind::List("NamedPolicy"), true)] },
     Schema { name: "PolicyDocument", fields: &[("document", Kind::Text, true)] },
+    Schema {
+        name: "NewGroup",
+        fields: &[("name", Kind::Text, true), ("policies", Kind::List("NamedPolicy"), false)],
+    },
+    Schema {
+        name: "Group",
+        fields: &[
+            ("name", Kind::Text, true),
+            ("arn", Kind::Text, true),
+            ("policies", Kind::List("NamedPolicy"), true),
+            ("members", Kind::Texts, true),
+            ("created", Kind::Time, true),
+        ],
+    },
+    Schema { name: "Groups", fields: &[("groups", Kind::List("Group"), true)] },
     Schema {
         name: "NewRole",
         fields: &[

@@ -237,6 +237,56 @@ async fn roles_and_policies_have_a_life() {
 }
 
 #[tokio::test]
+async fn groups_have_a_life() {
+    let harness = Harness::new();
+    let policy = r#"{\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"*\"}}"#;
+    let trust = r#"{\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Principal\":\"*\"}}"#;
+    let ops = format!(r#"{{"name":"ops","policies":[{{"name":"all","document":"{policy}"}}]}}"#);
+    let document = format!(r#"{{"document":"{policy}"}}"#);
+    let rows: &[(&str, &str, u16, &str)] = &[
+        ("POST groups", &ops, 201, "OK"),
+        ("POST groups", &ops, 409, "GroupExists"),
+        ("POST groups", &ops.replace("\"ops\"", "\"o/ps\""), 400, "InvalidGroupName"),
+        ("POST groups", &ops.replace(policy, trust), 400, "MalformedPolicyDocument"),
+        ("POST groups", r#"{"name":"dev"}"#, 201, "OK"),
+        ("POST groups", r#"{"name":"x","members":["ann"]}"#, 400, "MalformedRequest"),
+        ("GET groups", "", 200, "OK"),
+        ("GET groups/none", "", 404, "NoSuchGroup"),
+        ("POST users", r#"{"name":"ann"}"#, 201, "OK"),
+        ("PUT groups/ops/members/ann", "", 204, "OK"),
+        ("PUT groups/ops/members/ann", "", 204, "OK"),
+        ("PUT groups/ops/members/bob", "", 404, "NoSuchUser"),
+        ("PUT groups/none/members/ann", "", 404, "NoSuchGroup"),
+        ("GET groups/ops", "", 200, "OK"),
+        ("GET users/ann", "", 200, "OK"),
+        ("GET users/bob", "", 404, "NoSuchUser"),
+        ("PUT groups/ops/policies/p", &document, 204, "OK"),
+        ("PUT groups/ops/policies/p", r#"{"document":"{}"}"#, 400, "MalformedPolicyDocument"),
+        ("PUT groups/ops/policies/p%2Fq", &document, 400, "InvalidPolicyName"),
+        ("PUT groups/none/policies/p", &document, 404, "NoSuchGroup"),
+        ("GET groups/ops/policies", "", 200, "OK"),
+        ("GET groups/none/policies", "", 404, "NoSuchGroup"),
+        ("DELETE groups/ops/policies/p", "", 204, "OK"),
+        ("DELETE groups/ops/policies/p", "", 404, "NoSuchPolicy"),
+        ("DELETE groups/ops", "", 409, "GroupInUse"),
+        ("DELETE groups/dev/members/ann", "", 404, "NoSuchMember"),
+        ("DELETE groups/ops/members/ann", "", 204, "OK"),
+        ("DELETE groups/ops", "", 204, "OK"),
+        ("DELETE groups/ops", "", 404, "NoSuchGroup"),
+    ];
+    for (target, body, status, code) in rows {
+        let target = target.replacen(' ', " /_/api/v1/", 1);
+        let (found, found_code, document) = harness.ask(ROOT, &target, body, Spoiled::No).await;
+        assert_eq!((found, found_code), (*status, *code), "{target} {body}: {document}");
+        match (target.as_str(), *status) {
+            ("GET /_/api/v1/groups/ops", 200) => assert_eq!(document["members"][0], "ann"),
+            ("GET /_/api/v1/users/ann", 200) => assert_eq!(document["groups"][0], "ops"),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
 async fn keys_are_rewrapped_page_by_page() {
     let harness = with_bucket().await;
     harness.ask(ROOT, "POST /_/api/v1/users", r#"{"name":"ci"}"#, Spoiled::No).await;

@@ -19,6 +19,8 @@ struct User {
     name: String,
     arn: String,
     created: String,
+    /// Names.
+    groups: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -32,6 +34,14 @@ pub(super) async fn list(
 ) -> Result<Response<ResponseBody>, ApiError> {
     let users = store.list_users(actor).await?.into_iter().map(User::from).collect();
     Ok(json(StatusCode::OK, &Users { users }))
+}
+
+pub(super) async fn get(
+    store: &Store,
+    actor: &Principal,
+    name: &str,
+) -> Result<Response<ResponseBody>, ApiError> {
+    Ok(json(StatusCode::OK, &User::from(store.get_user(actor, name).await?)))
 }
 
 pub(super) async fn create(
@@ -55,6 +65,11 @@ pub(super) async fn delete(
 
 impl From<tidelock_store::User> for User {
     fn from(user: tidelock_store::User) -> Self {
-        Self { name: user.name, arn: user.arn, created: iso8601(user.created_ms) }
+        Self {
+            name: user.name,
+            arn: user.arn,
+            created: iso8601(user.created_ms),
+            groups: user.groups,
+        }
     }
 }

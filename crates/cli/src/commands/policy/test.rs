@@ -38,9 +38,12 @@ pub(crate) struct Args {
     /// The requester owns the bucket: allowed what nothing denies
     #[arg(long, requires = "principal")]
     owner: bool,
-    /// A policy of the requester's user, group or role; several may be given
+    /// A policy of the requester's user or role; several may be given
     #[arg(long = "policy", value_name = "FILE", requires = "principal")]
     identity: Vec<PathBuf>,
+    /// A policy of a group that the requester is in; several may be given
+    #[arg(long, value_name = "GROUP=FILE", value_parser = group_file, requires = "principal")]
+    group_policy: Vec<(String, String)>,
     /// The policy of the bucket
     #[arg(long, value_name = "FILE")]
     bucket_policy: Option<PathBuf>,
@@ -61,7 +64,7 @@ struct Explained {
     /// `allowed`, `denied`, or `not allowed`
     decision: &'static str,
     /// Where the statement stands that decides.
-    source: Option<&'static str>,
+    source: Option<String>,
     /// The file it stands in.
     file: Option<String>,
     /// Which of its statements, from 1.
@@ -78,7 +81,7 @@ impl Args {
             resource: self.resource.clone(),
             principal: self.principal.clone(),
             is_owner: self.owner,
-            identity: read_all(&self.identity)?,
+            identity: read_all(&self.identity_files())?,
             bucket,
             session: read_all(&self.session_policy)?,
             keys: self.keys.clone(),
@@ -88,25 +91,40 @@ impl Args {
         if decision.is_allowed() { Ok(()) } else { Err(Failure::denied()) }
     }
 
+    /// Files with policies of the requester, and after them those of their groups.
+    fn identity_files(&self) -> Vec<PathBuf> {
+        let of_groups = self.group_policy.iter().map(|(_, file)| PathBuf::from(file));
+        self.identity.iter().cloned().chain(of_groups).collect()
+    }
+
+    /// The policy that a decision rests on, in words, and the file that it is in.
+    fn place(&self, source: Source, policy: usize) -> (String, Option<PathBuf>) {
+        match source {
+            Source::Identity => {
+                let group = policy.checked_sub(self.identity.len());
+                let group = group.and_then(|index| self.group_policy.get(index));
+                let words = group.map(|(name, _)| format!("group {name} policy"));
+                let words = words.unwrap_or_else(|| "policy".to_owned());
+                (words, self.identity_files().get(policy).cloned())
+            }
+            Source::Bucket => ("bucket policy".to_owned(), self.bucket_policy.clone()),
+            Source::Session => {
+                ("session policy".to_owned(), self.session_policy.get(policy).cloned())
+            }
+        }
+    }
+
     fn explained(&self, decision: &Decision) -> Explained {
         let by = decision.by.as_ref();
-        let file = by.and_then(|by| match by.source {
-            Source::Identity => self.identity.get(by.policy),
-            Source::Bucket => self.bucket_policy.as_ref(),
-            Source::Session => self.session_policy.get(by.policy),
-        });
+        let (source, file) = by.map(|by| self.place(by.source, by.policy)).unzip();
         Explained {
             decision: match decision.access {
                 Access::Allowed => "allowed",
                 Access::ImplicitlyDenied => "not allowed",
                 Access::ExplicitlyDenied => "denied",
             },
-            source: by.map(|by| match by.source {
-                Source::Identity => "policy",
-                Source::Bucket => "bucket policy",
-                Source::Session => "session policy",
-            }),
-            file: file.map(|file| file.display().to_string()),
+            source,
+            file: file.flatten().map(|file| file.display().to_string()),
             statement: by.map(|by| by.statement + 1),
             sid: by.and_then(|by| by.sid.clone()),
         }
@@ -119,7 +137,7 @@ impl Row for Explained {
     fn cells(&self) -> Vec<String> {
         vec![
             self.decision.to_owned(),
-            text(self.source),
+            text(self.source.as_ref()),
             text(self.file.as_ref()),
             text(self.statement),
             text(self.sid.as_ref()),
@@ -135,6 +153,10 @@ fn read(file: &Path, kind: PolicyKind<'_>) -> Result<Policy, Failure> {
 
 fn read_all(files: &[PathBuf]) -> Result<Vec<Policy>, Failure> {
     files.iter().map(|file| read(file, PolicyKind::Identity)).collect()
+}
+
+fn group_file(text: &str) -> Result<(String, String), String> {
+    policy::key_value(text).ok_or_else(|| "takes GROUP=FILE".to_owned())
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use tidelock_client::preset::{self, Preset};
-use tidelock_client::role::{NamedPolicy, NewRole};
+use tidelock_client::preset;
+use tidelock_client::role::NewRole;
 
 use crate::commands;
+use crate::commands::policy_args::PresetArgs;
 use crate::connect::{ChangeArgs, Session};
 use crate::exit::Failure;
 use crate::output;
@@ -15,17 +16,10 @@ use crate::output;
 pub(crate) struct Args {
     /// Its name
     name: String,
-    /// What it may do with the states of a bucket
-    #[arg(long, value_enum, requires = "bucket", required_unless_present = "policy")]
-    preset: Option<PresetName>,
-    /// The bucket of the preset
-    #[arg(long, value_name = "BUCKET", requires = "preset")]
-    bucket: Option<String>,
-    /// Only states whose keys begin like this
-    #[arg(long, value_name = "PREFIX", default_value = "", requires = "preset")]
-    prefix: String,
+    #[command(flatten)]
+    preset: PresetArgs,
     /// File with a policy in AWS's language, instead of a preset or besides
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", required_unless_present = "preset")]
     policy: Option<PathBuf>,
     /// Who may assume it: github:OWNER/REPOSITORY, gitlab:GROUP/PROJECT, both with what the
     /// token's subject must end with after another colon, issuer=URL,sub=PATTERN[,CLAIM=PATTERN...],
@@ -42,41 +36,12 @@ pub(crate) struct Args {
     change: ChangeArgs,
 }
 
-#[derive(clap::ValueEnum, Clone, Copy, Debug)]
-enum PresetName {
-    /// Read states and their versions
-    StateReader,
-    /// Read states, take and give back locks, never write a state
-    Planner,
-    /// Read and write states, under locks
-    Applier,
-}
-
-impl PresetName {
-    fn preset(self) -> (&'static str, Preset) {
-        match self {
-            Self::StateReader => ("state-reader", Preset::StateReader),
-            Self::Planner => ("planner", Preset::Planner),
-            Self::Applier => ("applier", Preset::Applier),
-        }
-    }
-}
-
 impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         if !self.change.is_real(&format!("make role {}", self.name)) {
             return Ok(());
         }
-        let mut policies = Vec::new();
-        if let Some(file) = &self.policy {
-            policies
-                .push(NamedPolicy { name: "policy".to_owned(), document: commands::read(file)? });
-        }
-        if let (Some(name), Some(bucket)) = (self.preset, &self.bucket) {
-            let (name, preset) = name.preset();
-            let document = preset::policy(preset, bucket, &self.prefix);
-            policies.push(NamedPolicy { name: name.to_owned(), document });
-        }
+        let policies = self.preset.policies(self.policy.as_ref())?;
         let trust_policy = match (&self.trust, &self.trust_policy) {
             (Some(who), _) => {
                 preset::trust(who).map_err(|error| Failure::usage(error.to_string()))?

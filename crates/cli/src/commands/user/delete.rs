@@ -3,7 +3,7 @@
 use crate::connect::{ChangeArgs, Session};
 use crate::exit::Failure;
 
-/// Delete a user that has neither buckets nor keys any more
+/// Delete a user that has neither buckets nor keys any more; their groups lose them
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Its name

@@ -19,9 +19,9 @@ impl Args {
 }
 
 impl Row for User {
-    const COLUMNS: &'static [&'static str] = &["name", "arn", "created"];
+    const COLUMNS: &'static [&'static str] = &["name", "arn", "groups", "created"];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.name.clone(), self.arn.clone(), self.created.clone()]
+        vec![self.name.clone(), self.arn.clone(), self.groups.join(" "), self.created.clone()]
     }
 }

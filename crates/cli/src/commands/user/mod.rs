@@ -4,6 +4,7 @@ mod create;
 mod delete;
 mod list;
 mod policy;
+mod show;
 
 use clap::Subcommand;
 
@@ -22,6 +23,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     List(list::Args),
+    Show(show::Args),
     Create(create::Args),
     Delete(delete::Args),
     Policy(policy::Args),
@@ -32,6 +34,7 @@ impl Args {
         let session = self.client.open()?;
         match self.action {
             Action::List(args) => args.run(&session).await,
+            Action::Show(args) => args.run(&session).await,
             Action::Create(args) => args.run(&session).await,
             Action::Delete(args) => args.run(&session).await,
             Action::Policy(args) => args.run(&session).await,

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::commands;
+use crate::commands::policy_args::PresetArgs;
 use crate::connect::{ChangeArgs, Session};
 use crate::exit::Failure;
 
-/// Give a user a policy, or replace the one of that name
+/// Give a user a policy, or replace the one of that name: a file, or a preset
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The user
@@ -14,7 +14,10 @@ pub(crate) struct Args {
     /// Name of the policy
     name: String,
     /// File with the policy, in AWS's language
-    file: PathBuf,
+    #[arg(required_unless_present = "preset", conflicts_with = "preset")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    preset: PresetArgs,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -24,7 +27,7 @@ impl Args {
         if !self.change.is_real(&format!("give user {} the policy {}", self.user, self.name)) {
             return Ok(());
         }
-        let document = commands::read(&self.file)?;
+        let document = self.preset.document(self.file.as_ref())?;
         Ok(session.client.put_user_policy(&self.user, &self.name, &document).await?)
     }
 }
