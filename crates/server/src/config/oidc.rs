@@ -105,7 +105,7 @@ mod tests {
             let url = found.as_ref().map(|issuers| issuers[0].url.as_str());
             assert_eq!(url, expected, "{text}");
         }
-        let twice = ["github=a".to_owned(), "github=b".to_owned()];
-        assert_eq!(issuers(&twice).unwrap()[0].audiences, ["a", "b"]);
+        let thrice = ["github=a", "github=b", "github=a"].map(str::to_owned);
+        assert_eq!(issuers(&thrice).unwrap()[0].audiences, ["a", "b"]);
     }
 }
