@@ -189,7 +189,9 @@ fn session_of(console: &Console, asked: &Asked) -> Option<Session> {
 fn failed(console: &Console, asked: &Asked, failure: &Failure) -> Response<Body> {
     if matches!(failure, Failure::SignedOut) {
         let back = match asked.method {
-            Method::GET if asked.path != "/" => format!("?next={}", view::escaped(&asked.place)),
+            Method::GET if asked.path != "/" || asked.place.contains('?') => {
+                format!("?next={}", view::escaped(&asked.place))
+            }
             _ => String::new(),
         };
         return answer::see_other(&format!("{PREFIX}/sign-in{back}"));
