@@ -73,7 +73,7 @@ def test_what_the_sample_only_suggests_is_right_too(tmp_path):
     meta = tmp_path / "meta"
     meta.write_text("local\n")
     taken = tmp_path / "tidelock.toml"
-    taken.write_text("\n".join(suggested))
+    taken.write_text("\n".join(suggested).replace("/etc/tidelock/oidc-secret", str(secret)))
     command = [binary(), "admin", "config", "show", "--config", taken, "-o", "jsonl"]
     command += ["--metrics-token-file", secret, "--meta-file", meta]
     done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=60)

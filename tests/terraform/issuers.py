@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -20,29 +21,50 @@ def _text(data: bytes) -> str:
 class Issuer:
     """A provider with one key; `close` ends it."""
 
-    def __init__(self):
+    def __init__(self, host: str = "127.0.0.1", path: str = PATH):
         self.asked: list[str] = []
         self.rotate("key-1")
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
-            """Answers the two documents."""
+            """Hands requests to the provider."""
 
             def do_GET(self):
                 """A document, or 404."""
                 issuer.asked.append(self.path)
-                document = issuer.documents().get(self.path)
-                self.send_response(200 if document else 404)
+                issuer.get(self)
+
+            def do_POST(self):
+                """What a form asks for."""
+                issuer.asked.append(self.path)
+                length = int(self.headers.get("content-length", 0))
+                form = parse_qs(self.rfile.read(length).decode(), keep_blank_values=True)
+                issuer.post(self, {name: values[0] for name, values in form.items()})
+
+            def answer(self, status: int, document: dict) -> None:
+                """Answers with JSON."""
+                self.send_response(status)
+                self.send_header("content-type", "application/json")
                 self.end_headers()
-                self.wfile.write(json.dumps(document or {}).encode())
+                self.wfile.write(json.dumps(document).encode())
 
             def log_message(self, *_):
                 """Nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.site = f"http://127.0.0.1:{self.server.server_port}"
-        self.url = self.site + PATH
+        self.site = f"http://{host}:{self.server.server_port}"
+        self.path = path
+        self.url = self.site + path
+
+    def get(self, request) -> None:
+        """Answers with a document, or 404."""
+        document = self.documents().get(request.path)
+        request.answer(200 if document else 404, document or {})
+
+    def post(self, request, _form: dict[str, str]) -> None:
+        """Takes no forms."""
+        request.answer(404, {})
 
     def rotate(self, kid: str) -> None:
         """Signs with a new key from now on, and publishes no other."""
@@ -61,7 +83,7 @@ class Issuer:
             "e": _text(numbers.e.to_bytes(3, "big")),
         }
         discovery = {"issuer": self.url, "jwks_uri": f"{self.site}/keys"}
-        return {f"{PATH}/.well-known/openid-configuration": discovery, "/keys": {"keys": [key]}}
+        return {f"{self.path}/.well-known/openid-configuration": discovery, "/keys": {"keys": [key]}}
 
     def token(self, audience: str, subject: str, lives_s: int = 600, **claims: str) -> str:
         """An ID token of a run."""

@@ -28,6 +28,16 @@ pub enum Body {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageName(pub &'static str);
 
+/// Somebody was not signed in, and the endpoint has not been asked; in the answer's extensions, for the
+/// audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignInRefused {
+    /// The code of an error.
+    pub code: &'static str,
+    /// Why, without secrets.
+    pub reason: String,
+}
+
 /// A page.
 pub(crate) fn html(status: StatusCode, page: &impl Template) -> Response<Body> {
     let text = page.render().unwrap_or_else(|error| format!("this page cannot be shown: {error}"));

@@ -7,6 +7,7 @@
 //! ```text
 //! request.rs   what a browser asks: path, query, form, cookies
 //! session.rs   who is signed in: their credentials, sealed in a cookie
+//! oidc/        signing in over an identity provider
 //! answer.rs    pages, redirects, events, and the headers that all of them carry
 //! page/        one file a page
 //! chart.rs     bar charts, as SVG
@@ -20,6 +21,7 @@ mod answer;
 mod assets;
 mod chart;
 mod failure;
+mod oidc;
 mod page;
 mod request;
 mod session;
@@ -31,7 +33,8 @@ use futures_util::future::BoxFuture;
 use http::{Response, request::Parts};
 use zeroize::Zeroizing;
 
-pub use answer::{Body, Events, PageName};
+pub use answer::{Body, Events, PageName, SignInRefused};
+pub use oidc::{Authorization, Oidc, Provider, ProviderError, Redemption};
 use request::Asked;
 pub use tidelock_client::settings::Credentials;
 pub use tidelock_client::{AnswerBody, Now, Settings, Transport, TransportError};
@@ -63,6 +66,8 @@ pub struct Config {
     pub backend: BackendBlock,
     /// Whether browsers reach it over TLS, so that cookies never go without.
     pub is_secure: bool,
+    /// Over whom people sign in besides with access keys.
+    pub oidc: Option<Oidc>,
     /// Which version this is.
     pub version: &'static str,
 }

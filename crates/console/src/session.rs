@@ -5,8 +5,10 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tidelock_client::settings::Credentials;
+use zeroize::Zeroizing;
 
 use crate::{PREFIX, Seal};
 
@@ -60,30 +62,51 @@ impl Session {
 
     /// The session in a cookie's value, unless it is over by `now_s`.
     pub(crate) fn open(value: &str, now_s: i64, seal: &dyn Seal) -> Option<Self> {
-        let sealed = BASE64_URL_SAFE_NO_PAD.decode(value).ok()?;
-        let session: Self = serde_json::from_slice(&seal.open(&sealed)?).ok()?;
+        let session: Self = unsealed(value, seal)?;
         (now_s < session.expires_s).then_some(session)
     }
 
     /// The value of `Set-Cookie` that begins it; none where it does not fit into a cookie.
     pub(crate) fn cookie(&self, now_s: i64, is_secure: bool, seal: &dyn Seal) -> Option<String> {
-        let plain = zeroize::Zeroizing::new(serde_json::to_vec(self).ok()?);
-        let value = BASE64_URL_SAFE_NO_PAD.encode(seal.seal(&plain));
-        let cookie = cookie(COOKIE, &value, self.expires_s - now_s, is_secure);
-        (cookie.len() <= COOKIE_BYTES_MAX).then_some(cookie)
+        sealed_cookie(COOKIE, self, self.expires_s - now_s, is_secure, seal)
     }
 
     /// Whether `given`, which came with a form, is this session's token.
     pub(crate) fn is_own(&self, given: &str) -> bool {
-        let (own, given) = (self.csrf.as_bytes(), given.as_bytes());
-        let difference = own.iter().zip(given).fold(0, |sum, (own, given)| sum | (own ^ given));
-        own.len() == given.len() && std::hint::black_box(difference) == 0
+        is_same(&self.csrf, given)
     }
+}
+
+/// Whether `given` is our `own` secret; takes the same time wherever the first difference is.
+pub(crate) fn is_same(own: &str, given: &str) -> bool {
+    let (own, given) = (own.as_bytes(), given.as_bytes());
+    let difference = own.iter().zip(given).fold(0, |sum, (own, given)| sum | (own ^ given));
+    own.len() == given.len() && std::hint::black_box(difference) == 0
 }
 
 /// The value of `Set-Cookie` that ends a session.
 pub(crate) fn ended(is_secure: bool) -> String {
     cookie(COOKIE, "", 0, is_secure)
+}
+
+/// The value of a `Set-Cookie` that keeps `content` for the console; none where it does not fit.
+pub(crate) fn sealed_cookie(
+    name: &str,
+    content: &impl Serialize,
+    max_age_s: i64,
+    is_secure: bool,
+    seal: &dyn Seal,
+) -> Option<String> {
+    let plain = Zeroizing::new(serde_json::to_vec(content).ok()?);
+    let value = BASE64_URL_SAFE_NO_PAD.encode(seal.seal(&plain));
+    let cookie = cookie(name, &value, max_age_s, is_secure);
+    (cookie.len() <= COOKIE_BYTES_MAX).then_some(cookie)
+}
+
+/// What [`sealed_cookie`] has kept as `value`; nothing where it is something else.
+pub(crate) fn unsealed<T: DeserializeOwned>(value: &str, seal: &dyn Seal) -> Option<T> {
+    let sealed = BASE64_URL_SAFE_NO_PAD.decode(value).ok()?;
+    serde_json::from_slice(&seal.open(&sealed)?).ok()
 }
 
 /// A cookie of the console: scripts do not see it, and no other site's form sends it.
@@ -93,12 +116,11 @@ pub(crate) fn cookie(name: &str, value: &str, max_age_s: i64, is_secure: bool) -
 }
 
 #[cfg(test)]
-mod tests {
-    use zeroize::Zeroizing;
-
+pub(crate) mod tests {
     use super::*;
 
-    struct Reversed;
+    /// Seals nothing; for tests.
+    pub(crate) struct Reversed;
 
     impl Seal for Reversed {
         fn seal(&self, plain: &[u8]) -> Vec<u8> {

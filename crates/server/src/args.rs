@@ -68,6 +68,11 @@ pub struct ServeArgs {
     /// `gitlab` stand for their URLs; may be repeated
     #[arg(long, value_name = "URL=AUDIENCE")]
     pub oidc_issuer: Vec<String>,
+    /// Let people sign in to the console over this OpenID Connect provider, into a role whose trust
+    /// policy says who may: issuer=URL,client-id=ID,role=ROLE[,client-secret-file=FILE][,name=NAME]
+    /// [,scope=SCOPES] [default: with access keys only]
+    #[arg(long, value_name = "NAME=VALUE,...")]
+    pub console_oidc: Option<String>,
     /// Allow a listener without TLS on an address that other machines reach
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub allow_plain_http: Option<bool>,
@@ -184,6 +189,7 @@ impl ServeArgs {
                 true => lower.oidc_issuer,
                 false => self.oidc_issuer,
             },
+            console_oidc: self.console_oidc.or(lower.console_oidc),
             region: self.region.or(lower.region),
             bootstrap: self.bootstrap.or(lower.bootstrap),
             keyring: self.keyring.or(lower.keyring),
@@ -234,6 +240,7 @@ impl ServeArgs {
             ("enable_acls", self.enable_acls.is_some()),
             ("allow_signature_v2", self.allow_signature_v2.is_some()),
             ("oidc_issuer", !self.oidc_issuer.is_empty()),
+            ("console_oidc", self.console_oidc.is_some()),
             ("allow_plain_http", self.allow_plain_http.is_some()),
             ("root_access_key", self.root_access_key.is_some()),
             ("root_access_key_file", self.root_access_key_file.is_some()),

@@ -14,18 +14,20 @@ use http_body::Body;
 use http_body_util::{BodyExt as _, Full, Limited};
 use jiff::Timestamp;
 use tidelock_console::{
-    AnswerBody, Body as PageBody, Config, Console, Credentials, Events, FORM_BYTES_MAX, Now,
-    PREFIX, PageName, Seal, Settings, Transport, TransportError,
+    AnswerBody, Body as PageBody, Config, Console, Credentials, Events, FORM_BYTES_MAX, Now, Oidc,
+    PREFIX, PageName, Seal, Settings, SignInRefused, Transport, TransportError,
 };
 use tidelock_meta::Clock;
 use tidelock_s3::{Peer, ResponseBody};
-use tidelock_store::{Entropy, Store};
+use tidelock_store::{AuditEvent, Entropy, Protocol, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
 use crate::api::Answer;
 use crate::backend_block::Backend;
+use crate::config::ConsoleOidc;
 use crate::dispatch::Dispatch;
+use crate::oidc::SignInProvider;
 
 /// What the console's cookies are sealed for.
 const PURPOSE: &str = "console session";
@@ -61,10 +63,11 @@ pub(crate) fn is_path(path: &str) -> bool {
 }
 
 impl ConsolePages {
-    /// The console of a server that `backend` describes to people; its key is not looked at.
+    /// The console of a server that `backend` describes to people; its key is not looked at. It takes people
+    /// over the provider of `oidc`, too.
     pub(crate) fn new(
         backend: Backend,
-        is_secure: bool,
+        (is_secure, oidc): (bool, Option<ConsoleOidc>),
         store: Arc<Store>,
         (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
         body_timeout: Duration,
@@ -87,6 +90,7 @@ impl ConsolePages {
             settings,
             backend: Arc::new(block),
             is_secure,
+            oidc: oidc.map(|oidc| of_provider(oidc, clock.clone())),
             version: env!("CARGO_PKG_VERSION"),
         };
         let now = Now::new(move || {
@@ -110,8 +114,12 @@ impl ConsolePages {
             Ok(Err(_)) => return refused(StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge"),
             Err(_elapsed) => return refused(StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
         };
-        let stopped = within.dispatch.clone();
+        let (stopped, sender) = (within.dispatch.clone(), within.peer.clone());
         let response = self.console.answer(&head, &body, Arc::new(within)).await;
+        if let Some(refused) = response.extensions().get() {
+            // STS would have said so, had it been asked.
+            stopped.store.note(&sender.unproven(Protocol::S3, &head, ""), &event(refused));
+        }
         let page = response.extensions().get::<PageName>();
         let operation = page.map_or("ConsolePage", |page| page.0);
         let code = code(response.status());
@@ -124,6 +132,27 @@ impl ConsolePages {
             },
         });
         Answer { response, operation, code }
+    }
+}
+
+/// The identity provider as the console sees it.
+fn of_provider(settings: ConsoleOidc, clock: Arc<dyn Clock>) -> Oidc {
+    Oidc {
+        name: settings.name.clone(),
+        issuer: settings.issuer.clone(),
+        client_id: settings.client_id.clone(),
+        scope: settings.scope.clone(),
+        role_arn: settings.role_arn.clone(),
+        provider: Arc::new(SignInProvider::new(settings, clock)),
+    }
+}
+
+/// What the audit log is told of a sign-in that came to nothing.
+fn event(refused: &SignInRefused) -> AuditEvent {
+    AuditEvent {
+        code: refused.code.into(),
+        message: refused.reason.clone(),
+        ..AuditEvent::new("ConsoleSignIn")
     }
 }
 

@@ -360,7 +360,7 @@ fn open_dispatch(
         allow_signature_v2: config.allow_signature_v2,
         body_idle_timeout: config.limits.body_timeout,
     };
-    let providers = Providers::new(&config.oidc_issuers, around.clock.clone());
+    let providers = Providers::new(&config.token_issuers(), around.clock.clone());
     let s3 = S3Service::new(store.clone(), around.clock.clone(), s3_config)
         .with_identities(Arc::new(providers));
     Dispatch {
@@ -378,7 +378,7 @@ fn open_dispatch(
         ),
         console: ConsolePages::new(
             backend(config, endpoint),
-            config.tls.is_some(),
+            (config.tls.is_some(), config.console_oidc.clone()),
             store.clone(),
             (around.clock.clone(), around.entropy.clone()),
             config.limits.body_timeout,

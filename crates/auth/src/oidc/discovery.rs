@@ -1,6 +1,7 @@
-//! A provider's discovery document: where its keys are
+//! A provider's discovery document: where its keys are, and where people sign in
 //! (<https://openid.net/specs/openid-connect-discovery-1_0.html>).
 
+use serde_json::Value;
 use thiserror::Error;
 
 use super::json::Object;
@@ -15,6 +16,15 @@ const URL_BYTES_MAX: usize = 2048;
 pub struct Discovery {
     /// Where its keys are: an `https` URL, or `http` where the issuer itself is.
     pub jwks_uri: String,
+    /// Where people sign in: a URL of the same security; none where nobody can, or it has less.
+    pub authorization_endpoint: Option<String>,
+    /// Where a code is exchanged for tokens, likewise.
+    pub token_endpoint: Option<String>,
+    /// Whether clients prove themselves there in the header (`client_secret_basic`), which is so where the
+    /// document does not say, or else in the form (`client_secret_post`).
+    pub takes_basic: bool,
+    /// Whether it names itself in each answer to a browser (RFC 9207).
+    pub names_itself: bool,
 }
 
 /// Why a document is not the provider's.
@@ -56,16 +66,31 @@ impl Discovery {
         if named != issuer {
             return Err(InvalidDiscovery::OtherIssuer);
         }
-        let is_secure = jwks_uri.starts_with("https://")
-            || (issuer.starts_with("http://") && jwks_uri.starts_with("http://"));
-        let is_plain =
-            jwks_uri.len() <= URL_BYTES_MAX && jwks_uri.bytes().all(|byte| byte.is_ascii_graphic());
-        if is_secure && is_plain {
-            Ok(Self { jwks_uri: jwks_uri.to_owned() })
-        } else {
-            Err(InvalidDiscovery::InsecureKeys)
+        if !is_safe(jwks_uri, issuer) {
+            return Err(InvalidDiscovery::InsecureKeys);
         }
+        let endpoint = |name| {
+            let url = document.text(name).filter(|url| is_safe(url, issuer));
+            url.map(str::to_owned)
+        };
+        let methods = document.get("token_endpoint_auth_methods_supported");
+        let methods = methods.and_then(Value::as_array);
+        let names_itself = document.get("authorization_response_iss_parameter_supported");
+        Ok(Self {
+            jwks_uri: jwks_uri.to_owned(),
+            authorization_endpoint: endpoint("authorization_endpoint"),
+            token_endpoint: endpoint("token_endpoint"),
+            takes_basic: methods.is_none_or(|all| all.iter().any(|it| it == "client_secret_basic")),
+            names_itself: names_itself.and_then(Value::as_bool).unwrap_or(false),
+        })
     }
+}
+
+/// Whether `url` has at least the security of the issuer's.
+fn is_safe(url: &str, issuer: &str) -> bool {
+    let is_secure = url.starts_with("https://")
+        || (issuer.starts_with("http://") && url.starts_with("http://"));
+    is_secure && url.len() <= URL_BYTES_MAX && url.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -95,6 +120,41 @@ mod tests {
         check("{}", issuer, Err(No::Malformed));
         check("[]", issuer, Err(No::Malformed));
         check(&" ".repeat(DISCOVERY_BYTES_MAX + 1), issuer, Err(No::TooLarge));
+    }
+
+    #[test]
+    fn where_people_sign_in_is_told_as_far_as_it_is_safe() {
+        let endpoint = "https://id.test/a?p=1";
+        // Members of the document; the endpoint, whether it takes the header, whether it names itself.
+        let rows = [
+            ("", None, true, false),
+            (r#","authorization_endpoint":"https://id.test/a?p=1""#, Some(endpoint), true, false),
+            (r#","authorization_endpoint":"http://id.test/a""#, None, true, false),
+            (r#","authorization_endpoint":"javascript:alert(1)""#, None, true, false),
+            (r#","authorization_endpoint":7"#, None, true, false),
+            (
+                r#","token_endpoint_auth_methods_supported":["client_secret_post"]"#,
+                None,
+                false,
+                false,
+            ),
+            (
+                r#","token_endpoint_auth_methods_supported":["x","client_secret_basic"]"#,
+                None,
+                true,
+                false,
+            ),
+            (r#","authorization_response_iss_parameter_supported":true"#, None, true, true),
+        ];
+        for (members, endpoint, takes_basic, names_itself) in rows {
+            let document = format!(
+                r#"{{"issuer":"https://id.test","jwks_uri":"https://id.test/keys"{members}}}"#
+            );
+            let read = Discovery::parse(document.as_bytes(), "https://id.test").unwrap();
+            let seen =
+                (read.authorization_endpoint.as_deref(), read.takes_basic, read.names_itself);
+            assert_eq!(seen, (endpoint, takes_basic, names_itself), "{members}");
+        }
     }
 
     #[test]

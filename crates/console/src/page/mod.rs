@@ -8,6 +8,7 @@ mod home;
 mod locks;
 mod object;
 mod objects;
+mod oidc;
 mod policy_test;
 mod roles;
 mod rollback;
@@ -21,6 +22,7 @@ mod users;
 use std::sync::Arc;
 
 use askama::Template;
+use http::uri::Authority;
 use http::{Method, Response, StatusCode};
 use tidelock_client::{Client, ClientError, Transport};
 
@@ -99,6 +101,10 @@ pub(crate) async fn answer(
             ("ConsoleSignIn", Ok(sign_in::sign_in(console, asked, transport).await))
         }
         ("/theme", &Method::POST) => ("ConsoleTheme", Ok(theme(console, asked))),
+        (oidc::START, &Method::GET) => ("ConsoleOidc", oidc::start(console, asked).await),
+        (oidc::CALLBACK, &Method::GET) => {
+            ("ConsoleOidc", oidc::callback(console, asked, transport).await)
+        }
         _ => visited(console, asked, transport).await,
     };
     let mut response = result.unwrap_or_else(|failure| failed(console, asked, &failure));
@@ -183,7 +189,9 @@ fn session_of(console: &Console, asked: &Asked) -> Option<Session> {
 fn failed(console: &Console, asked: &Asked, failure: &Failure) -> Response<Body> {
     if matches!(failure, Failure::SignedOut) {
         let back = match asked.method {
-            Method::GET if asked.path != "/" => format!("?next={}", view::escaped(&asked.place)),
+            Method::GET if asked.path != "/" || asked.place.contains('?') => {
+                format!("?next={}", view::escaped(&asked.place))
+            }
             _ => String::new(),
         };
         return answer::see_other(&format!("{PREFIX}/sign-in{back}"));
@@ -204,6 +212,14 @@ fn theme(console: &Console, asked: &Asked) -> Response<Body> {
     let back = asked.form.get("back").filter(|place| is_own_place(place));
     let cookie = session::cookie(THEME_COOKIE, chosen, THEME_MAX_AGE_S, console.config.is_secure);
     answer::with_cookie(answer::see_other(back.unwrap_or(PREFIX)), &cookie)
+}
+
+/// Scheme and authority by which the browser reaches the console; none where it does not say.
+fn origin(console: &Console, asked: &Asked) -> Option<String> {
+    let is_secure = console.config.is_secure || asked.is_forwarded_secure;
+    let scheme = if is_secure { "https" } else { "http" };
+    let authority: Authority = asked.host.parse().ok()?;
+    Some(format!("{scheme}://{authority}"))
 }
 
 /// Whether a redirect to `place` stays in the console: it comes from a form or a link.
@@ -263,11 +279,9 @@ impl Visit<'_> {
 
     /// The client as the browser reaches its endpoint: for what the browser is given to send by itself.
     pub(crate) fn outside(&self) -> Result<Client, Failure> {
-        let is_secure = self.console.config.is_secure || self.asked.is_forwarded_secure;
-        let scheme = if is_secure { "https" } else { "http" };
-        let endpoint = format!("{scheme}://{}", self.asked.host).parse();
-        let unnamed = |_| Failure::Entered("Your browser does not say which host it asks.".into());
-        Ok(self.client.with_endpoint(endpoint.map_err(unnamed)?))
+        let endpoint = origin(self.console, self.asked).and_then(|origin| origin.parse().ok());
+        let unnamed = || Failure::Entered("Your browser does not say which host it asks.".into());
+        Ok(self.client.with_endpoint(endpoint.ok_or_else(unnamed)?))
     }
 
     /// Sends the browser to `place`, where it is told what was `done`.

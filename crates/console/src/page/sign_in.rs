@@ -1,4 +1,4 @@
-//! Signing in with an access key, and out.
+//! Signing in with an access key, and out; and the page that also leads to the identity provider.
 //!
 //! The key is used once, for a session: what the browser keeps ends by itself, and is not the key.
 
@@ -9,11 +9,11 @@ use http::{Response, StatusCode};
 use tidelock_client::settings::Credentials;
 use tidelock_client::{Client, ClientError, ErrorKind, Transport};
 
-use super::{Shell, is_own_place};
+use super::{Shell, is_own_place, oidc};
 use crate::answer::{self, Body};
 use crate::request::Asked;
 use crate::session::{self, Session};
-use crate::{Console, PREFIX};
+use crate::{Console, PREFIX, view};
 
 /// How long a session lasts, in seconds: a working day.
 const SESSION_S: u32 = 12 * 3_600;
@@ -27,6 +27,8 @@ struct SignIn<'a> {
     next: &'a str,
     access_key_id: &'a str,
     refusal: &'a str,
+    /// What the identity provider is called, and where signing in there begins.
+    provider: Option<(&'a str, String)>,
 }
 
 /// The page that asks for a key; `refusal` says why it asks again.
@@ -37,11 +39,30 @@ pub(super) fn form(
     refusal: &str,
 ) -> Response<Body> {
     let next = asked.form.get("next").or_else(|| asked.query.get("next")).unwrap_or_default();
+    page(console, asked, (status, refusal), if is_own_place(next) { next } else { "" })
+}
+
+/// The same, after which the browser goes to `next`.
+pub(super) fn page(
+    console: &Console,
+    asked: &Asked,
+    (status, refusal): (StatusCode, &str),
+    next: &str,
+) -> Response<Body> {
+    let there = |path: &str| match next {
+        "" => format!("{PREFIX}{path}"),
+        next => view::place(path, &[("next", next)]),
+    };
+    let provider = console.config.oidc.as_ref();
+    let mut shell = Shell::of(console, asked, "Sign in".to_owned());
+    // Where a provider has sent the browser is no place to come back to.
+    shell.place = there("/sign-in");
     let page = SignIn {
-        shell: Shell::of(console, asked, "Sign in".to_owned()),
-        next: if is_own_place(next) { next } else { "" },
+        shell,
+        next,
         access_key_id: asked.form.text("access_key_id"),
         refusal,
+        provider: provider.map(|oidc| (oidc.name.as_str(), there(oidc::START))),
     };
     answer::html(status, &page)
 }
@@ -76,18 +97,24 @@ pub(super) async fn sign_in(
             return form(console, asked, status, words);
         }
     };
-    begun(console, asked, &session)
+    begun(console, asked, &session, asked.form.text("next"))
 }
 
-/// Takes the browser in.
-pub(super) fn begun(console: &Console, asked: &Asked, session: &Session) -> Response<Body> {
+/// Takes the browser in, to `next` if that is a place of the console.
+pub(super) fn begun(
+    console: &Console,
+    asked: &Asked,
+    session: &Session,
+    next: &str,
+) -> Response<Body> {
     let now_s = console.now.tell().as_second();
     let Some(cookie) = session.cookie(now_s, console.config.is_secure, &*console.seal) else {
         let words = "The session has too many tags for a browser's cookie.";
-        return form(console, asked, StatusCode::BAD_REQUEST, words);
+        return page(console, asked, (StatusCode::BAD_REQUEST, words), "");
     };
-    let next = asked.form.get("next").filter(|next| is_own_place(next));
-    answer::with_cookie(answer::see_other(next.unwrap_or(&format!("{PREFIX}/"))), &cookie)
+    let home = format!("{PREFIX}/");
+    let place = if is_own_place(next) { next } else { &home };
+    answer::with_cookie(answer::see_other(place), &cookie)
 }
 
 /// Ends the session in this browser.

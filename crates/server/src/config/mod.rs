@@ -3,6 +3,7 @@
 //! Settings are data here; nothing is opened, bound or generated. Printing a [`Config`] shows no
 //! secret.
 
+mod console_oidc;
 mod effective;
 mod layer;
 mod location;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use tidelock_store::BucketName;
 
+pub use console_oidc::ConsoleOidc;
 pub use effective::{EffectiveSetting, SettingSource};
 pub use location::{
     BlobLocation, MetaLocation, ObjectStoreUrl, ObjectStoreVariables, PostgresUrl, StoreLocation,
@@ -95,6 +97,8 @@ pub struct Config {
     pub allow_signature_v2: bool,
     /// Identity providers whose tokens are taken for roles.
     pub oidc_issuers: Vec<OidcIssuer>,
+    /// Over whom people sign in to the console without a key.
+    pub console_oidc: Option<ConsoleOidc>,
     /// Proxies whose word is taken for where a request comes from.
     pub trusted_proxies: Vec<Network>,
     /// Root's key pair, when the operator gives one.
@@ -295,6 +299,7 @@ impl Config {
             enable_acls: args.enable_acls.unwrap_or(false),
             allow_signature_v2: args.allow_signature_v2.unwrap_or(false),
             oidc_issuers: oidc::issuers(&args.oidc_issuer)?,
+            console_oidc: args.console_oidc.as_deref().map(ConsoleOidc::read).transpose()?,
             trusted_proxies: network::proxies(&args.trusted_proxy)?,
             root,
             metrics_token,
@@ -338,6 +343,9 @@ impl Config {
             };
             set("oidc_issuer", format!("{:?}", named.flat_map(one).collect::<Vec<_>>()));
         }
+        if let Some(console) = &self.console_oidc {
+            set("console_oidc", format!("{:?}", console.shown()));
+        }
         if !self.trusted_proxies.is_empty() {
             let shown: Vec<_> = self.trusted_proxies.iter().map(Network::to_string).collect();
             set("trusted_proxy", format!("{shown:?}"));
@@ -360,6 +368,15 @@ impl Config {
         set("audit_retention", (self.audit.retention.as_secs() / DAY_S).to_string());
         set("audit_bytes_max", self.audit.bytes_max.to_string());
         settings
+    }
+
+    /// All providers whose tokens are taken: those that are named, and the console's for the console.
+    pub(crate) fn token_issuers(&self) -> Vec<OidcIssuer> {
+        let mut issuers = self.oidc_issuers.clone();
+        if let Some(console) = &self.console_oidc {
+            oidc::add(&mut issuers, &console.issuer, &console.client_id);
+        }
+        issuers
     }
 
     /// `http` or `https`.

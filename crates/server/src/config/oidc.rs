@@ -13,6 +13,9 @@ const ISSUERS_MAX: usize = 32;
 const PRESETS: [(&str, &str); 2] =
     [("github", "https://token.actions.githubusercontent.com"), ("gitlab", "https://gitlab.com")];
 
+/// What the URL of an issuer has to be.
+pub(super) const URL_RULE: &str = "takes an https URL; http only of this machine";
+
 /// A provider, and whom its tokens must be for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OidcIssuer {
@@ -29,27 +32,35 @@ pub(super) fn issuers(texts: &[String]) -> Result<Vec<OidcIssuer>, ConfigError> 
         let wrong =
             |reason: &str| ConfigError::Value { name: NAME, reason: format!("{text}: {reason}") };
         let (url, audience) = text.rsplit_once('=').ok_or_else(|| wrong("takes URL=AUDIENCE"))?;
-        let preset = PRESETS.iter().find(|(name, _)| *name == url);
-        let url = preset.map_or(url, |(_, url)| url);
+        let url = issuer_url(url);
         if audience.is_empty() {
             return Err(wrong("takes URL=AUDIENCE"));
         }
         if !is_secure(url) {
-            return Err(wrong("takes an https URL; http only of this machine"));
+            return Err(wrong(URL_RULE));
         }
-        match issuers.iter_mut().find(|issuer| issuer.url == url) {
-            Some(issuer) => issuer.audiences.push(audience.to_owned()),
-            None => {
-                let audiences = vec![audience.to_owned()];
-                issuers.push(OidcIssuer { url: url.to_owned(), audiences });
-            }
-        }
+        add(&mut issuers, url, audience);
     }
     if issuers.len() > ISSUERS_MAX {
         let reason = format!("more than {ISSUERS_MAX} issuers");
         return Err(ConfigError::Value { name: NAME, reason });
     }
     Ok(issuers)
+}
+
+/// The URL of an issuer that may be called by the name of a preset.
+pub(super) fn issuer_url(text: &str) -> &str {
+    PRESETS.iter().find(|(name, _)| *name == text).map_or(text, |(_, url)| url)
+}
+
+/// Takes tokens of the provider at `url` that are for `audience`, too.
+pub(super) fn add(issuers: &mut Vec<OidcIssuer>, url: &str, audience: &str) {
+    let audience = audience.to_owned();
+    match issuers.iter_mut().find(|issuer| issuer.url == url) {
+        Some(issuer) if issuer.audiences.contains(&audience) => {}
+        Some(issuer) => issuer.audiences.push(audience),
+        None => issuers.push(OidcIssuer { url: url.to_owned(), audiences: vec![audience] }),
+    }
 }
 
 /// Whether a provider's keys may be fetched from a URL: over TLS, or from this machine.
@@ -94,7 +105,7 @@ mod tests {
             let url = found.as_ref().map(|issuers| issuers[0].url.as_str());
             assert_eq!(url, expected, "{text}");
         }
-        let twice = ["github=a".to_owned(), "github=b".to_owned()];
-        assert_eq!(issuers(&twice).unwrap()[0].audiences, ["a", "b"]);
+        let thrice = ["github=a", "github=b", "github=a"].map(str::to_owned);
+        assert_eq!(issuers(&thrice).unwrap()[0].audiences, ["a", "b"]);
     }
 }

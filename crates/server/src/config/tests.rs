@@ -123,6 +123,13 @@ fn every_kind_of_value_has_all_spellings() {
             "oidc_issuer = [\"https://token.actions.githubusercontent.com=a\", \"https://id.test=b\"]",
         ),
         (
+            &["--console-oidc=issuer=https://id.test,client-id=c,role=viewer,name=Ours"],
+            ("TIDELOCK_CONSOLE_OIDC", "issuer=https://id.test,client-id=c,role=viewer,name=Ours"),
+            "console_oidc = \"issuer=https://id.test,client-id=c,role=viewer,name=Ours\"",
+            "console_oidc = \"issuer=https://id.test,client-id=c,\
+             role=arn:aws:iam::000000000000:role/viewer,name=Ours,scope=openid email profile\"",
+        ),
+        (
             &["--strict-aws-conditions"],
             ("TIDELOCK_STRICT_AWS_CONDITIONS", "true"),
             "strict_aws_conditions = true",

@@ -1,7 +1,9 @@
 //! The identity providers that the operator has named: their keys, fetched when a token needs them and
-//! kept for a while. What a token says, and who may do what with it, is not known here.
+//! kept for a while; and the one over which people sign in to the console. What a token says, and who may do what with it, is not known here.
 
 mod fetch;
+mod kept;
+mod sign_in;
 
 use std::sync::Arc;
 
@@ -16,13 +18,8 @@ use tokio::sync::Mutex;
 
 use crate::config::OidcIssuer;
 use fetch::Fetcher;
-
-/// Keys are fetched anew after this long, in milliseconds.
-const KEYS_TERM_MS: i64 = 3_600_000;
-/// Keys are still believed for this long while their provider does not answer.
-const KEYS_LAST_MS: i64 = 24 * 3_600_000;
-/// A provider is asked no more often than this, whatever tokens name keys that it has not.
-const ASK_AGAIN_MS: i64 = 5_000;
+use kept::Kept;
+pub(crate) use sign_in::SignInProvider;
 
 /// The providers.
 pub(crate) struct Providers {
@@ -34,30 +31,7 @@ pub(crate) struct Providers {
 struct Provider {
     issuer: OidcIssuer,
     /// Held while its keys are fetched: one request does, the others wait for it.
-    keys: Mutex<Keys>,
-}
-
-#[derive(Default)]
-struct Keys {
-    set: Option<Arc<KeySet>>,
-    /// When they were fetched.
-    fetched_ms: i64,
-    /// When the provider was asked last.
-    asked_ms: Option<i64>,
-}
-
-impl Keys {
-    /// Whether to ask the provider now; `must` where what is known was not enough.
-    fn are_due(&self, now_ms: i64, must: bool) -> bool {
-        let may = self.asked_ms.is_none_or(|at| !(0..ASK_AGAIN_MS).contains(&(now_ms - at)));
-        let are_old = !(0..KEYS_TERM_MS).contains(&(now_ms - self.fetched_ms));
-        may && (must || self.set.is_none() || are_old)
-    }
-
-    fn still_believed(&self, now_ms: i64) -> Option<Arc<KeySet>> {
-        let are_recent = now_ms - self.fetched_ms < KEYS_LAST_MS;
-        self.set.clone().filter(|_| are_recent)
-    }
+    keys: Mutex<Kept<KeySet>>,
 }
 
 impl Providers {
@@ -72,12 +46,10 @@ impl Providers {
         let mut keys = provider.keys.lock().await;
         let now_ms = self.clock.now();
         let issuer = provider.issuer.url.as_str();
-        if keys.are_due(now_ms, must) {
-            keys.asked_ms = Some(now_ms);
+        if keys.is_due(now_ms, must) {
+            keys.ask(now_ms);
             match self.fetcher.keys(issuer).await {
-                Ok(set) => {
-                    (keys.set, keys.fetched_ms) = (Some(Arc::new(set)), now_ms);
-                }
+                Ok(set) => keys.keep(set, now_ms),
                 Err(error) => tracing::warn!(issuer, error, "no keys of the identity provider"),
             }
         }
@@ -114,33 +86,6 @@ impl WebIdentities for Providers {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_provider_is_asked_when_it_must_be_and_not_too_often() {
-        let set = || Some(Arc::new(KeySet::parse(br#"{"keys":[]}"#).unwrap()));
-        let hour = KEYS_TERM_MS;
-        // When it was asked and answered, the time, whether keys were missing; whether it is asked.
-        let rows = [
-            (None, None, 0, false, true),
-            (Some(0), None, ASK_AGAIN_MS - 1, false, false),
-            (Some(0), None, ASK_AGAIN_MS, false, true),
-            (Some(0), Some(0), hour - 1, false, false),
-            (Some(0), Some(0), hour, false, true),
-            (Some(0), Some(0), ASK_AGAIN_MS - 1, true, false),
-            (Some(0), Some(0), ASK_AGAIN_MS, true, true),
-            (Some(hour), Some(0), hour + 1, false, false),
-            // A clock that was set back keeps nobody from asking.
-            (Some(10), Some(10), 5, true, true),
-        ];
-        for (asked_ms, fetched, now_ms, must, expected) in rows {
-            let fetched_ms = fetched.unwrap_or(0);
-            let keys = Keys { set: fetched.and_then(|_| set()), fetched_ms, asked_ms };
-            assert_eq!(keys.are_due(now_ms, must), expected, "{asked_ms:?} {fetched:?} {now_ms}");
-        }
-        let keys = Keys { set: set(), fetched_ms: 0, asked_ms: Some(0) };
-        assert!(keys.still_believed(KEYS_LAST_MS - 1).is_some());
-        assert!(keys.still_believed(KEYS_LAST_MS).is_none());
-    }
 
     #[tokio::test]
     async fn tokens_of_others_are_refused_before_anybody_is_asked() {
