@@ -5,6 +5,7 @@
 //! group.rs     a group and its records, as bytes
 //! segment.rs   a file of the log, and where its groups end
 //! recovery.rs  what stands in a directory when it is opened
+//! inspect.rs   all there is, damaged or not
 //! reader.rs    values by their place, on any thread
 //! fence.rs     who may write
 //! spares.rs    files that are used again
@@ -22,6 +23,7 @@ pub mod disk;
 mod error;
 mod fence;
 mod group;
+mod inspect;
 mod log;
 mod reader;
 mod recovery;
@@ -33,8 +35,9 @@ mod tests;
 pub use codec::checksum;
 pub use error::LogError;
 pub use group::{Group, GroupBuilder, Record, record_bytes};
+pub use inspect::{Damage, Finding, inspect};
 pub use log::{Log, LogOptions, Sabotage, is_file_of_log};
-pub use reader::LogReader;
+pub use reader::{LogReader, read_value};
 pub use segment::FORMAT;
 
 /// A place between groups.

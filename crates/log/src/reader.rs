@@ -38,13 +38,10 @@ impl LogReader {
     ///
     /// [`LogError::Io`] when the disk does not answer.
     pub fn read(&self, place: &Place) -> Result<Option<Bytes>, LogError> {
-        let Some(file) = self.file(place.segment)? else { return Ok(None) };
-        let mut value = vec![0; place.len as usize];
-        match file.read_at(&mut value, u64::from(place.offset)) {
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
-            done => done?,
+        match self.file(place.segment)? {
+            Some(file) => value_at(&*file, place, self.trust),
+            None => Ok(None),
         }
-        Ok(self.trust.takes_value(&value, place.crc).then(|| Bytes::from(value)))
     }
 
     /// The file of a segment that is in the log.
@@ -85,4 +82,23 @@ impl LogReader {
             *slot = Some(Arc::clone(file));
         }
     }
+}
+
+/// The value at `place` of the log on `disk`, which nobody has open; none when what is there is not that
+/// value.
+///
+/// # Errors
+///
+/// [`LogError::Io`] when the disk does not answer.
+pub fn read_value(disk: &dyn Disk, place: &Place) -> Result<Option<Bytes>, LogError> {
+    value_at(&*disk.open(&name_of(place.segment))?, place, Trust::Sound)
+}
+
+fn value_at(file: &dyn DiskFile, place: &Place, trust: Trust) -> Result<Option<Bytes>, LogError> {
+    let mut value = vec![0; place.len as usize];
+    match file.read_at(&mut value, u64::from(place.offset)) {
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        done => done?,
+    }
+    Ok(trust.takes_value(&value, place.crc).then(|| Bytes::from(value)))
 }

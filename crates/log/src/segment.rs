@@ -128,6 +128,23 @@ pub(crate) fn read_group(
     group_of(file, at, bytes, trust, follows)
 }
 
+/// The sound group of this segment at `at` whose header `belongs`.
+pub(crate) fn group_at(
+    file: &dyn DiskFile,
+    at: Position,
+    belongs: impl Fn(&GroupHeader) -> bool,
+) -> Result<Option<Group>, LogError> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    if !read_if_there(file, &mut bytes, at.offset)? {
+        return Ok(None);
+    }
+    let group = group_of(file, at, bytes, Trust::Sound, belongs)?;
+    Ok(group.map(|group| {
+        let sequence = group.header.sequence;
+        Group { at: Position { sequence, ..at }, ..group }
+    }))
+}
+
 /// The group at `at` whose header is in `bytes`, if it is sound.
 fn group_of(
     file: &dyn DiskFile,

@@ -54,6 +54,18 @@ impl IndexFile {
             file.write_at(&header[..], 0)?;
             file.sync()?;
         }
+        Self::over(file, syncs, len)
+    }
+
+    /// A file that is read and never written: what redb writes when it opens it stays in memory.
+    pub(super) fn read_only(file: Arc<dyn DiskFile>, syncs: Arc<SyncMeter>) -> io::Result<Self> {
+        let len = file.size()?;
+        let file = Self::over(file, syncs, len)?;
+        file.stop("it is only read");
+        Ok(file)
+    }
+
+    fn over(file: Arc<dyn DiskFile>, syncs: Arc<SyncMeter>, len: u64) -> io::Result<Self> {
         let unsynced = Unsynced { blocks: BTreeMap::new(), len, file_len: len, failure: None };
         Ok(Self { file, syncs, unsynced: RwLock::new(unsynced) })
     }

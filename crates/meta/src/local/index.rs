@@ -164,6 +164,18 @@ impl Index {
         Ok(transaction.commit()?)
     }
 
+    /// Hands every row, as it is stored, to `each`, in the order of keys.
+    pub(super) fn each_row(&self, mut each: impl FnMut(&[u8], &[u8])) -> Result<(), OpenError> {
+        let read = |error: redb::Error| stored_error(error);
+        let transaction = self.database.begin_read().map_err(|error| read(error.into()))?;
+        let rows = transaction.open_table(ROWS).map_err(|error| read(error.into()))?;
+        for row in rows.iter().map_err(|error| read(error.into()))? {
+            let (key, stored) = row.map_err(|error| read(error.into()))?;
+            each(key.value(), stored.value());
+        }
+        Ok(())
+    }
+
     /// Hands every row of an index of format 1, `version:u64 | value`, to `each`, and says which commit was
     /// the last.
     pub(super) fn rows_of_format_1(

@@ -8,7 +8,10 @@
 //! get()    -> rows.rs     rows with their values, from the index and the log
 //!             row.rs      a row as the index stores it
 //!             backend.rs  the file below redb: written at checkpoints only
-//!             convert.rs  from the format that had no log
+//! open()   -> convert.rs  from the format that had no log
+//!             row_log.rs  a log of rows as they are
+//! verify()    verify.rs   whether a stopped store is what was written
+//! recover()   recover.rs  what can be saved of one that is not
 //!             syncs.rs    counts syncs
 //!             gate.rs     lets a test hold or fail a sync
 //!             space.rs    refuses commits before the disk is full
@@ -25,7 +28,9 @@ mod group;
 mod index;
 mod lock;
 mod options;
+mod recover;
 mod row;
+mod row_log;
 mod rows;
 #[cfg(test)]
 mod simulation;
@@ -33,6 +38,7 @@ mod space;
 mod syncs;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod writer;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -54,10 +60,13 @@ pub use gate::SyncGate;
 use group::Queue;
 use index::Held;
 pub use options::{CommitObserver, LocalOptions, OpenError, Unobserved};
+pub use recover::{Recovery, recover};
 use rows::Rows;
 use space::Room;
 pub use space::{DiskSpace, FreeSpace, Space};
 use syncs::SyncMeter;
+pub use tidelock_log::Damage;
+pub use verify::{Verification, verify};
 
 /// Longest scan that runs on the caller's thread; a longer one goes to the blocking pool.
 const INLINE_SCAN_ROWS_MAX: usize = 256;
@@ -92,8 +101,7 @@ impl LocalStore {
     /// [`OpenError::FormatTooNew`] when a later Tidelock wrote it; [`OpenError::Corrupt`] when something
     /// acknowledged is not there any more; the others as they say.
     pub fn open(path: &Path, options: LocalOptions) -> Result<Self, OpenError> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let lock = lock(path)?;
+        let lock = make_directory(path)?;
         // A commit is not durable in a file that has no name, nor in a directory that has none. At
         // every start: the one that made them may have been cut off before it came here.
         File::open(path)?.sync_all()?;
@@ -214,10 +222,20 @@ impl MetaStore for LocalStore {
     }
 }
 
-fn lock(directory: &Path) -> Result<File, OpenError> {
+/// Makes the directory if it is missing, and keeps others out of it.
+fn make_directory(path: &Path) -> Result<File, OpenError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600);
-    let lock = options.open(directory.join(LOCK_NAME))?;
+    lock(options.open(path.join(LOCK_NAME))?)
+}
+
+/// Keeps others out of a directory that a store has been in.
+fn lock_existing(path: &Path) -> Result<File, OpenError> {
+    lock(OpenOptions::new().write(true).open(path.join(LOCK_NAME))?)
+}
+
+fn lock(lock: File) -> Result<File, OpenError> {
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(OpenError::AlreadyOpen),

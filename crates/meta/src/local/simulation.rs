@@ -20,6 +20,7 @@ use super::engine::{Engine, EngineOptions, GroupError, INDEX_NAME};
 use super::index::Held;
 use super::rows::Rows;
 use super::syncs::SyncMeter;
+use super::verify::verify_on;
 use crate::clock::ManualClock;
 use crate::{Batch, Direction, Expect, Key, KeyRange, MetaError, OpId, Outcome, Version, Write};
 
@@ -278,7 +279,18 @@ impl Simulation {
     fn restart_clean(&mut self) -> Result<(), Wrong> {
         self.stop_clean();
         self.disk.restart();
+        ensure!(self.is_sound()?, "it is not sound");
         self.start()
+    }
+
+    /// Whether all that is on the disk is what was written, read without the engine.
+    fn is_sound(&self) -> Result<bool, Wrong> {
+        let disk: Arc<dyn Disk> = self.disk.clone();
+        match verify_on(&disk, Arc::new(ManualClock::new(0))) {
+            Ok(found) => Ok(found.is_sound()),
+            Err(OpenError::FormatTooNew { .. }) => Ok(false),
+            Err(error) => Err(Wrong(format!("cannot be verified: {error}"))),
+        }
     }
 
     /// Stops as a store that is closed does. False when the disk did not let it.
@@ -431,6 +443,7 @@ impl Simulation {
         };
         let (offset, bit) = (self.chance.below(len), self.chance.below(8) as u8);
         self.disk.flip_bit(&name, offset, bit);
+        let (is_sound, found_before) = (self.is_sound()?, self.seen.damage_found);
         match self.open() {
             Err(OpenError::Corrupt(_) | OpenError::FormatTooNew { .. }) => {
                 self.seen.damage_found += 1;
@@ -442,6 +455,8 @@ impl Simulation {
                 Err(error) => return Err(Wrong(format!("rot, and it says {error}"))),
             },
         }
+        let was_found = self.seen.damage_found > found_before;
+        ensure!(!(was_found && is_sound), "damage at {offset} of {name} was not verified");
         self.disk.flip_bit(&name, offset, bit);
         self.disk.restart();
         if rebuilds { self.lose_the_index() } else { self.start() }

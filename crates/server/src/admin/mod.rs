@@ -4,3 +4,5 @@
 
 pub mod check;
 pub mod copy;
+pub mod recover;
+pub mod verify;

@@ -21,6 +21,8 @@ use crate::private_file;
 pub(crate) const META_DIRECTORY: &str = "meta";
 /// Bodies too large for a commit, in the data directory.
 const BLOB_DIRECTORY: &str = "blobs";
+/// The keys that wrap all others, in the data directory.
+const KEYRING_FILE: &str = "keyring";
 /// Locked while a server has the data directory.
 const LOCK_FILE: &str = "lock";
 
@@ -49,6 +51,11 @@ impl DataDirectory {
     /// Where its rows are.
     pub(crate) fn meta(&self) -> PathBuf {
         self.0.join(META_DIRECTORY)
+    }
+
+    /// Where its keyring is, unless another place is named.
+    pub(crate) fn keyring(&self) -> PathBuf {
+        self.0.join(KEYRING_FILE)
     }
 
     /// Where its bodies are.

@@ -3,14 +3,16 @@
 mod config;
 mod copy;
 mod keyring;
+mod recover;
 mod status;
+mod verify;
 
 use clap::Subcommand;
 
 use crate::exit::Failure;
 use crate::output::Format;
 
-/// Look after a store and its server: `config` and `copy` on its own machine, the others by asking it
+/// Look after a store and its server: `config`, `copy`, `recover` and `verify` on its own machine, the others by asking it
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -25,7 +27,9 @@ enum Command {
     Config(config::Args),
     Copy(Box<copy::Args>),
     Keyring(keyring::Args),
+    Recover(recover::Args),
     Status(status::Args),
+    Verify(verify::Args),
 }
 
 impl Args {
@@ -34,7 +38,9 @@ impl Args {
             Command::Config(args) => args.run(self.output).await,
             Command::Copy(args) => args.run(self.output).await,
             Command::Keyring(args) => args.run(self.output).await,
+            Command::Recover(args) => args.run(self.output).await,
             Command::Status(args) => args.run(self.output).await,
+            Command::Verify(args) => args.run(self.output).await,
         }
     }
 }

@@ -1,0 +1,65 @@
+//! What can be saved of a damaged store, into a new directory. The damaged one is left as it is.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tidelock_log::disk::{Disk, FileDisk};
+use tidelock_log::{Damage, Finding, LogOptions, inspect, read_value};
+
+use super::OpenError;
+use super::row_log::RowLog;
+use super::verify::{LoggedRows, apply};
+use crate::Version;
+
+/// What was saved, and what was not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Rows that were saved.
+    pub rows: u64,
+    /// The bytes of their keys and values.
+    pub bytes: u64,
+    /// Parts of the log that are damaged. What was changed there is lost: rows are as they were before.
+    pub damage: Vec<Damage>,
+}
+
+/// Writes all rows that the log of the store in directory `from` has to a new store in `into`, which must
+/// be empty or missing. The index is not looked at. `log_tag` is random.
+///
+/// # Errors
+///
+/// [`OpenError::AlreadyOpen`] when a server has `from`, [`OpenError::Io`] when `into` is not empty or cannot be
+/// written.
+pub fn recover(from: &Path, into: &Path, log_tag: u64) -> Result<Recovery, OpenError> {
+    let _lock = super::lock_existing(from)?;
+    let _new_lock = super::make_directory(into)?;
+    let new: Arc<dyn Disk> = Arc::new(FileDisk::new(into));
+    if new.list()?.iter().any(|name| name != super::LOCK_NAME) {
+        return Err(OpenError::Io(std::io::Error::new(
+            std::io::ErrorKind::AlreadyExists,
+            "the directory is not empty",
+        )));
+    }
+    let disk = FileDisk::new(from);
+    let mut recovery = Recovery::default();
+    let (mut rows, mut last_commit) = (LoggedRows::new(), 0);
+    inspect::<OpenError>(&disk, &mut |finding| {
+        match finding {
+            Finding::Damage(damage) => recovery.damage.push(damage),
+            Finding::Group(group) => {
+                last_commit = last_commit.max(group.version());
+                apply(group, &mut rows);
+            }
+        }
+        Ok(())
+    })?;
+    let mut log = RowLog::create(&new, LogOptions::new(log_tag))?;
+    for (key, (version, place)) in &rows {
+        // It was sound just now.
+        let Some(value) = read_value(&disk, place)? else { continue };
+        log.put(key, Version(*version), &value)?;
+        recovery.rows += 1;
+        recovery.bytes += (key.len() + value.len()) as u64;
+    }
+    log.finish(last_commit)?;
+    Ok(recovery)
+}
