@@ -212,7 +212,7 @@ def follow_the_start_against_the_service(debian: Debian) -> None:
     file = f"home/{READER}/tidelock-start/tidelock-data/root-credentials"
     pair = f"[default]\naws_access_key_id = root\naws_secret_access_key = {secret}\n"
     debian.write(file, pair, 0o600)
-    debian.run("chown", "-R", f"{READER}:", f"/home/{READER}/tidelock-start")
+    debian.run("sh", "-c", f"chown -R {READER}: ~{READER}/tidelock-start")
     desk = Desk(debian.place())
     try:
         desk.follow(START.name, [block for block in blocks(START) if block.terminal != SERVER])

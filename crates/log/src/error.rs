@@ -34,6 +34,13 @@ pub enum LogError {
     },
 }
 
+impl LogError {
+    /// What a failed sync is: never [`LogError::Full`], for what it has lost is not known.
+    pub(crate) fn of_sync(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
 impl From<io::Error> for LogError {
     fn from(error: io::Error) -> Self {
         match error.kind() {

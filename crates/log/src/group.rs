@@ -166,6 +166,10 @@ impl GroupBuilder {
         self.at
     }
 
+    pub(crate) fn into_memory(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// The group as it is written, in whole pages.
     pub(crate) fn finish(mut self, epoch: u64, sequence: u64, version: u64) -> Vec<u8> {
         let header = GroupHeader {

@@ -34,6 +34,7 @@ mod tests;
 
 pub use codec::checksum;
 pub use error::LogError;
+pub use fence::Fence;
 pub use group::{Group, GroupBuilder, Record, record_bytes};
 pub use inspect::{Damage, Finding, inspect};
 pub use log::{Log, LogOptions, Sabotage, is_file_of_log};

@@ -6,8 +6,8 @@ use std::io;
 use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile};
-use crate::fence::{self, Fence};
-use crate::group::{Group, GroupBuilder, HEADER_BYTES, PAGE_BYTES, Trust, in_pages};
+use crate::fence::Fence;
+use crate::group::{Group, GroupBuilder, GroupHeader, HEADER_BYTES, PAGE_BYTES, Trust, in_pages};
 use crate::reader::LogReader;
 use crate::recovery::{self, End, Headers, damaged};
 use crate::segment::{self, SegmentHeader, name_of, read_group};
@@ -51,23 +51,23 @@ impl LogOptions {
     }
 }
 
-/// Whether a file of this name belongs to a log.
+/// Whether a file of this name belongs to a log; the one that says who may write to it does not.
 pub fn is_file_of_log(name: &str) -> bool {
-    segment::number_of(name).is_some() || spares::is_spare(name) || name == fence::NAME
+    segment::number_of(name).is_some() || spares::is_spare(name)
 }
 
 /// An open log.
 pub struct Log {
     disk: Arc<dyn Disk>,
     options: LogOptions,
-    fence: Fence,
+    fence: Arc<Fence>,
     reader: LogReader,
     head: Head,
     /// The segments before the head, and where their groups end.
     sealed: BTreeMap<u64, Sealed>,
     spares: Spares,
-    /// Names were changed since the directory was synced.
-    names_changed: bool,
+    /// Something was written since the last sync.
+    is_dirty: bool,
     /// Memory of the group before.
     memory: Vec<u8>,
 }
@@ -88,23 +88,20 @@ struct Head {
 }
 
 impl Log {
-    /// Opens the log on `disk`, which nobody else has open, hands every group from `from` on to `each`
+    /// Opens the log on `disk`, to which `fence` gives the right, hands every group from `from` on to `each`
     /// (none: from the first on), and begins a segment of its own.
     ///
     /// # Errors
     ///
-    /// [`LogError::Damaged`] when something acknowledged is not there; nothing is changed then but the
-    /// epoch. Others as they say; and what `each` answers.
+    /// [`LogError::Damaged`] when something acknowledged is not there; the log is as it was then. Others as
+    /// they say; and what `each` answers.
     pub fn open<E: From<LogError>>(
         disk: Arc<dyn Disk>,
         options: LogOptions,
+        fence: Arc<Fence>,
         from: Option<Position>,
         each: &mut dyn FnMut(&Group) -> Result<(), E>,
     ) -> Result<Self, E> {
-        // The right to write before anything is read: from here on, nobody else acknowledges anything.
-        let (headers, _) = recovery::headers(&*disk)?;
-        let seen = headers.values().map(|header| header.epoch).max().unwrap_or(0);
-        let fence = Fence::take(&*disk, seen, options.tag)?;
         let (headers, unfinished) = recovery::headers(&*disk)?;
         let trust = options.trust();
         let end = recovery::replay(&*disk, &headers, from, trust, each)?;
@@ -114,7 +111,7 @@ impl Log {
     fn begin(
         disk: Arc<dyn Disk>,
         options: LogOptions,
-        fence: Fence,
+        fence: Arc<Fence>,
         headers: &Headers,
         unfinished: Option<u64>,
         end: Option<End>,
@@ -134,23 +131,12 @@ impl Log {
             sealed.insert(*number, Sealed { epoch: header.epoch, end, first: header.first() });
             reader.add(*number, None);
         }
-        let mut spares = Spares::find(&*disk)?;
+        let mut spares = Spares::new(&*disk)?;
+        fence.check()?;
         let head = Head::start(&*disk, &options, fence.epoch(), &mut spares, at, version)?;
         reader.add(head.at.segment, Some(Arc::clone(&head.file)));
         let memory = Vec::new();
-        let mut log = Self {
-            disk,
-            options,
-            fence,
-            reader,
-            head,
-            sealed,
-            spares,
-            names_changed: true,
-            memory,
-        };
-        log.sync()?;
-        Ok(log)
+        Ok(Self { disk, options, fence, reader, head, sealed, spares, is_dirty: false, memory })
     }
 
     /// Begins a group that will have at most `payload_bytes` of records.
@@ -190,6 +176,8 @@ impl Log {
         let Position { segment, offset, sequence } = self.head.at;
         debug_assert_eq!(group.at(), self.head.at);
         let bytes = group.finish(self.fence.epoch(), sequence, version);
+        self.fence.check()?;
+        self.is_dirty = true;
         let written = self.head.file.write_at(&bytes, u64::from(offset));
         let pages = bytes.len() as u32;
         self.memory = bytes;
@@ -202,14 +190,22 @@ impl Log {
         Ok(())
     }
 
+    /// Forgets a group that [`Log::begin_group`] has given last.
+    pub fn discard(&mut self, group: GroupBuilder) {
+        self.memory = group.into_memory();
+    }
+
     /// Sees that a group that did not find room is none: all that counts may have been written.
     fn take_back(&self, offset: u32) -> Result<(), LogError> {
-        match self.head.file.write_at(&[0; HEADER_BYTES], u64::from(offset)).map_err(LogError::from)
-        {
-            // Not even its beginning has found room.
-            Err(LogError::Full) => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => Ok(self.head.file.sync()?),
+        let (file, offset) = (&self.head.file, u64::from(offset));
+        let Err(error) = file.write_at(&[0; HEADER_BYTES], offset) else {
+            return file.sync().map_err(LogError::of_sync);
+        };
+        // If not even its beginning has found room, there is nothing to take back.
+        let mut header = [0; HEADER_BYTES];
+        match file.read_at(&mut header, offset) {
+            Ok(()) if GroupHeader::decode(&header).is_none() => Ok(()),
+            Ok(()) | Err(_) => Err(LogError::of_sync(error)),
         }
     }
 
@@ -219,26 +215,11 @@ impl Log {
     ///
     /// The log must not be used again after one: a second sync would not tell what the first has lost.
     pub fn sync(&mut self) -> Result<(), LogError> {
-        if self.options.sabotage != Some(Sabotage::Sync) {
-            self.head.file.sync()?;
+        if self.is_dirty && self.options.sabotage != Some(Sabotage::Sync) {
+            self.head.file.sync().map_err(LogError::of_sync)?;
         }
-        if self.names_changed {
-            self.disk.sync()?;
-            self.names_changed = false;
-        }
-        self.check_epoch()
-    }
-
-    /// Refuses, with [`LogError::Fenced`], when somebody else has opened the log since.
-    ///
-    /// # Errors
-    ///
-    /// That, and what the disk answers.
-    pub fn check_epoch(&self) -> Result<(), LogError> {
-        match self.options.sabotage {
-            Some(Sabotage::Epoch) => Ok(()),
-            _ => self.fence.check(),
-        }
+        self.is_dirty = false;
+        self.fence.check()
     }
 
     /// Where the next group begins.
@@ -251,7 +232,7 @@ impl Log {
         self.reader.clone()
     }
 
-    /// Bytes from the first group of each segment to the end of its last one, together.
+    /// Bytes from the beginning of each segment to the end of its last group, together.
     pub fn used_bytes(&self) -> u64 {
         let sealed: u64 = self.sealed.values().map(|sealed| u64::from(sealed.end)).sum();
         sealed + u64::from(self.head.at.offset)
@@ -287,37 +268,44 @@ impl Log {
         }
     }
 
+    /// Whether all groups of a segment before the one that is written are before `at`.
+    pub fn is_end(&self, at: Position) -> bool {
+        self.sealed.get(&at.segment).is_some_and(|sealed| at.offset >= sealed.end)
+    }
+
     /// Lets the oldest segment go: nothing in it is needed by any index that may be read again.
     ///
     /// # Errors
     ///
     /// What the disk answers; the segment is then still there.
     pub fn drop_oldest(&mut self) -> Result<(), LogError> {
-        let Some(&number) = self.sealed.keys().next() else { return Ok(()) };
-        self.spares.keep(&*self.disk, number)?;
+        let Some((&number, sealed)) = self.sealed.iter().next() else { return Ok(()) };
+        let ours = sealed.epoch == self.fence.epoch();
+        self.fence.check()?;
+        self.spares.keep(&*self.disk, number, ours)?;
         // Before the file is written again: under its old name it would be a rotten segment.
-        self.disk.sync()?;
+        self.disk.sync().map_err(LogError::of_sync)?;
         self.reader.remove(number);
         self.sealed.remove(&number);
         Ok(())
     }
 
-    /// Ends the segment that is written and begins the next one.
+    /// Ends the segment that is written and begins the next one. All of the one is durable before the other is
+    /// there, and its header and name are before anything stands in it or refers to it.
     fn seal(&mut self) -> Result<(), LogError> {
-        self.check_epoch()?;
+        self.sync()?;
         let (epoch, spares) = (self.fence.epoch(), &mut self.spares);
         let Head { first, at, version, .. } = self.head;
         let next = Head::start(&*self.disk, &self.options, epoch, spares, at, version)?;
         self.reader.add(next.at.segment, Some(Arc::clone(&next.file)));
         self.sealed.insert(first.segment, Sealed { epoch, end: at.offset, first });
         self.head = next;
-        self.names_changed = true;
         Ok(())
     }
 }
 
 impl Head {
-    /// Begins the segment after the one in which the groups so far end `at`.
+    /// Begins the segment after the one in which the groups so far end `at`, durably.
     fn start(
         disk: &dyn Disk,
         options: &LogOptions,
@@ -344,6 +332,7 @@ impl Head {
             let _ = disk.remove(&name);
             return Err(error.into());
         }
+        file.sync().and_then(|()| disk.sync()).map_err(LogError::of_sync)?;
         Ok(Self { file, first: header.first(), at: header.first(), version })
     }
 }

@@ -63,7 +63,9 @@ impl LogReader {
 
     /// Adds a segment, whose file is open if the writer has it so.
     pub(crate) fn add(&self, segment: u64, file: Option<Arc<dyn DiskFile>>) {
-        self.files.write().unwrap_or_else(PoisonError::into_inner).insert(segment, file);
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        close_one_of_too_many(&mut files);
+        files.insert(segment, file);
     }
 
     /// Forgets a segment.
@@ -73,14 +75,18 @@ impl LogReader {
 
     fn keep_open(&self, segment: u64, file: &Arc<dyn DiskFile>) {
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
-        if files.values().flatten().count() >= OPEN_FILES_MAX
-            && let Some(other) = files.values_mut().find(|file| file.is_some())
-        {
-            *other = None;
-        }
+        close_one_of_too_many(&mut files);
         if let Some(slot) = files.get_mut(&segment) {
             *slot = Some(Arc::clone(file));
         }
+    }
+}
+
+fn close_one_of_too_many(files: &mut Files) {
+    if files.values().flatten().count() >= OPEN_FILES_MAX
+        && let Some(other) = files.values_mut().find(|file| file.is_some())
+    {
+        *other = None;
     }
 }
 

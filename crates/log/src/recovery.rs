@@ -148,8 +148,7 @@ pub(crate) fn make_durable(
         file.read_at(&mut pages[..len], u64::from(last.offset))?;
         file.write_at(&pages, u64::from(last.offset))?;
     }
-    file.sync()?;
-    Ok(disk.sync()?)
+    file.sync().and_then(|()| disk.sync()).map_err(LogError::of_sync)
 }
 
 pub(crate) fn damaged(number: u64, offset: u32, what: &'static str) -> LogError {

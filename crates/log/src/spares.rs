@@ -22,23 +22,26 @@ pub(crate) fn is_spare(name: &str) -> bool {
 pub(crate) struct Spares(Vec<String>);
 
 impl Spares {
-    /// Those in the directory.
-    pub(crate) fn find(disk: &dyn Disk) -> io::Result<Self> {
-        let names = disk.list()?;
-        Ok(Self(names.into_iter().filter(|name| is_spare(name)).collect()))
+    /// None yet: those of an opening before are removed.
+    pub(crate) fn new(disk: &dyn Disk) -> io::Result<Self> {
+        for name in disk.list()?.iter().filter(|name| is_spare(name)) {
+            disk.remove(name)?;
+        }
+        Ok(Self(Vec::new()))
     }
 
     /// A file called `name`: one that was kept, with whatever is in it, or a new one.
     pub(crate) fn take(&mut self, disk: &dyn Disk, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let Some(spare) = self.0.pop() else { return disk.create(name) };
-        disk.rename(&spare, name)?;
+        disk.rename_new(&spare, name)?;
         disk.open(name)
     }
 
-    /// Keeps or removes the file of segment `number`.
-    pub(crate) fn keep(&mut self, disk: &dyn Disk, number: u64) -> io::Result<()> {
+    /// Keeps the file of segment `number`, if there is room for it and it is `ours`, or removes it. A file of
+    /// an opening before this one may still be written by whoever was replaced.
+    pub(crate) fn keep(&mut self, disk: &dyn Disk, number: u64, ours: bool) -> io::Result<()> {
         let name = name_of(number);
-        if self.0.len() >= SPARES_MAX {
+        if !ours || self.0.len() >= SPARES_MAX {
             return disk.remove(&name);
         }
         let spare = format!("{number:016x}{SUFFIX}");

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::disk::faulty::FaultyDisk;
 use crate::disk::{Disk, FileDisk};
-use crate::{Group, Log, LogError, LogOptions, Place, Position, Record};
+use crate::{Fence, Group, Log, LogError, LogOptions, Place, Position, Record};
 
 const SEGMENT_BYTES: u32 = 32 << 10;
 
@@ -21,7 +21,8 @@ fn options() -> LogOptions {
 
 fn open(disk: &Arc<dyn Disk>, from: Option<Position>) -> Result<(Log, Vec<Kept>), LogError> {
     let mut kept = Vec::new();
-    let log = Log::open(Arc::clone(disk), options(), from, &mut |group: &Group| {
+    let fence = Arc::new(Fence::take(&**disk, &options())?);
+    let log = Log::open(Arc::clone(disk), options(), fence, from, &mut |group: &Group| {
         kept.extend(group.records().unwrap().iter().map(own));
         Ok::<_, LogError>(())
     })?;
@@ -206,7 +207,7 @@ fn who_was_replaced_acknowledges_nothing() {
     let (mut new, _) = open(&disk, None).unwrap();
     let mut group = old.begin_group(100).unwrap();
     group.put(b"key", 2, b"lost");
-    old.append(group, 2).unwrap();
+    assert!(matches!(old.append(group, 2), Err(LogError::Fenced)));
     assert!(matches!(old.sync(), Err(LogError::Fenced)));
     put(&mut new, "key", 2, b"new");
     drop((old, new));

@@ -331,6 +331,13 @@ impl Disk for FaultyDisk {
         state.change_name(Change::Rename(from.to_owned(), to.to_owned()))
     }
 
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
+        if self.state().names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.rename(from, to)
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state();
         if !state.names.contains_key(name) {

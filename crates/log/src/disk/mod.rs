@@ -40,6 +40,9 @@ pub trait Disk: Send + Sync {
     /// Gives a file another name, and removes what had it.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
+    /// Gives a file another name. [`io::ErrorKind::AlreadyExists`] when there is a file of that name.
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()>;
+
     /// Removes a name.
     fn remove(&self, name: &str) -> io::Result<()>;
 

@@ -5,15 +5,17 @@
 //! by a checkpoint, and is read again from the log behind the last one. So the index may be
 //! lost, the log may not.
 
+use std::io;
 use std::sync::Arc;
 
 use tidelock_log::disk::Disk;
 use tidelock_log::{
-    Group, GroupBuilder, Log, LogError, LogOptions, LogReader, Position, Record, record_bytes,
+    Fence, Group, GroupBuilder, Log, LogError, LogOptions, LogReader, Position, Record,
+    record_bytes,
 };
 
 use super::OpenError;
-use super::backend::IndexFile;
+use super::backend::{FlushError, IndexFile};
 use super::index::{Change, Checkpoint, Counts, FORMAT, Held, Index, stored_error};
 use super::syncs::SyncMeter;
 use crate::{Batch, Outcome, Write};
@@ -41,7 +43,7 @@ const CLEAN_STEP_BYTES: usize = 256 << 10;
 const CLEAN_PER_BYTE: usize = 4;
 
 /// How much a step goes through at most.
-const CLEAN_STEP_BYTES_MAX: usize = 2 << 20;
+const CLEAN_STEP_BYTES_MAX: usize = 8 << 20;
 
 /// The longest record: the cleaning does not cut one.
 const RECORD_BYTES_MAX: usize = 72 << 10;
@@ -75,6 +77,7 @@ pub(super) enum GroupError {
 
 /// Decides and writes groups.
 pub(super) struct Engine {
+    disk: Arc<dyn Disk>,
     index: Arc<Index>,
     file: Arc<IndexFile>,
     log: Log,
@@ -106,21 +109,24 @@ impl Engine {
         syncs: &Arc<SyncMeter>,
         held: &Held,
     ) -> Result<Self, OpenError> {
+        // The right to write before anything is read or written.
+        let fence = Arc::new(Fence::take(&**disk, &options.log)?);
         let names = disk.list()?;
         if names.iter().any(|name| name == UNFINISHED_NAME) {
             disk.remove(UNFINISHED_NAME)?;
         }
         if !names.iter().any(|name| name == INDEX_NAME) {
-            return Self::make(disk, options, syncs, held);
+            return Self::make(disk, options, fence, syncs, held);
         }
-        let (index, file) = open_index(disk, INDEX_NAME, options, syncs, held)?;
+        let (index, file) = open_index(disk, INDEX_NAME, options, &fence, syncs, held)?;
         match index.format().map_err(stored_error)? {
             Some(found) if found > FORMAT => Err(OpenError::FormatTooNew { found, known: FORMAT }),
-            Some(FORMAT) => Self::replay(disk, options, syncs, index, file),
+            Some(FORMAT) => Self::replay(disk, options, fence, syncs, index, file),
             Some(1) => {
                 super::convert::to_log(disk, options, &index)?;
                 drop(index);
-                Self::make(disk, options, syncs, held)
+                let fence = Arc::new(Fence::take(&**disk, &options.log)?);
+                Self::make(disk, options, fence, syncs, held)
             }
             _ => Err(OpenError::Corrupt("the index has no known format".into())),
         }
@@ -130,14 +136,18 @@ impl Engine {
     fn make(
         disk: &Arc<dyn Disk>,
         options: &EngineOptions,
+        fence: Arc<Fence>,
         syncs: &Arc<SyncMeter>,
         held: &Held,
     ) -> Result<Self, OpenError> {
         disk.create(UNFINISHED_NAME)?;
-        let (index, file) = open_index(disk, UNFINISHED_NAME, options, syncs, held)?;
+        let (index, file) = open_index(disk, UNFINISHED_NAME, options, &fence, syncs, held)?;
         let nothing = Checkpoint { last_commit: 0, live_bytes: 0, position: None };
         index.checkpoint(&nothing).map_err(stored_error)?;
-        let engine = Self::replay(disk, options, syncs, index, file)?;
+        let engine = Self::replay(disk, options, fence, syncs, index, file)?;
+        if engine.file.is_behind() {
+            return Err(OpenError::Io(io::ErrorKind::StorageFull.into()));
+        }
         disk.rename(UNFINISHED_NAME, INDEX_NAME)?;
         disk.sync()?;
         Ok(engine)
@@ -146,6 +156,7 @@ impl Engine {
     fn replay(
         disk: &Arc<dyn Disk>,
         options: &EngineOptions,
+        fence: Arc<Fence>,
         syncs: &Arc<SyncMeter>,
         index: Index,
         file: Arc<IndexFile>,
@@ -160,10 +171,19 @@ impl Engine {
             change_bytes: 0,
             counts: Counts { last_commit, live_bytes },
         };
-        let log =
-            Log::open(Arc::clone(disk), options.log, position, &mut |group| replayer.apply(group))?;
-        let counts = replayer.finish()?;
+        let opened = Log::open(Arc::clone(disk), options.log, fence, position, &mut |group| {
+            replayer.apply(group)
+        });
+        let (log, counts) = match opened.and_then(|log| Ok((log, replayer.finish()?))) {
+            Ok(opened) => opened,
+            Err(error) => {
+                // Rows without the place up to which the log was read must not become durable.
+                file.stop("the log was not read to its end");
+                return Err(error);
+            }
+        };
         let mut engine = Self {
+            disk: Arc::clone(disk),
             index: Arc::new(index),
             file,
             checkpoint: log.position(),
@@ -175,8 +195,13 @@ impl Engine {
             cleaning_failure: None,
             garbage_bytes_min: options.garbage_bytes_min,
         };
-        engine.make_checkpoint().map_err(OpenError::Corrupt)?;
+        engine.make_checkpoint().map_err(|error| OpenError::Io(io::Error::other(error)))?;
         Ok(engine)
+    }
+
+    /// The file of the index, for who sees the engine fail.
+    pub(super) fn file(&self) -> Arc<IndexFile> {
+        Arc::clone(&self.file)
     }
 
     /// The rows, for readers.
@@ -194,7 +219,12 @@ impl Engine {
     pub(super) fn commit(&mut self, batches: &[Batch]) -> Result<Vec<Outcome>, GroupError> {
         let bytes: usize = batches.iter().map(payload_bytes).sum();
         let step = self.clean_step_bytes(bytes);
-        let result = self.commit_with(batches, bytes + step + RECORD_BYTES_MAX, step);
+        let mut result = self.commit_with(batches, bytes + step + RECORD_BYTES_MAX, step);
+        if step > 0 && matches!(result, Err(GroupError::Refused(_))) {
+            // There may be room for what has to be written, though not for copies as well.
+            self.cleaning = None;
+            result = self.commit_with(batches, bytes, 0);
+        }
         if let Err(error) = &result {
             // What was copied is not in the log: the segment is begun again.
             self.cleaning = None;
@@ -237,6 +267,8 @@ impl Engine {
         if group.is_empty() && !outcomes.iter().any(survives) {
             // All lost against what was durable before.
             change.abort().map_err(index_failed)?;
+            self.log.discard(group);
+            self.log.sync().map_err(failed)?;
             return Ok(outcomes);
         }
         let began = self.log.position();
@@ -261,12 +293,9 @@ impl Engine {
             || self.file.unsynced_bytes() >= UNSYNCED_INDEX_BYTES_MAX
     }
 
-    /// Makes the index durable as it is.
+    /// Makes the index durable as it is. On a full disk it is left to the next checkpoint: what the last one does
+    /// not cover is still in the log.
     pub(super) fn make_checkpoint(&mut self) -> Result<(), String> {
-        if let Err(error) = self.log.check_epoch() {
-            self.file.stop(&error.to_string());
-            return Err(error.to_string());
-        }
         let position = self.log.position();
         let checkpoint = Checkpoint {
             last_commit: self.counts.last_commit,
@@ -276,6 +305,19 @@ impl Engine {
         self.index.checkpoint(&checkpoint).map_err(|error| error.to_string())?;
         if let Some(failure) = self.file.failure() {
             return Err(failure);
+        }
+        if self.file.is_behind() {
+            match self.file.write_anew(&*self.disk, UNFINISHED_NAME, INDEX_NAME) {
+                Ok(()) => {}
+                Err(FlushError::Full) => {
+                    tracing::warn!("meta.checkpoint_postponed: the disk is full");
+                    return Ok(());
+                }
+                Err(FlushError::Failed(reason)) => {
+                    self.file.stop(&reason);
+                    return Err(reason);
+                }
+            }
         }
         self.checkpoint = position;
         self.uncovered_bytes = 0;
@@ -337,7 +379,7 @@ impl Engine {
     fn drop_cleaned(&mut self) -> Result<(), String> {
         let Some(cleaning) = &self.cleaning else { return Ok(()) };
         let is_done = cleaning.group.is_none()
-            && matches!(self.log.group(cleaning.at), Ok(None))
+            && self.log.is_end(cleaning.at)
             && cleaning.at.segment < self.checkpoint.segment;
         if is_done {
             self.log.drop_oldest().map_err(|error| error.to_string())?;
@@ -352,6 +394,12 @@ impl Engine {
         self.counts.last_commit
     }
 
+    /// Bytes of the log that are current.
+    #[cfg(test)]
+    pub(super) fn live_bytes(&self) -> u64 {
+        self.counts.live_bytes
+    }
+
     /// How many segments the log has.
     #[cfg(test)]
     pub(super) fn segments(&self) -> u64 {
@@ -361,7 +409,7 @@ impl Engine {
     /// Whether the oldest segment waits for a checkpoint to be let go.
     pub(super) fn is_segment_cleaned(&self) -> bool {
         let Some(cleaning) = &self.cleaning else { return false };
-        cleaning.group.is_none() && matches!(self.log.group(cleaning.at), Ok(None))
+        cleaning.group.is_none() && self.log.is_end(cleaning.at)
     }
 }
 
@@ -439,13 +487,15 @@ fn open_index(
     disk: &Arc<dyn Disk>,
     name: &str,
     options: &EngineOptions,
+    fence: &Arc<Fence>,
     syncs: &Arc<SyncMeter>,
     held: &Held,
 ) -> Result<(Index, Arc<IndexFile>), OpenError> {
-    let file = Arc::new(IndexFile::new(disk.open(name)?, Arc::clone(syncs))?);
+    let (fence, syncs) = (Arc::clone(fence), Arc::clone(syncs));
+    let file = Arc::new(IndexFile::new(disk.open(name)?, fence, syncs)?);
     let index = Index::open(Arc::clone(&file), options.cache_bytes, held.clone())?;
     if let Some(failure) = file.failure() {
-        return Err(OpenError::Io(std::io::Error::other(failure)));
+        return Err(OpenError::Io(io::Error::other(failure)));
     }
     Ok((index, file))
 }
@@ -496,7 +546,7 @@ impl From<LogError> for OpenError {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Io(error) => Self::Io(error),
-            LogError::Full => Self::Io(std::io::ErrorKind::StorageFull.into()),
+            LogError::Full => Self::Io(io::ErrorKind::StorageFull.into()),
             LogError::FormatTooNew { found, known } => {
                 Self::FormatTooNew { found: found.into(), known: known.into() }
             }

@@ -49,11 +49,11 @@ impl LocalOptions {
     }
 }
 
-/// Hears of every group of commits that became durable. Called on the writer thread, after the
+/// Hears of every group of commits that was answered. Called on the writer thread, after the
 /// answers: must return soon and must not panic.
 pub trait CommitObserver: Send + Sync {
     /// `batches` were answered, conflicts among them, after `syncs` calls of fdatasync that together
-    /// took `sync_time`. A group of conflicts alone needs no sync.
+    /// took `sync_time`, those of a checkpoint before it included. A group of conflicts alone needs none.
     fn group_committed(&self, batches: usize, sync_time: Duration, syncs: u64);
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidelock_log::disk::Disk;
-use tidelock_log::{Group, GroupBuilder, Log, LogError, LogOptions, record_bytes};
+use tidelock_log::{Fence, Group, GroupBuilder, Log, LogError, LogOptions, record_bytes};
 
 use crate::Version;
 
@@ -22,7 +22,8 @@ impl RowLog {
     /// A log on a disk that has none.
     pub(super) fn create(disk: &Arc<dyn Disk>, options: LogOptions) -> Result<Self, LogError> {
         let nothing = &mut |_: &Group| Ok::<_, LogError>(());
-        let log = Log::open(Arc::clone(disk), options, None, nothing)?;
+        let fence = Arc::new(Fence::take(&**disk, &options)?);
+        let log = Log::open(Arc::clone(disk), options, fence, None, nothing)?;
         Ok(Self { log, group: None, room: 0 })
     }
 

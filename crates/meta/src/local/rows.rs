@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tidelock_log::{LogError, LogReader, Place};
 
 use super::index::{Found, Index};
@@ -24,6 +23,7 @@ enum Miss {
     /// It is not at this place of the log, or not any more.
     At(Place),
     Disk(LogError),
+    Index(redb::Error),
 }
 
 impl Rows {
@@ -35,7 +35,8 @@ impl Rows {
     pub(super) fn get(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, MetaError> {
         self.read(|| {
             let found = self.index.get(keys)?;
-            Ok(found.into_iter().map(|row| row.map(|row| self.value(row)).transpose()).collect())
+            let found = keys.iter().zip(found);
+            Ok(found.map(|(key, row)| row.map(|row| self.value(key, row)).transpose()).collect())
         })
     }
 
@@ -48,7 +49,8 @@ impl Rows {
     ) -> Result<Vec<(Key, Versioned)>, MetaError> {
         self.read(|| {
             let found = self.index.scan(range, limit, direction)?;
-            Ok(found.into_iter().map(|(key, row)| Ok((key, self.value(row)?))).collect())
+            let valued = |(key, row)| Ok((Key::clone(&key), self.value(&key, row)?));
+            Ok(found.into_iter().map(valued).collect())
         })
     }
 
@@ -63,6 +65,7 @@ impl Rows {
             match attempt()? {
                 Ok(rows) => return Ok(rows),
                 Err(Miss::Disk(error)) => return Err(MetaError::Unavailable(error.to_string())),
+                Err(Miss::Index(error)) => return Err(error.into()),
                 Err(Miss::At(place)) if missed == Some(place) => return Err(rotten(&place)),
                 Err(Miss::At(place)) => missed = Some(place),
             }
@@ -70,16 +73,27 @@ impl Rows {
         Err(MetaError::Unavailable("the value is moved all the time".into()))
     }
 
-    fn value(&self, row: Found) -> Result<Versioned, Miss> {
-        let value: Bytes = match row.value {
-            Value::Here(value) => value,
-            Value::InLog(place) => match self.log.read(&place) {
-                Ok(Some(value)) => value,
-                Ok(None) => return Err(Miss::At(place)),
-                Err(error) => return Err(Miss::Disk(error)),
-            },
+    /// The value of a row. When the cleaning has moved it since the snapshot, it is read where it is now:
+    /// a row of the same version has the same value.
+    fn value(&self, key: &Key, row: Found) -> Result<Versioned, Miss> {
+        let place = match row.value {
+            Value::Here(value) => return Ok(Versioned { version: row.version, value }),
+            Value::InLog(place) => place,
         };
-        Ok(Versioned { version: row.version, value })
+        if let Some(value) = self.log.read(&place).map_err(Miss::Disk)? {
+            return Ok(Versioned { version: row.version, value });
+        }
+        let now = self.index.get(std::slice::from_ref(key)).map_err(Miss::Index)?.pop().flatten();
+        match now {
+            Some(Found { version, value: Value::InLog(moved) })
+                if version == row.version && moved != place =>
+            {
+                let value = self.log.read(&moved).map_err(Miss::Disk)?;
+                let value = value.ok_or(Miss::At(moved))?;
+                Ok(Versioned { version, value })
+            }
+            _ => Err(Miss::At(place)),
+        }
     }
 }
 

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use bytes::Bytes;
-use tidelock_log::Sabotage;
 use tidelock_log::disk::Disk;
 use tidelock_log::disk::faulty::{Chance, Faults, FaultyDisk};
+use tidelock_log::{Sabotage, record_bytes};
 
 use super::OpenError;
 use super::engine::{Engine, EngineOptions, GroupError, INDEX_NAME};
@@ -119,6 +119,8 @@ struct Seen {
     segments_dropped: u64,
     damage_found: u64,
     fenced: u64,
+    /// Checkpoints that found no room.
+    postponed: u64,
 }
 
 impl Seen {
@@ -136,6 +138,7 @@ impl Seen {
         self.segments_dropped += other.segments_dropped;
         self.damage_found += other.damage_found;
         self.fenced += other.fenced;
+        self.postponed += other.postponed;
     }
 
     fn check(&self) {
@@ -147,7 +150,7 @@ impl Seen {
         for count in [undecided_kept, undecided_lost, rebuilt, segments_dropped] {
             assert!(count > 0, "{self:?}");
         }
-        assert!(self.damage_found > 0 && self.fenced > 0, "{self:?}");
+        assert!(self.damage_found > 0 && self.fenced > 0 && self.postponed > 0, "{self:?}");
     }
 }
 
@@ -257,7 +260,8 @@ impl Simulation {
     /// Ends the process, in one of the ways it can be ended, and starts it again; now and then twice.
     fn end(&mut self) -> Result<(), Wrong> {
         loop {
-            self.running = None;
+            // The process ends first: what its parts do when they are dropped reaches no disk.
+            let running = self.running.take();
             if self.chance.one_in(2) {
                 self.disk.cut_power();
                 self.seen.power_cuts += 1;
@@ -265,6 +269,7 @@ impl Simulation {
                 self.disk.restart();
                 self.seen.kills += 1;
             }
+            drop(running);
             if self.chance.one_in(4) {
                 let stop_after_changes = Some(self.chance.below(30));
                 self.disk.set_faults(Faults { stop_after_changes, ..Faults::default() });
@@ -374,6 +379,7 @@ impl Simulation {
             self.running = None;
             return Ok(());
         }
+        self.seen.postponed += u64::from(running.engine.file().is_behind());
         self.seen.segments_dropped += segments.saturating_sub(running.engine.segments());
         Ok(())
     }
@@ -406,6 +412,10 @@ impl Simulation {
         }
         ensure!(found == self.model, "{}", difference(&self.model, &found));
         self.last_commit = self.last_commit.max(running.engine.last_commit());
+        let bytes = |(key, (_, value)): (&Key, &(Version, Bytes))| record_bytes(key, value.len());
+        let (live, counted) =
+            (self.model.iter().map(bytes).sum::<usize>(), running.engine.live_bytes());
+        ensure!(live as u64 == counted, "{counted} bytes are counted as current, and {live} are");
         Ok(())
     }
 
@@ -475,8 +485,9 @@ impl Simulation {
 
     /// The index is gone: all is in the log.
     fn lose_the_index(&mut self) -> Result<(), Wrong> {
-        self.running = None;
+        let running = self.running.take();
         self.disk.restart();
+        drop(running);
         if self.disk.remove(INDEX_NAME).is_ok() {
             self.seen.rebuilt += 1;
         }

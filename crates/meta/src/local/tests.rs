@@ -11,10 +11,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tempfile::TempDir;
 use tidelock_log::disk::faulty::{Faults, FaultyDisk};
+use tidelock_log::disk::{Disk, FileDisk};
+use tidelock_log::{Fence, LogOptions};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::backend::{IndexBackend, IndexFile};
 use super::engine::INDEX_NAME;
 use super::index::{FORMAT_KEY, LAST_COMMIT_KEY, ROWS, STORE};
+use super::syncs::SyncMeter;
 use super::{CommitObserver, FreeSpace, LocalOptions, LocalStore, OpenError, Space, SyncGate};
 use crate::clock::ManualClock;
 use crate::conformance::{self, CheckThenAct};
@@ -263,35 +267,68 @@ async fn the_index_is_made_again_from_the_log() {
     assert_eq!(committed(&store, put("next", "")).await, Version(601));
 }
 
-/// Format 1 had no log: `version:u64 | value` in the index.
-#[tokio::test]
-async fn a_store_of_format_1_is_taken_over() {
-    let directory = TempDir::new().unwrap();
-    let file = directory.path().join(INDEX_NAME);
-    let mut expected = Vec::new();
-    let database = redb::Database::create(&file).unwrap();
+/// Makes a store of format 1, which had no log: `version:u64 | value` in the index.
+fn fill_format_1(disk: &dyn Disk, rows: u64, value_bytes: usize) -> Vec<(Key, Version, Bytes)> {
+    let syncs = Arc::new(SyncMeter::new(Arc::new(ManualClock::new(0)), None));
+    let fence = Arc::new(Fence::take(disk, &LogOptions::new(0)).unwrap());
+    let file = IndexFile::new(disk.create(INDEX_NAME).unwrap(), fence, syncs).unwrap();
+    let backend = IndexBackend(Arc::new(file));
+    let database = redb::Builder::new().create_with_backend(backend).unwrap();
     let transaction = database.begin_write().unwrap();
+    let mut expected = Vec::new();
     {
-        let mut rows = transaction.open_table(ROWS).unwrap();
-        for row in 0..2000_u64 {
-            let (name, value) = (format!("{row:04}"), vec![b'v'; row as usize]);
+        let mut table = transaction.open_table(ROWS).unwrap();
+        for row in 0..rows {
+            let value = vec![b'v'; row as usize % value_bytes];
+            let name = format!("{row:06}");
             let stored = [&(row + 1).to_be_bytes()[..], &value].concat();
-            rows.insert(name.as_bytes(), &stored[..]).unwrap();
+            table.insert(name.as_bytes(), &stored[..]).unwrap();
             expected.push((key(name), Version(row + 1), Bytes::from(value)));
         }
         let mut store = transaction.open_table(STORE).unwrap();
         store.insert(FORMAT_KEY, 1).unwrap();
-        store.insert(LAST_COMMIT_KEY, 5000).unwrap();
+        store.insert(LAST_COMMIT_KEY, rows + 7).unwrap();
     }
     transaction.commit().unwrap();
     drop(database);
-    // What is left of a conversion that was cut off.
-    std::fs::write(directory.path().join("0000000000000001.log"), vec![7; 10_000]).unwrap();
+    disk.sync().unwrap();
+    expected
+}
+
+#[tokio::test]
+async fn a_store_of_format_1_is_taken_over() {
+    let directory = TempDir::new().unwrap();
+    let disk = FileDisk::new(directory.path());
+    let expected = fill_format_1(&disk, 2000, 2000);
+    // What is left of one that was cut off.
+    disk.create("0000000000000001.log").unwrap().write_at(&[7; 10_000], 0).unwrap();
     let store = open(directory.path());
     assert_eq!(all(&store).await, expected);
-    assert_eq!(committed(&store, put("next", "")).await, Version(5001));
+    assert_eq!(committed(&store, put("next", "")).await, Version(2008));
     drop(store);
     assert_eq!(all(&open(directory.path())).await.len(), 2001);
+}
+
+/// Until the last of it is durable the old store is there, and from then on the new one.
+#[tokio::test]
+async fn taking_over_a_store_of_format_1_may_be_cut_off_anywhere() {
+    let mut finished = 0;
+    for changes in (0..200).step_by(3) {
+        let (disk, directory) = (Arc::new(FaultyDisk::new(changes)), TempDir::new().unwrap());
+        // More than a segment.
+        let expected = fill_format_1(&*disk, 600, 60_000);
+        disk.set_faults(Faults { stop_after_changes: Some(changes), ..NO_FAULTS });
+        let opened = LocalStore::open_on(disk.clone(), directory.path(), None, options());
+        finished += u64::from(opened.is_ok());
+        disk.cut_power();
+        drop(opened);
+        let store = open_on(&disk, directory.path(), options());
+        assert_eq!(all(&store).await, expected, "cut off after {changes} changes");
+        store.close();
+        disk.cut_power();
+        assert_eq!(all(&open_on(&disk, directory.path(), options())).await, expected);
+    }
+    assert!(finished > 0, "none was cut off after its end");
 }
 
 #[tokio::test]

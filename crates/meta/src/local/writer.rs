@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::CommitObserver;
+use super::backend::IndexFile;
 use super::engine::{Engine, GroupError};
 use super::group::{Gather, Queue, Taken};
 use super::syncs::{SyncMeter, Syncs};
@@ -50,8 +51,8 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
-        let queue = Arc::clone(&self.queue);
-        let _fail_on_panic = FailOnPanic(&queue);
+        let (queue, file) = (Arc::clone(&self.queue), self.engine.file());
+        let _fail_on_panic = FailOnPanic(&queue, &file);
         if let Err(reason) = self.serve() {
             tracing::error!(error = %reason, "meta.failed");
             queue.fail(&format!("the disk failed, restart when it is repaired: {reason}"));
@@ -126,13 +127,16 @@ impl Writer {
     }
 }
 
-/// Whoever waits for the writer must not wait for a thread that is gone.
-struct FailOnPanic<'a>(&'a Queue);
+/// Whoever waits for the writer must not wait for a thread that is gone, nor believe what it left.
+struct FailOnPanic<'a>(&'a Queue, &'a IndexFile);
 
 impl Drop for FailOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.fail("the writer thread panicked, restart to go on");
+            const WHY: &str = "the writer thread panicked, restart to go on";
+            self.0.fail(WHY);
+            // Rows of a group that was cut off must not become durable.
+            self.1.stop(WHY);
         }
     }
 }
