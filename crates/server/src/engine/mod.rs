@@ -23,7 +23,7 @@ use tidelock_meta::{Clock, MetaStore};
 use tidelock_store::{Entropy, Keyring};
 
 pub(crate) use bodies::{open_bodies, open_remote_bodies};
-pub(crate) use keyring::read_keyring;
+pub(crate) use keyring::{open_keyring, read_keyring};
 pub(crate) use rows::{DataDirectory, Rows, find_shared_rows, open_rows, postgres_options};
 
 use crate::config::{BlobLocation, Config, MetaLocation};
@@ -111,7 +111,7 @@ async fn open_above(
         // Where no file says otherwise, sealed with a key that is gone as soon as the rows are.
         MetaLocation::Memory => keyring::passing(&config.keyring, &*entropy)?,
         MetaLocation::Local | MetaLocation::Postgres(_) => {
-            keyring::open_keyring(&config.keyring, &config.meta, &*rows.meta, &*entropy).await?
+            open_keyring(&config.keyring, &config.meta, &*rows.meta, &*entropy).await?
         }
     };
     let blobs = match remote {
