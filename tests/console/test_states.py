@@ -116,6 +116,38 @@ def test_versions_are_compared_and_rolled_back(http_site, visitor):
     visitor.look("search")
 
 
+def test_a_long_search_goes_on_where_it_has_ended(http_server, visitor):
+    """More buckets than one page looks into; the state that is searched for is in the last."""
+    s3 = http_server.s3()
+    for number in range(16):
+        bucket = f"search-{number:02}"
+        s3.create_bucket(Bucket=bucket)
+        http_server.cli("bucket", "edit", bucket, "--guard", "observe")
+        kind = "random_pet" if number == 15 else "terraform_data"
+        resource = {
+            "mode": "managed", "type": kind, "name": "sought",
+            "provider": 'provider["registry.terraform.io/hashicorp/random"]',
+            "instances": [{"schema_version": 0, "attributes": {"id": "x"}}],
+        }
+        state = {
+            "version": 4, "terraform_version": "1.11.4", "serial": 1, "lineage": bucket,
+            "outputs": {}, "resources": [resource],
+        }
+        s3.put_object(Bucket=bucket, Key="a.tfstate", Body=json.dumps(state))
+    page = visitor.sign_in()
+    page.get_by_role("link", name="Search").click()
+    page.get_by_label("Type", exact=True).fill("random_pet")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_text("there are more")).to_be_visible()
+    for _ in range(10):
+        further = page.get_by_role("link", name="Look further")
+        if not further.count():
+            break
+        further.click()
+    expect(page.get_by_text("random_pet.sought")).to_be_visible()
+    expect(page.get_by_label("Type", exact=True)).to_have_value("random_pet")
+
+
 def test_everything_works_without_scripts(http_site, visitor_without_scripts):
     site, visitor = guarded(http_site), visitor_without_scripts
     written(site, "1", "2")

@@ -12,7 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use tidelock_meta::local::CommitObserver;
+use tidelock_meta::local::{CommitObserver, LogSpace};
 use tidelock_meta::postgres::{PostgresObserver, RoundTrip};
 use tidelock_store::LockCounts;
 
@@ -70,6 +70,7 @@ pub struct Metrics {
     syncs: Counter,
     batches: Histogram,
     sync_durations: Histogram,
+    log: LogMetrics,
     certificate_reloads: Counter,
     certificate_reload_failures: Counter,
     leases: Family<LeaseLabel, Gauge>,
@@ -78,6 +79,21 @@ pub struct Metrics {
     postgres: PostgresMetrics,
     /// The last hour, for people.
     pub(crate) history: History,
+}
+
+/// What the commit log of the local engine takes; all zero without one.
+#[derive(Default)]
+struct LogMetrics {
+    segments: Gauge,
+    bytes: Family<LogBytesLabel, Gauge>,
+    uncovered_bytes: Gauge,
+    is_cleaning: Gauge,
+}
+
+/// Label of the bytes of the commit log.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LogBytesLabel {
+    kind: &'static str,
 }
 
 /// What is counted of PostgreSQL; all zero without one.
@@ -105,6 +121,7 @@ impl Metrics {
             syncs: Counter::<u64, AtomicU64>::default(),
             batches: Histogram::new(BATCH_BUCKETS),
             sync_durations: Histogram::new(SYNC_BUCKETS_S),
+            log: LogMetrics::default(),
             certificate_reloads: Counter::default(),
             certificate_reload_failures: Counter::default(),
             leases: Family::default(),
@@ -228,6 +245,23 @@ impl Metrics {
             Unit::Seconds,
             self.sync_durations.clone(),
         );
+        let log = &self.log;
+        registry.register("log_segments", "Files of the commit log", log.segments.clone());
+        registry.register(
+            "log_bytes",
+            "Bytes of the commit log that are current, and that nothing needs",
+            log.bytes.clone(),
+        );
+        registry.register(
+            "log_uncovered_bytes",
+            "Bytes of the commit log behind the last checkpoint",
+            log.uncovered_bytes.clone(),
+        );
+        registry.register(
+            "log_cleaning",
+            "1 while the commit log has more garbage than it should",
+            log.is_cleaning.clone(),
+        );
     }
 
     fn register_postgres(&mut self) {
@@ -303,6 +337,17 @@ impl CommitObserver for Metrics {
         self.batches.observe(batches as f64);
         self.sync_durations.observe(sync_time.as_secs_f64());
     }
+
+    fn log_measured(&self, space: LogSpace) {
+        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let LogSpace { segments, live_bytes, garbage_bytes, uncovered_bytes, is_cleaning } = space;
+        self.log.segments.set(gauge(segments));
+        for (kind, bytes) in [("live", live_bytes), ("garbage", garbage_bytes)] {
+            self.log.bytes.get_or_create(&LogBytesLabel { kind }).set(gauge(bytes));
+        }
+        self.log.uncovered_bytes.set(gauge(uncovered_bytes));
+        self.log.is_cleaning.set(i64::from(is_cleaning));
+    }
 }
 
 /// What is counted of a request that is over.
@@ -328,6 +373,13 @@ mod tests {
     fn the_page_names_what_the_documentation_names() {
         let metrics = Metrics::new();
         metrics.group_committed(3, Duration::from_millis(2), 1);
+        metrics.log_measured(LogSpace {
+            segments: 2,
+            live_bytes: 300,
+            garbage_bytes: 40,
+            uncovered_bytes: 5,
+            is_cleaning: true,
+        });
         metrics.request_finished(&Finished {
             operation: "PutObject",
             code: "OK",
@@ -359,6 +411,11 @@ mod tests {
             "tidelock_meta_syncs_total 1",
             "tidelock_meta_commit_batch_size_sum 3.0",
             "tidelock_meta_sync_duration_seconds_count 1",
+            "tidelock_log_segments 2",
+            "tidelock_log_bytes{kind=\"live\"} 300",
+            "tidelock_log_bytes{kind=\"garbage\"} 40",
+            "tidelock_log_uncovered_bytes 5",
+            "tidelock_log_cleaning 1",
         ];
         for line in expected {
             assert!(page.lines().any(|found| found == line), "{line} not in\n{page}");

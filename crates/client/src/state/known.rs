@@ -112,8 +112,21 @@ pub struct Findings {
     pub found: Vec<FoundInstance>,
     /// Objects without an index: to look into one, its body must be read.
     pub unindexed: Vec<Object>,
-    /// Whether the search ended before its end.
-    pub has_more: bool,
+    /// Where the search goes on, if it ended before its end.
+    pub next: Option<String>,
+    /// How many of the server's pages were asked for.
+    pub pages: usize,
+}
+
+/// How much of a search is done at once.
+#[derive(Clone, Copy, Debug)]
+pub struct SearchPart<'a> {
+    /// Where an earlier part has ended.
+    pub after: Option<&'a str>,
+    /// Most instances.
+    pub found_max: usize,
+    /// Most pages of the server, each of which looks into some 1,000 states at most.
+    pub pages_max: usize,
 }
 
 /// Some of what is known of the states of a bucket.
@@ -235,44 +248,46 @@ impl Client {
         prefix: &str,
         query: &ResourceQuery,
     ) -> Result<Option<Findings>, ClientError> {
-        self.search_first(bucket, prefix, query, usize::MAX).await
+        let all = SearchPart { after: None, found_max: usize::MAX, pages_max: usize::MAX };
+        self.search_part(bucket, prefix, query, all).await
     }
 
-    /// The same, which ends once `most` instances are found.
+    /// A part of the same.
     ///
     /// # Errors
     /// As those of [`Client::known_states`].
-    pub async fn search_first(
+    pub async fn search_part(
         &self,
         bucket: &str,
         prefix: &str,
         query: &ResourceQuery,
-        most: usize,
+        part: SearchPart<'_>,
     ) -> Result<Option<Findings>, ClientError> {
         if !self.is_tidelock().await? {
             return Ok(None);
         }
-        let (mut findings, mut after) = (Findings::default(), None);
+        let mut findings = Findings { next: part.after.map(str::to_owned), ..Findings::default() };
         loop {
-            let limit = (most - findings.found.len()).min(SEARCHED_MAX).to_string();
+            let limit = (part.found_max - findings.found.len()).min(SEARCHED_MAX).to_string();
             let asked = [
                 ("prefix", Some(prefix)),
                 ("type", query.type_name.as_deref()),
                 ("name", query.name.as_deref()),
                 ("address", query.address.as_deref()),
                 ("provider", query.provider.as_deref()),
-                ("after", after.as_deref()),
+                ("after", findings.next.as_deref()),
                 ("limit", Some(&limit)),
             ];
             let page: SearchPage = self.page_of(SEARCH, bucket, &asked).await?;
             findings.found.extend(page.found);
             findings.unindexed.extend(page.unindexed.into_iter().map(Object::from));
             bounded(findings.found.len() + findings.unindexed.len(), "of them")?;
-            findings.has_more = page.next.is_some();
-            if !findings.has_more || findings.found.len() >= most {
+            findings.next = page.next;
+            findings.pages += 1;
+            let is_full = findings.found.len() >= part.found_max;
+            if findings.next.is_none() || is_full || findings.pages >= part.pages_max {
                 return Ok(Some(findings));
             }
-            after = page.next;
         }
     }
 

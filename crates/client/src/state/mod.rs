@@ -24,7 +24,7 @@ pub use body::{StateBody, StateError};
 pub use key::workspace;
 pub use known::{
     Findings, FoundInstance, KnownCounts, KnownFacts, KnownLock, KnownState, KnownStates,
-    StatesPage,
+    SearchPart, StatesPage,
 };
 pub use list::{ListedState, OBJECTS_LISTED_MAX, States};
 pub use lock::{FoundLock, ListedLock, StateLock};

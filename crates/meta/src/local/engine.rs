@@ -14,10 +14,10 @@ use tidelock_log::{
     record_bytes,
 };
 
-use super::OpenError;
 use super::backend::{FlushError, IndexFile};
 use super::index::{Change, Checkpoint, Counts, FORMAT, Held, Index, stored_error};
 use super::syncs::SyncMeter;
+use super::{LogSpace, OpenError};
 use crate::{Batch, Outcome, Write};
 
 /// Name of the index inside the store's directory.
@@ -333,8 +333,19 @@ impl Engine {
             && garbage > self.counts.live_bytes
     }
 
+    /// What the log takes on the disk.
+    pub(super) fn space(&self) -> LogSpace {
+        LogSpace {
+            segments: self.log.segments(),
+            live_bytes: self.counts.live_bytes,
+            garbage_bytes: self.garbage_bytes(),
+            uncovered_bytes: self.uncovered_bytes,
+            is_cleaning: self.must_clean(),
+        }
+    }
+
     /// Bytes of the log that nothing needs.
-    pub(super) fn garbage_bytes(&self) -> u64 {
+    fn garbage_bytes(&self) -> u64 {
         self.log.used_bytes().saturating_sub(self.counts.live_bytes)
     }
 

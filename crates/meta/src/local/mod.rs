@@ -59,7 +59,7 @@ use engine::{Engine, EngineOptions};
 pub use gate::SyncGate;
 use group::Queue;
 use index::Held;
-pub use options::{CommitObserver, LocalOptions, OpenError, Unobserved};
+pub use options::{CommitObserver, LocalOptions, LogSpace, OpenError, Unobserved};
 pub use recover::{Recovery, recover};
 use rows::Rows;
 use space::Room;

@@ -55,6 +55,24 @@ pub trait CommitObserver: Send + Sync {
     /// `batches` were answered, conflicts among them, after `syncs` calls of fdatasync that together
     /// took `sync_time`, those of a checkpoint before it included. A group of conflicts alone needs none.
     fn group_committed(&self, batches: usize, sync_time: Duration, syncs: u64);
+
+    /// How much room the log takes, after a group or a checkpoint.
+    fn log_measured(&self, space: LogSpace);
+}
+
+/// What a log takes on the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogSpace {
+    /// Files.
+    pub segments: u64,
+    /// Bytes of records that are current.
+    pub live_bytes: u64,
+    /// Bytes that nothing needs any more.
+    pub garbage_bytes: u64,
+    /// Bytes of the log that are read again if the server is killed now.
+    pub uncovered_bytes: u64,
+    /// Whether the log is being cleaned.
+    pub is_cleaning: bool,
 }
 
 /// Observes nothing.
@@ -63,6 +81,8 @@ pub struct Unobserved;
 
 impl CommitObserver for Unobserved {
     fn group_committed(&self, _batches: usize, _sync_time: Duration, _syncs: u64) {}
+
+    fn log_measured(&self, _space: LogSpace) {}
 }
 
 /// Why a local store cannot be opened.

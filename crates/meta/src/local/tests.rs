@@ -19,7 +19,9 @@ use super::backend::{IndexBackend, IndexFile};
 use super::engine::INDEX_NAME;
 use super::index::{FORMAT_KEY, LAST_COMMIT_KEY, ROWS, STORE};
 use super::syncs::SyncMeter;
-use super::{CommitObserver, FreeSpace, LocalOptions, LocalStore, OpenError, Space, SyncGate};
+use super::{
+    CommitObserver, FreeSpace, LocalOptions, LocalStore, LogSpace, OpenError, Space, SyncGate,
+};
 use crate::clock::ManualClock;
 use crate::conformance::{self, CheckThenAct};
 use crate::{
@@ -153,6 +155,41 @@ async fn many_writers_share_their_syncs() {
     assert_eq!(observed.batches.load(Ordering::Relaxed), WRITERS * COMMITS);
     let syncs = observed.syncs.load(Ordering::Relaxed);
     assert!(syncs * 10 <= WRITERS * COMMITS, "{syncs} syncs for {} commits", WRITERS * COMMITS);
+}
+
+/// Cycles of locks leave nothing: what is over is cleaned away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_log_does_not_grow_with_what_is_over() {
+    let (observed, directory) = (Arc::new(Observed::default()), TempDir::new().unwrap());
+    let mut options = options();
+    options.observer = observed.clone();
+    let store = Arc::new(LocalStore::open(directory.path(), options).unwrap());
+    for row in 0..100 {
+        committed(&*store, put(format!("kept/{row}"), vec![b'k'; 60_000])).await;
+    }
+    let mut writers = JoinSet::new();
+    for writer in 0..64 {
+        let store = Arc::clone(&store);
+        writers.spawn(async move {
+            let name = format!("lock/{writer}");
+            for cycle in 0..30_u32 {
+                committed(&*store, put_if_absent(&name, &format!("{cycle:060000}"))).await;
+                let mut release = Batch::new(OpId([0; 16]));
+                release.delete(key(name.clone()));
+                committed(&*store, release).await;
+            }
+        });
+    }
+    writers.join_all().await;
+    let space = *observed.space.lock().unwrap();
+    assert!(space.live_bytes > 100 * 60_000, "{space:?}");
+    // 121 MB were written; 32 MiB of garbage may stay, and the segment that is being cleaned.
+    assert!(space.garbage_bytes < 64 << 20, "{space:?}");
+    let rows = all(&*store).await;
+    assert_eq!(rows.len(), 100);
+    assert!(rows.iter().all(|(key, _, value)| key.starts_with(b"kept/") && value.len() == 60_000));
+    store.close();
+    assert_eq!(all(&open(directory.path())).await, rows);
 }
 
 /// What the disk does next, as the engine sees it.
@@ -449,6 +486,8 @@ async fn nobody_waits_for_a_writer_that_panicked() {
         fn group_committed(&self, _batches: usize, _sync_time: Duration, _syncs: u64) {
             panic!("on purpose");
         }
+
+        fn log_measured(&self, _space: LogSpace) {}
     }
     let directory = TempDir::new().unwrap();
     let mut options = options();
@@ -499,12 +538,17 @@ impl Held {
 struct Observed {
     batches: AtomicU64,
     syncs: AtomicU64,
+    space: Mutex<LogSpace>,
 }
 
 impl CommitObserver for Observed {
     fn group_committed(&self, batches: usize, _sync_time: Duration, syncs: u64) {
         self.batches.fetch_add(batches as u64, Ordering::Relaxed);
         self.syncs.fetch_add(syncs, Ordering::Relaxed);
+    }
+
+    fn log_measured(&self, space: LogSpace) {
+        *self.space.lock().unwrap() = space;
     }
 }
 

@@ -98,6 +98,7 @@ impl Writer {
         let since = syncs.since(self.reported);
         self.reported = syncs;
         self.observer.group_committed(batches.len(), since.time, since.count);
+        self.observer.log_measured(self.engine.space());
         let took = self.clock.monotonic().saturating_sub(began);
         Ok(Gather { batches: batches.len(), at_most: took.min(GATHER_TIME_MAX) })
     }
@@ -123,7 +124,9 @@ impl Writer {
 
     fn make_checkpoint(&mut self) -> Result<(), String> {
         self.last_checkpoint = self.clock.monotonic();
-        self.engine.make_checkpoint()
+        self.engine.make_checkpoint()?;
+        self.observer.log_measured(self.engine.space());
+        Ok(())
     }
 }
 
