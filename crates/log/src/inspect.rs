@@ -63,15 +63,26 @@ pub fn inspect<E: From<LogError>>(
 fn segments(disk: &dyn Disk) -> Result<Vec<Segment>, LogError> {
     let mut numbers: Vec<u64> = disk.list()?.iter().filter_map(|name| number_of(name)).collect();
     numbers.sort_unstable();
-    let mut segments = Vec::with_capacity(numbers.len());
+    let (mut segments, mut newer) = (Vec::with_capacity(numbers.len()), None);
     for number in numbers {
-        let header = match disk.open(&name_of(number)).map_err(LogError::from) {
-            Ok(file) => readable(SegmentHeader::read(&*file, number))?.flatten(),
-            Err(error) => readable(Err(error))?,
+        let read = disk
+            .open(&name_of(number))
+            .map_err(LogError::from)
+            .and_then(|file| SegmentHeader::read(&*file, number));
+        let header = match read {
+            Err(LogError::FormatTooNew { found, known }) => {
+                newer = Some(LogError::FormatTooNew { found, known });
+                None
+            }
+            read => readable(read)?.flatten(),
         };
         segments.push(Segment { number, header });
     }
-    Ok(segments)
+    // Where other segments are of a known format, one bit was flipped.
+    match newer.filter(|_| segments.iter().all(|segment| segment.header.is_none())) {
+        Some(newer) => Err(newer),
+        None => Ok(segments),
+    }
 }
 
 fn inspect_segment<E: From<LogError>>(
@@ -81,7 +92,10 @@ fn inspect_segment<E: From<LogError>>(
     each: &mut dyn FnMut(Finding<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let number = segment.number;
-    let file = disk.open(&name_of(number)).map_err(LogError::from)?;
+    let Ok(file) = disk.open(&name_of(number)) else {
+        let damage = damage(number, 0, 0, "the file cannot be opened");
+        return each(Finding::Damage(damage));
+    };
     let end = next.and_then(|next| next.header.as_ref()).map(|header| header.previous_end);
     let mut scan = Scan::new(&*file, segment, end)?;
     let mut last_sound = PAGE_BYTES as u32;
@@ -93,7 +107,12 @@ fn inspect_segment<E: From<LogError>>(
         }
         last_sound = group.end().offset;
         found = true;
-        each(Finding::Group(&group))?;
+        if group.records().is_none() {
+            let what = "a group has other records than it says";
+            each(Finding::Damage(damage(number, group.at().offset, last_sound, what)))?;
+        } else {
+            each(Finding::Group(&group))?;
+        }
     }
     if let Some(end) = end.filter(|end| *end > last_sound) {
         let what = "groups that the next segment tells of are not there";

@@ -328,8 +328,8 @@ impl Head {
             .set_len(u64::from(options.segment_bytes))
             .and_then(|()| file.write_at(&header.encode(), 0));
         if let Err(error) = begun {
-            // It holds nothing; when this fails too, the next opening removes it.
-            let _ = disk.remove(&name);
+            // Its header may be whole, and would end the log where it is now.
+            disk.remove(&name).and_then(|()| disk.sync()).map_err(LogError::of_sync)?;
             return Err(error.into());
         }
         file.sync().and_then(|()| disk.sync()).map_err(LogError::of_sync)?;

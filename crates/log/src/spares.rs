@@ -45,7 +45,10 @@ impl Spares {
             return disk.remove(&name);
         }
         let spare = format!("{number:016x}{SUFFIX}");
-        disk.rename(&name, &spare)?;
+        if disk.rename(&name, &spare).is_err() {
+            // The longer name may need room that there is not.
+            return disk.remove(&name);
+        }
         self.0.push(spare);
         Ok(())
     }

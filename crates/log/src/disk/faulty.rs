@@ -346,6 +346,12 @@ impl Disk for FaultyDisk {
         state.change_name(Change::Unlink(name.to_owned()))
     }
 
+    fn free_bytes(&self) -> io::Result<u64> {
+        let state = self.state();
+        let capacity = state.faults.capacity_bytes.unwrap_or(u64::MAX);
+        Ok(capacity.saturating_sub(state.used_bytes()))
+    }
+
     fn sync(&self) -> io::Result<()> {
         let mut state = self.state();
         if state.is_cut_off()? {

@@ -46,6 +46,9 @@ pub trait Disk: Send + Sync {
     /// Removes a name.
     fn remove(&self, name: &str) -> io::Result<()>;
 
+    /// Bytes that can still be written.
+    fn free_bytes(&self) -> io::Result<u64>;
+
     /// Makes the names durable.
     fn sync(&self) -> io::Result<()>;
 }

@@ -1,5 +1,5 @@
 //! The file below redb. Keeps what redb writes in memory until redb syncs, so that the file changes only at
-//! a checkpoint: a page that many groups change is written once, and a disk that fails takes nothing
+//! a checkpoint, and when it grows, in pages that the last checkpoint does not refer to: a page that many groups change is written once, and a disk that fails takes nothing
 //! from readers.
 //!
 //! redb refuses every read that misses its cache after one failed write or sync. Reads must go on, so
@@ -27,6 +27,9 @@ use super::syncs::SyncMeter;
 
 /// The unit that is kept: redb's page.
 const BLOCK_BYTES: usize = 4096;
+
+/// What must be free, besides the index and a quarter of it, before it is written to a new file.
+const SPARED_BYTES: u64 = 16 << 20;
 
 /// Most bytes that are written to the file at once.
 const WRITE_BYTES_MAX: usize = 1 << 20;
@@ -67,6 +70,7 @@ struct Unsynced {
 
 /// What a flush writes.
 struct Flush {
+    fence: Option<Arc<Fence>>,
     file: Arc<dyn DiskFile>,
     blocks: BTreeMap<u64, Block>,
     generation: u64,
@@ -160,6 +164,7 @@ impl IndexFile {
         let mut unsynced = self.write();
         unsynced.generation += 1;
         Flush {
+            fence: self.fence.clone(),
             file: Arc::clone(&unsynced.file),
             blocks: unsynced.blocks.clone(),
             generation: unsynced.generation,
@@ -175,12 +180,19 @@ impl IndexFile {
         unfinished: &str,
         name: &str,
     ) -> Result<(), FlushError> {
-        self.check_fence()?;
         let mut flush = self.begin_flush();
+        if disk.free_bytes()? < flush.len + flush.len / 4 + SPARED_BYTES {
+            return Err(FlushError::Full);
+        }
+        if let Err(error) = disk.remove(unfinished)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error.into());
+        }
         let file = disk.create(unfinished)?;
-        let written = flush.write_all(&*file).map_err(FlushError::from);
-        if let Err(error) = written.and_then(|()| self.sync(&*file)) {
-            // Nobody looks for it; the next start removes it if this does not.
+        let written = flush.write_all(&*file).and_then(|()| self.sync(&*file));
+        if let Err(error) = written.and_then(|()| flush.check_fence()) {
+            // Nobody looks for it; the next try or start removes it if this does not.
             let _ = disk.remove(unfinished);
             return Err(error);
         }
@@ -189,11 +201,6 @@ impl IndexFile {
         flush.file = file;
         self.end_flush(&flush, Ok(()));
         Ok(())
-    }
-
-    fn check_fence(&self) -> Result<(), FlushError> {
-        let Some(fence) = &self.fence else { return Ok(()) };
-        fence.check().map_err(|error| FlushError::Failed(error.to_string()))
     }
 
     fn end_flush(&self, flush: &Flush, result: Result<(), FlushError>) {
@@ -211,9 +218,10 @@ impl IndexFile {
     }
 
     fn run(&self, flush: &Flush) -> Result<(), FlushError> {
-        self.check_fence()?;
+        flush.check_fence()?;
         if flush.len != flush.file_len {
             flush.file.set_len(flush.len)?;
+            self.write().file_len = flush.len;
         }
         flush.write_blocks()?;
         self.sync(&*flush.file)
@@ -227,8 +235,13 @@ impl IndexFile {
 }
 
 impl Flush {
+    fn check_fence(&self) -> Result<(), FlushError> {
+        let Some(fence) = &self.fence else { return Ok(()) };
+        fence.check().map_err(|error| FlushError::Failed(error.to_string()))
+    }
+
     /// Writes everything to another file, which is empty.
-    fn write_all(&self, file: &dyn DiskFile) -> io::Result<()> {
+    fn write_all(&self, file: &dyn DiskFile) -> Result<(), FlushError> {
         file.set_len(self.len)?;
         let mut bytes = vec![0; WRITE_BYTES_MAX];
         for start in (0..self.len).step_by(WRITE_BYTES_MAX) {
@@ -240,14 +253,14 @@ impl Flush {
     }
 
     /// Writes blocks in their order, neighbours together.
-    fn write_blocks(&self) -> io::Result<()> {
+    fn write_blocks(&self) -> Result<(), FlushError> {
         let mut run: Vec<u8> = Vec::new();
         let mut run_start = 0;
         for (number, block) in &self.blocks {
             let start = number * BLOCK_BYTES as u64;
             let follows = run_start + run.len() as u64 == start;
             if !run.is_empty() && (!follows || run.len() >= WRITE_BYTES_MAX) {
-                self.file.write_at(&run, run_start)?;
+                self.write_run(&run, run_start)?;
                 run.clear();
             }
             if run.is_empty() {
@@ -256,7 +269,12 @@ impl Flush {
             let there = self.len.saturating_sub(start).min(BLOCK_BYTES as u64) as usize;
             run.extend_from_slice(&block.bytes[..there]);
         }
-        if run.is_empty() { Ok(()) } else { self.file.write_at(&run, run_start) }
+        if run.is_empty() { Ok(()) } else { self.write_run(&run, run_start) }
+    }
+
+    fn write_run(&self, run: &[u8], offset: u64) -> Result<(), FlushError> {
+        self.check_fence()?;
+        Ok(self.file.write_at(run, offset)?)
     }
 }
 

@@ -26,7 +26,11 @@ pub(super) fn to_log(
 
 /// What an earlier conversion, cut off, has left.
 fn remove_unfinished_log(disk: &dyn Disk) -> Result<(), OpenError> {
-    for name in disk.list()?.into_iter().filter(|name| tidelock_log::is_file_of_log(name)) {
+    let mut names = disk.list()?;
+    names.retain(|name| tidelock_log::is_file_of_log(name));
+    // The last first: what is left when this is cut off has no gap.
+    names.sort_unstable_by(|one, other| other.cmp(one));
+    for name in names {
         debug_assert_ne!(name, INDEX_NAME);
         disk.remove(&name)?;
     }

@@ -26,11 +26,22 @@ pub(super) const INDEX_NAME: &str = "meta.redb";
 /// Name of an index that is being made: the index gets its own name only when it is whole.
 pub(super) const UNFINISHED_NAME: &str = "meta.redb.new";
 
+/// Where an index that could not be opened is put, for those who want to know why.
+const DAMAGED_NAME: &str = "meta.redb.damaged";
+
+/// Stands in a directory whose log is not whole yet: of a store that is taken over, or saved.
+pub(super) const MARK_NAME: &str = "unfinished";
+
+const NOT_WHOLE: &str = "the log in this directory was never finished";
+
 /// Most bytes of the log that are read again when the store is opened after a crash.
 const REPLAY_BYTES_MAX: u64 = 64 << 20;
 
 /// Most bytes of the index that wait in memory for a checkpoint.
 const UNSYNCED_INDEX_BYTES_MAX: usize = 64 << 20;
+
+/// Above this, commits are refused: checkpoints have found no room for long.
+const UNSYNCED_INDEX_BYTES_LIMIT: usize = 8 * UNSYNCED_INDEX_BYTES_MAX;
 
 /// The log is cleaned when it has more bytes than this that nothing needs, and more than it has of others.
 const GARBAGE_BYTES_MIN: u64 = 32 << 20;
@@ -78,6 +89,8 @@ pub(super) enum GroupError {
 /// Decides and writes groups.
 pub(super) struct Engine {
     disk: Arc<dyn Disk>,
+    /// Name of the index's file.
+    name: &'static str,
     index: Arc<Index>,
     file: Arc<IndexFile>,
     log: Log,
@@ -112,21 +125,40 @@ impl Engine {
         // The right to write before anything is read or written.
         let fence = Arc::new(Fence::take(&**disk, &options.log)?);
         let names = disk.list()?;
+        let is_whole = !names.iter().any(|name| name == MARK_NAME);
         if names.iter().any(|name| name == UNFINISHED_NAME) {
             disk.remove(UNFINISHED_NAME)?;
         }
-        if !names.iter().any(|name| name == INDEX_NAME) {
-            return Self::make(disk, options, fence, syncs, held);
-        }
-        let (index, file) = open_index(disk, INDEX_NAME, options, &fence, syncs, held)?;
+        let has_log = names.iter().any(|name| tidelock_log::is_file_of_log(name));
+        let opened = match names.iter().any(|name| name == INDEX_NAME) {
+            true => open_index(disk, INDEX_NAME, options, &fence, syncs, held).map(Some),
+            false => Ok(None),
+        };
+        let (index, file) = match opened {
+            Ok(Some(opened)) => opened,
+            Ok(None) if is_whole => return Self::make(disk, options, fence, syncs, held),
+            Ok(None) => return Err(OpenError::Corrupt(NOT_WHOLE.into())),
+            Err(OpenError::Corrupt(reason)) if is_whole && has_log => {
+                tracing::warn!(reason, "meta.index_is_made_again");
+                disk.rename(INDEX_NAME, DAMAGED_NAME)?;
+                return Self::make(disk, options, fence, syncs, held);
+            }
+            Err(error) => return Err(error),
+        };
         match index.format().map_err(stored_error)? {
             Some(found) if found > FORMAT => Err(OpenError::FormatTooNew { found, known: FORMAT }),
-            Some(FORMAT) => Self::replay(disk, options, fence, syncs, index, file),
+            Some(FORMAT) => {
+                unmark(&**disk)?;
+                Self::replay(disk, options, fence, syncs, (index, file), INDEX_NAME)
+            }
             Some(1) => {
+                mark(&**disk)?;
                 super::convert::to_log(disk, options, &index)?;
                 drop(index);
                 let fence = Arc::new(Fence::take(&**disk, &options.log)?);
-                Self::make(disk, options, fence, syncs, held)
+                let engine = Self::make(disk, options, fence, syncs, held)?;
+                unmark(&**disk)?;
+                Ok(engine)
             }
             _ => Err(OpenError::Corrupt("the index has no known format".into())),
         }
@@ -144,10 +176,9 @@ impl Engine {
         let (index, file) = open_index(disk, UNFINISHED_NAME, options, &fence, syncs, held)?;
         let nothing = Checkpoint { last_commit: 0, live_bytes: 0, position: None };
         index.checkpoint(&nothing).map_err(stored_error)?;
-        let engine = Self::replay(disk, options, fence, syncs, index, file)?;
-        if engine.file.is_behind() {
-            return Err(OpenError::Io(io::ErrorKind::StorageFull.into()));
-        }
+        let index = (index, file);
+        let mut engine = Self::replay(disk, options, fence, syncs, index, UNFINISHED_NAME)?;
+        engine.name = INDEX_NAME;
         disk.rename(UNFINISHED_NAME, INDEX_NAME)?;
         disk.sync()?;
         Ok(engine)
@@ -158,8 +189,8 @@ impl Engine {
         options: &EngineOptions,
         fence: Arc<Fence>,
         syncs: &Arc<SyncMeter>,
-        index: Index,
-        file: Arc<IndexFile>,
+        (index, file): (Index, Arc<IndexFile>),
+        name: &'static str,
     ) -> Result<Self, OpenError> {
         let Checkpoint { last_commit, live_bytes, position } =
             index.last_checkpoint().map_err(stored_error)?;
@@ -170,6 +201,7 @@ impl Engine {
             change: None,
             change_bytes: 0,
             counts: Counts { last_commit, live_bytes },
+            segment: 0,
         };
         let opened = Log::open(Arc::clone(disk), options.log, fence, position, &mut |group| {
             replayer.apply(group)
@@ -184,6 +216,7 @@ impl Engine {
         };
         let mut engine = Self {
             disk: Arc::clone(disk),
+            name,
             index: Arc::new(index),
             file,
             checkpoint: log.position(),
@@ -218,6 +251,9 @@ impl Engine {
     /// cleaning if there is a need for it.
     pub(super) fn commit(&mut self, batches: &[Batch]) -> Result<Vec<Outcome>, GroupError> {
         let bytes: usize = batches.iter().map(payload_bytes).sum();
+        if self.file.unsynced_bytes() > UNSYNCED_INDEX_BYTES_LIMIT {
+            return Err(GroupError::Refused(LogError::Full));
+        }
         let step = self.clean_step_bytes(bytes);
         let mut result = self.commit_with(batches, bytes + step + RECORD_BYTES_MAX, step);
         if step > 0 && matches!(result, Err(GroupError::Refused(_))) {
@@ -284,7 +320,12 @@ impl Engine {
 
     /// Whether something is in the log that no checkpoint covers.
     pub(super) fn is_uncovered(&self) -> bool {
-        self.uncovered_bytes > 0
+        self.uncovered_bytes > 0 || self.is_behind()
+    }
+
+    /// Whether the last checkpoint has found no room.
+    pub(super) fn is_behind(&self) -> bool {
+        self.file.is_behind()
     }
 
     /// Whether a checkpoint must not wait.
@@ -302,12 +343,18 @@ impl Engine {
             live_bytes: self.counts.live_bytes,
             position: Some(position),
         };
-        self.index.checkpoint(&checkpoint).map_err(|error| error.to_string())?;
+        if let Err(error) = self.index.checkpoint(&checkpoint) {
+            self.file.stop(&error.to_string());
+            return Err(error.to_string());
+        }
         if let Some(failure) = self.file.failure() {
             return Err(failure);
         }
         if self.file.is_behind() {
-            match self.file.write_anew(&*self.disk, UNFINISHED_NAME, INDEX_NAME) {
+            if self.name != INDEX_NAME {
+                return Err("the disk is full".to_owned());
+            }
+            match self.file.write_anew(&*self.disk, UNFINISHED_NAME, self.name) {
                 Ok(()) => {}
                 Err(FlushError::Full) => {
                     tracing::warn!("meta.checkpoint_postponed: the disk is full");
@@ -366,7 +413,8 @@ impl Engine {
                 Ok(None) => return Ok(()),
                 Err(error) => {
                     tracing::error!(%error, "meta.cleaning_failed");
-                    self.cleaning_failure = Some(error);
+                    // What the disk does not read now, it may read later.
+                    self.cleaning_failure = Some(error).filter(|it| !matches!(it, LogError::Io(_)));
                     return Ok(());
                 }
             };
@@ -381,6 +429,10 @@ impl Engine {
         let cleaning = self.cleaning.get_or_insert(Cleaning { at: oldest, group: None });
         if cleaning.group.is_none() {
             let next = self.log.group(cleaning.at)?;
+            if next.as_ref().is_some_and(|group| group.records().is_none()) {
+                let what = "a group of the log has other records than it says";
+                return Err(LogError::Io(io::Error::new(io::ErrorKind::InvalidData, what)));
+            }
             cleaning.group = next.map(|group| (group, 0));
         }
         Ok(cleaning.group.is_some().then_some(cleaning))
@@ -457,6 +509,8 @@ struct Replayer<'a> {
     change: Option<Change>,
     change_bytes: usize,
     counts: Counts,
+    /// The last one that was read.
+    segment: u64,
 }
 
 impl Replayer<'_> {
@@ -464,6 +518,7 @@ impl Replayer<'_> {
         let records = group.records().ok_or_else(|| {
             OpenError::Corrupt(format!("a group of the log has other records at {:?}", group.at()))
         })?;
+        self.make_room_before(group)?;
         let mut change = match self.change.take() {
             Some(change) => change,
             None => self.index.begin().map_err(stored_error)?,
@@ -480,17 +535,44 @@ impl Replayer<'_> {
         if let Some(change) = self.change.take() {
             change.commit().map_err(stored_error)?;
         }
-        if self.is_new && self.file.unsynced_bytes() >= UNSYNCED_INDEX_BYTES_MAX {
-            let Counts { last_commit, live_bytes } = self.counts;
-            let made_so_far = Checkpoint { last_commit, live_bytes, position: None };
-            self.index.checkpoint(&made_so_far).map_err(stored_error)?;
-        }
         Ok(())
+    }
+
+    /// Makes the index durable as it is when too much of it waits in memory, where a segment begins: all
+    /// before that is durable in the log.
+    fn make_room_before(&mut self, group: &Group) -> Result<(), OpenError> {
+        let begins = std::mem::replace(&mut self.segment, group.at().segment) != self.segment;
+        if !begins || self.file.unsynced_bytes() < UNSYNCED_INDEX_BYTES_MAX {
+            return Ok(());
+        }
+        self.commit()?;
+        let Counts { last_commit, live_bytes } = self.counts;
+        let position = (!self.is_new).then_some(group.at());
+        let so_far = Checkpoint { last_commit, live_bytes, position };
+        self.index.checkpoint(&so_far).map_err(stored_error)
     }
 
     fn finish(mut self) -> Result<Counts, OpenError> {
         self.commit()?;
         Ok(self.counts)
+    }
+}
+
+/// Says that the log is not whole.
+pub(super) fn mark(disk: &dyn Disk) -> Result<(), OpenError> {
+    if let Err(error) = disk.create(MARK_NAME)
+        && error.kind() != io::ErrorKind::AlreadyExists
+    {
+        return Err(error.into());
+    }
+    Ok(disk.sync()?)
+}
+
+/// Says that it is.
+pub(super) fn unmark(disk: &dyn Disk) -> Result<(), OpenError> {
+    match disk.remove(MARK_NAME) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => Ok(removed.and_then(|()| disk.sync())?),
     }
 }
 

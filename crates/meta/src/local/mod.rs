@@ -42,6 +42,7 @@ mod verify;
 mod writer;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
@@ -232,7 +233,12 @@ fn make_directory(path: &Path) -> Result<File, OpenError> {
 
 /// Keeps others out of a directory that a store has been in.
 fn lock_existing(path: &Path) -> Result<File, OpenError> {
-    lock(OpenOptions::new().write(true).open(path.join(LOCK_NAME))?)
+    let path = path.join(LOCK_NAME);
+    match OpenOptions::new().write(true).open(&path) {
+        // A disk that has failed may be mounted so.
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => lock(File::open(path)?),
+        opened => lock(opened?),
+    }
 }
 
 fn lock(lock: File) -> Result<File, OpenError> {

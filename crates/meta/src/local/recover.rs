@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tidelock_log::disk::{Disk, FileDisk};
-use tidelock_log::{Damage, Finding, LogOptions, inspect, read_value};
+use tidelock_log::{Damage, Finding, LogOptions, Place, inspect, read_value};
 
 use super::OpenError;
+use super::engine::{mark, unmark};
 use super::row_log::RowLog;
 use super::verify::{LoggedRows, apply};
 use crate::Version;
@@ -39,6 +40,7 @@ pub fn recover(from: &Path, into: &Path, log_tag: u64) -> Result<Recovery, OpenE
             "the directory is not empty",
         )));
     }
+    mark(&*new)?;
     let disk = FileDisk::new(from);
     let mut recovery = Recovery::default();
     let (mut rows, mut last_commit) = (LoggedRows::new(), 0);
@@ -54,12 +56,22 @@ pub fn recover(from: &Path, into: &Path, log_tag: u64) -> Result<Recovery, OpenE
     })?;
     let mut log = RowLog::create(&new, LogOptions::new(log_tag))?;
     for (key, (version, place)) in &rows {
-        // It was sound just now.
-        let Some(value) = read_value(&disk, place)? else { continue };
+        // It was sound just now; a disk that fails may not read it twice.
+        let Ok(Some(value)) = read_value(&disk, place) else {
+            recovery.damage.push(unread(place));
+            continue;
+        };
         log.put(key, Version(*version), &value)?;
         recovery.rows += 1;
         recovery.bytes += (key.len() + value.len()) as u64;
     }
     log.finish(last_commit)?;
+    unmark(&*new)?;
     Ok(recovery)
+}
+
+fn unread(place: &Place) -> Damage {
+    let Place { segment, offset, len, .. } = *place;
+    let file = format!("{segment:016x}.log");
+    Damage { file, offset, end: offset.saturating_add(len), what: "a value was not read again" }
 }

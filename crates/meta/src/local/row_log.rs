@@ -35,7 +35,7 @@ impl RowLog {
     ) -> Result<(), LogError> {
         let bytes = record_bytes(key, value.len());
         if bytes > self.room {
-            // The last commit is not known before the end: no start takes this log for a whole one.
+            // The last commit is not known before the end.
             self.write(0)?;
         }
         let group = match &mut self.group {

@@ -277,6 +277,7 @@ impl Simulation {
                 drop(self.open());
                 continue;
             }
+            ensure!(self.is_sound()?, "it is not sound after its end");
             return self.start();
         }
     }

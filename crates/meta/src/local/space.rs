@@ -1,6 +1,5 @@
-//! Room on the disk. A disk that fills up under a commit ends the engine until it is opened again,
-//! and then nothing can be deleted either, for that takes room, too. So commits are refused while
-//! there is still some, and the large ones first. Knows no queue and no rows.
+//! Room on the disk. On a disk that is full nothing can be deleted, for that takes room, too, and no
+//! checkpoint can be made. So commits are refused while there is still some, and the large ones first. Knows no queue and no rows.
 
 use std::io;
 use std::path::{Path, PathBuf};

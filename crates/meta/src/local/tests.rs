@@ -474,9 +474,22 @@ async fn a_newer_format_and_a_foreign_file_are_refused() {
     let newer = LocalStore::open(directory.path(), options()).map(|_| ());
     assert!(matches!(newer, Err(OpenError::FormatTooNew { found: 3, known: 2 })), "{newer:?}");
 
+    // With a log it is made again.
     std::fs::write(&file, vec![b'x'; 10_000]).unwrap();
-    let foreign = LocalStore::open(directory.path(), options()).map(|_| ());
+    let store = open(directory.path());
+    assert_eq!(all(&store).await, []);
+    drop(store);
+    assert!(directory.path().join("meta.redb.damaged").exists());
+
+    let foreign = TempDir::new().unwrap();
+    std::fs::write(foreign.path().join(INDEX_NAME), vec![b'x'; 10_000]).unwrap();
+    let foreign = LocalStore::open(foreign.path(), options()).map(|_| ());
     assert!(matches!(foreign, Err(OpenError::Corrupt(_))), "{foreign:?}");
+
+    let unfinished = TempDir::new().unwrap();
+    std::fs::write(unfinished.path().join("unfinished"), "").unwrap();
+    let unfinished = LocalStore::open(unfinished.path(), options()).map(|_| ());
+    assert!(matches!(unfinished, Err(OpenError::Corrupt(_))), "{unfinished:?}");
 }
 
 #[tokio::test]

@@ -136,7 +136,11 @@ impl IndexAtCheckpoint {
             Err(OpenError::Corrupt(_)) => return Ok(None),
             opened => opened?,
         };
-        match index.format().map_err(stored_error)? {
+        let format = match index.format() {
+            Err(redb::Error::Corrupted(_)) => return Ok(None),
+            format => format.map_err(stored_error)?,
+        };
+        match format {
             Some(found) if found > FORMAT => {
                 return Err(OpenError::FormatTooNew { found, known: FORMAT });
             }

@@ -22,6 +22,9 @@ const GATHER_TIME_MAX: Duration = Duration::from_millis(2);
 /// How long after a checkpoint the next one is made, if there is something for it.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The same after one that has found no room: it writes all of the index.
+const POSTPONED_INTERVAL: Duration = Duration::from_secs(30);
+
 /// How long nothing must have come before the log is cleaned by itself, and between two steps of that.
 const CLEANING_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -78,7 +81,7 @@ impl Writer {
         if self.engine.must_clean() {
             Some(CLEANING_INTERVAL)
         } else if self.engine.is_uncovered() {
-            Some(CHECKPOINT_INTERVAL)
+            Some(self.checkpoint_interval())
         } else {
             None
         }
@@ -105,7 +108,8 @@ impl Writer {
 
     fn use_the_pause(&mut self) -> Result<(), String> {
         if !self.engine.must_clean() {
-            return if self.engine.is_uncovered() { self.make_checkpoint() } else { Ok(()) };
+            let is_due = self.engine.is_uncovered() && !self.engine.is_behind();
+            return if is_due { self.make_checkpoint() } else { Ok(()) };
         }
         match self.engine.commit(&[]) {
             // On a full disk, cleaning waits for room as all others do.
@@ -116,10 +120,14 @@ impl Writer {
 
     fn make_checkpoint_if_due(&mut self) -> Result<(), String> {
         let age = self.clock.monotonic().saturating_sub(self.last_checkpoint);
-        let is_due = self.engine.needs_checkpoint()
-            || self.engine.is_segment_cleaned()
-            || (self.engine.is_uncovered() && age >= CHECKPOINT_INTERVAL);
-        if is_due { self.make_checkpoint() } else { Ok(()) }
+        let is_urgent = !self.engine.is_behind()
+            && (self.engine.needs_checkpoint() || self.engine.is_segment_cleaned());
+        let is_due = self.engine.is_uncovered() && age >= self.checkpoint_interval();
+        if is_urgent || is_due { self.make_checkpoint() } else { Ok(()) }
+    }
+
+    fn checkpoint_interval(&self) -> Duration {
+        if self.engine.is_behind() { POSTPONED_INTERVAL } else { CHECKPOINT_INTERVAL }
     }
 
     fn make_checkpoint(&mut self) -> Result<(), String> {

@@ -12,8 +12,8 @@ use crate::output::{self, Format};
 /// Save what is whole of a damaged store into a new data directory
 ///
 /// Reads the commit log around what is damaged, and copies bodies, keyring and credentials. No index and no server is
-/// needed, and the damaged directory stays as it is. What was changed in a damaged part is lost, and rows are as they were
-/// before: look at the states with `tidelock state versions` before anybody applies. Then serve the new directory.
+/// needed, and the damaged directory stays as it is. What was changed in a damaged part is lost: rows are mostly as they were
+/// before, one that stood only there is gone, and one that was deleted there is back. So look at the states with `tidelock state versions` before anybody applies. Then serve the new directory.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The data directory of the stopped server
