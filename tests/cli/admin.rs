@@ -252,8 +252,8 @@ fn verify(data: &Path) -> (bool, String) {
 
 /// Where the last group of a segment begins.
 fn last_group(segment: &[u8]) -> usize {
-    let pages = (4096..segment.len()).step_by(4096);
-    pages.filter(|page| segment[*page..].starts_with(b"TLG1")).last().unwrap()
+    let mut pages = (4096..segment.len()).step_by(4096);
+    pages.rfind(|page| segment[*page..].starts_with(b"TLG1")).unwrap()
 }
 
 fn flip(file: &Path, at: usize) {
