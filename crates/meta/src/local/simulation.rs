@@ -299,10 +299,11 @@ impl Simulation {
         }
     }
 
-    /// Stops as a store that is closed does. False when the disk did not let it.
+    /// Stops as a store that is closed does. False when the disk did not let it: then the last group may look
+    /// like one that was never finished, if it rots.
     fn stop_clean(&mut self) -> bool {
         let Some(mut running) = self.running.take() else { return false };
-        running.engine.make_checkpoint().is_ok()
+        running.engine.make_checkpoint().is_ok() && !running.engine.is_behind()
     }
 
     fn commit(&mut self) -> Result<(), Wrong> {
