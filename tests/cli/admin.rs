@@ -250,6 +250,12 @@ fn verify(data: &Path) -> (bool, String) {
     (output.status.success(), stdout(&output) + &stderr(&output))
 }
 
+/// The last file of the log.
+fn newest_segment(data: &Path) -> std::path::PathBuf {
+    let files = fs::read_dir(data.join("meta")).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|it| it == "log")).max().unwrap()
+}
+
 /// Where the last group of a segment begins.
 fn last_group(segment: &[u8]) -> usize {
     let mut pages = (4096..segment.len()).step_by(4096);
@@ -291,12 +297,17 @@ fn every_byte_is_verified_and_what_is_whole_is_saved() {
     flip(&large, 100_000);
     assert!(verify(&data).0);
 
-    // Of the last segment, the last group might be one that was never finished: of this one, it is not.
-    let segment = data.join("meta/0000000000000001.log");
+    let mut server = Server::start_over(&Engine::Local, &data, &[]);
+    server.root().send(&Ask::object("PUT", "states", "lost").body("x")).expect(200);
+    assert!(server.terminate().success());
+    let segment = newest_segment(&data);
+    // Of the last segment, the last group might be one that was never finished: this begins another.
+    assert!(verify(&data).0);
     let group = last_group(&fs::read(&segment).unwrap());
     flip(&segment, group + 60);
     let (sound, told) = verify(&data);
-    let place = format!("DAMAGED meta/0000000000000001.log, bytes {group} to {}", group + 4096);
+    let name = segment.file_name().unwrap().to_str().unwrap();
+    let place = format!("DAMAGED meta/{name}, bytes {group} to ");
     assert!(!sound && told.contains(&place), "{told}");
 
     let output = tidelock()
