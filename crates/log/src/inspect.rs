@@ -30,14 +30,23 @@ pub struct Damage {
     pub what: &'static str,
 }
 
+/// What there is to inspect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// Files of segments.
+    pub segments: u64,
+    /// The last segment whose header is sound.
+    pub last_sound: Option<u64>,
+}
+
 /// A file of the log, as far as it can be told.
 struct Segment {
     number: u64,
     header: Option<SegmentHeader>,
 }
 
-/// Hands every sound group and every damage to `each`, and says how many segments there are. A torn tail is
-/// no damage.
+/// Hands every sound group and every damage to `each`, and says what segments there are. A torn tail is no damage,
+/// nor is a last segment that has neither a sound header nor a group: it may never have been finished.
 ///
 /// # Errors
 ///
@@ -45,7 +54,7 @@ struct Segment {
 pub fn inspect<E: From<LogError>>(
     disk: &dyn Disk,
     each: &mut dyn FnMut(Finding<'_>) -> Result<(), E>,
-) -> Result<u64, E> {
+) -> Result<Inspected, E> {
     let segments = segments(disk)?;
     let mut expected = None;
     for (at, segment) in segments.iter().enumerate() {
@@ -57,7 +66,9 @@ pub fn inspect<E: From<LogError>>(
         expected = Some(segment.number + 1);
         inspect_segment(disk, segment, next, each)?;
     }
-    Ok(segments.len() as u64)
+    let sound = segments.iter().rev().find(|segment| segment.header.is_some());
+    let last_sound = sound.map(|segment| segment.number);
+    Ok(Inspected { segments: segments.len() as u64, last_sound })
 }
 
 fn segments(disk: &dyn Disk) -> Result<Vec<Segment>, LogError> {

@@ -36,7 +36,7 @@ pub use codec::checksum;
 pub use error::LogError;
 pub use fence::Fence;
 pub use group::{Group, GroupBuilder, Record, record_bytes};
-pub use inspect::{Damage, Finding, inspect};
+pub use inspect::{Damage, Finding, Inspected, inspect};
 pub use log::{Log, LogOptions, Sabotage, is_file_of_log};
 pub use reader::{LogReader, read_value};
 pub use segment::FORMAT;

@@ -71,7 +71,7 @@ pub(super) fn verify_on(
     verification.index_is_lost = index.is_none();
     let mut pending = index.as_ref();
     let mut rows = LoggedRows::new();
-    verification.segments = inspect::<OpenError>(&**disk, &mut |finding| {
+    let inspected = inspect::<OpenError>(&**disk, &mut |finding| {
         let group = match finding {
             Finding::Damage(damage) => {
                 verification.damage.push(damage);
@@ -87,8 +87,15 @@ pub(super) fn verify_on(
         apply(group, &mut rows);
         Ok(())
     })?;
+    verification.segments = inspected.segments;
     if let Some(index) = pending {
         verification.index_differences += index.differences(&rows)?;
+    }
+    // What is not damage by itself is, if the index was written behind it.
+    let position = index.as_ref().map(|index| index.position);
+    if let Some(position) = position.filter(|it| Some(it.segment) > inspected.last_sound) {
+        let (file, what) = (format!("{:016x}.log", position.segment), "the header is not sound");
+        verification.damage.push(Damage { file, offset: 0, end: position.offset, what });
     }
     verification.rows = rows.len() as u64;
     Ok(verification)
