@@ -65,6 +65,8 @@ pub struct Log {
     head: Head,
     /// The segments before the head, and where their groups end.
     sealed: BTreeMap<u64, Sealed>,
+    /// The sum of those ends: asked for with every group.
+    sealed_bytes: u64,
     spares: Spares,
     /// Something was written since the last sync.
     is_dirty: bool,
@@ -135,8 +137,20 @@ impl Log {
         fence.check()?;
         let head = Head::start(&*disk, &options, fence.epoch(), &mut spares, at, version)?;
         reader.add(head.at.segment, Some(Arc::clone(&head.file)));
-        let memory = Vec::new();
-        Ok(Self { disk, options, fence, reader, head, sealed, spares, is_dirty: false, memory })
+        let (memory, is_dirty) = (Vec::new(), false);
+        let sealed_bytes = sealed.values().map(|sealed| u64::from(sealed.end)).sum();
+        Ok(Self {
+            disk,
+            options,
+            fence,
+            reader,
+            head,
+            sealed,
+            sealed_bytes,
+            spares,
+            is_dirty,
+            memory,
+        })
     }
 
     /// Begins a group that will have at most `payload_bytes` of records.
@@ -234,8 +248,7 @@ impl Log {
 
     /// Bytes from the beginning of each segment to the end of its last group, together.
     pub fn used_bytes(&self) -> u64 {
-        let sealed: u64 = self.sealed.values().map(|sealed| u64::from(sealed.end)).sum();
-        sealed + u64::from(self.head.at.offset)
+        self.sealed_bytes + u64::from(self.head.at.offset)
     }
 
     /// How many segments there are.
@@ -279,7 +292,7 @@ impl Log {
     ///
     /// What the disk answers; the segment is then still there.
     pub fn drop_oldest(&mut self) -> Result<(), LogError> {
-        let Some((&number, sealed)) = self.sealed.iter().next() else { return Ok(()) };
+        let Some((&number, &sealed)) = self.sealed.iter().next() else { return Ok(()) };
         let ours = sealed.epoch == self.fence.epoch();
         self.fence.check()?;
         self.spares.keep(&*self.disk, number, ours)?;
@@ -287,6 +300,7 @@ impl Log {
         self.disk.sync().map_err(LogError::of_sync)?;
         self.reader.remove(number);
         self.sealed.remove(&number);
+        self.sealed_bytes -= u64::from(sealed.end);
         Ok(())
     }
 
@@ -299,6 +313,7 @@ impl Log {
         let next = Head::start(&*self.disk, &self.options, epoch, spares, at, version)?;
         self.reader.add(next.at.segment, Some(Arc::clone(&next.file)));
         self.sealed.insert(first.segment, Sealed { epoch, end: at.offset, first });
+        self.sealed_bytes += u64::from(at.offset);
         self.head = next;
         Ok(())
     }

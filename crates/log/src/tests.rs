@@ -64,6 +64,8 @@ fn what_was_written_is_read_again_through_all_segments() {
     }
     assert!(log.segments() > 4, "{}", log.segments());
     let middle = log.position();
+    let used = log.used_bytes();
+    assert!(used > 82_000 && used <= log.segments() * u64::from(SEGMENT_BYTES), "{used}");
     let mut group = log.begin_group(100).unwrap();
     group.delete(b"key", 41);
     log.append(group, 41).unwrap();
@@ -170,13 +172,18 @@ fn a_segment_is_let_go_and_its_file_is_used_again() {
     let place = put(&mut log, "old", 1, &[1; 20_000]);
     let reader = log.reader();
     put(&mut log, "next", 2, &[2; 20_000]);
+    let used = log.used_bytes();
     log.drop_oldest().unwrap();
+    // A page of header and five of the group with 20,000 bytes.
+    assert_eq!(used - log.used_bytes(), 6 * 4096);
     assert_eq!(reader.read(&place).unwrap(), None);
     assert!(disk.list().unwrap().contains(&"0000000000000001.spare".to_owned()));
     put(&mut log, "another", 3, &[3; 20_000]);
     assert!(!disk.list().unwrap().contains(&"0000000000000001.spare".to_owned()));
+    let used = log.used_bytes();
     drop(log);
-    let (_, kept) = open(&disk, None).unwrap();
+    let (log, kept) = open(&disk, None).unwrap();
+    assert_eq!(log.used_bytes(), used + 4096, "and the page of its own header");
     let versions: Vec<u64> = kept.iter().map(|(_, version, _)| *version).collect();
     assert_eq!(versions, [2, 3], "what the file had before is not read");
 }
