@@ -14,6 +14,7 @@ use crate::audit::AuditEvent;
 use crate::commit::{Plan, Reading, View};
 use crate::error::{IdentityError, StorageError};
 use crate::identity::{ACCOUNT_ID, Principal, require_root};
+use crate::policy_holder::Policies;
 use crate::role::{check_policies, is_name, put_policy, take_policy};
 
 /// Groups that there may be
@@ -223,8 +224,8 @@ impl Store {
     ) -> Result<(), IdentityError> {
         let event = AuditEvent::new("PutGroupPolicy").subject(group);
         let event = AuditEvent { message: name.to_owned(), ..event };
-        let edit = |row: &mut GroupRow| put_policy(&mut row.policies, name, document);
-        self.edit_group_policies(actor, group, event, edit).await
+        let edit = |policies: &mut Policies| put_policy(policies, name, document);
+        self.edit_policies::<GroupRow>(actor, group, event, edit).await
     }
 
     /// Takes a policy from a group. Root only.
@@ -240,8 +241,8 @@ impl Store {
     ) -> Result<(), IdentityError> {
         let event = AuditEvent::new("DeleteGroupPolicy").subject(group);
         let event = AuditEvent { message: name.to_owned(), ..event };
-        let edit = |row: &mut GroupRow| take_policy(&mut row.policies, name);
-        self.edit_group_policies(actor, group, event, edit).await
+        let edit = |policies: &mut Policies| take_policy(policies, name);
+        self.edit_policies::<GroupRow>(actor, group, event, edit).await
     }
 
     /// The policies of a group, by name. Root only.
@@ -254,34 +255,7 @@ impl Store {
         actor: &Principal,
         group: &str,
     ) -> Result<Vec<(String, String)>, IdentityError> {
-        require_root(actor)?;
-        let key = group::key(group);
-        let read = self.rows.answer(|reading| async move { reading.value(key).await });
-        let row = read.await?.ok_or(IdentityError::NoSuchGroup)?;
-        Ok(GroupRow::decode(&row)?.policies)
-    }
-
-    async fn edit_group_policies(
-        &self,
-        actor: &Principal,
-        group: &str,
-        event: AuditEvent,
-        edit: impl Fn(&mut GroupRow) -> Result<(), IdentityError> + Send + Sync,
-    ) -> Result<(), IdentityError> {
-        require_root(actor)?;
-        let key: Key = group::key(group);
-        let op_id = OpId(self.random());
-        self.update(std::slice::from_ref(&key), |view| {
-            let Some(seen) = &view.rows[0] else { return Err(IdentityError::NoSuchGroup) };
-            let mut row = GroupRow::decode(&seen.value)?;
-            edit(&mut row)?;
-            let mut batch = Batch::new(op_id);
-            batch.expect(key.clone(), Some(seen));
-            batch.put(key.clone(), row.encode());
-            self.audit(&mut batch, actor, &event);
-            Ok(Plan::Commit(batch, ()))
-        })
-        .await
+        self.list_policies::<GroupRow>(actor, group).await
     }
 }
 

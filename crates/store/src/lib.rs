@@ -32,6 +32,7 @@ mod multipart;
 mod name;
 mod object;
 mod origin;
+mod policy_holder;
 mod rewrap;
 mod role;
 mod row_blob;

@@ -1,14 +1,15 @@
 //! Roles, and the policies of users, groups and roles: named documents, which are not read here.
 
 use tidelock_meta::record::role::{self, RoleRow};
-use tidelock_meta::record::user::{self, UserRow};
-use tidelock_meta::{Batch, Key, OpId};
+use tidelock_meta::record::user::UserRow;
+use tidelock_meta::{Batch, OpId};
 
 use crate::Store;
 use crate::audit::AuditEvent;
 use crate::commit::Plan;
 use crate::error::{IdentityError, StorageError};
 use crate::identity::{ACCOUNT_ID, BASE32, Principal, require_root};
+use crate::policy_holder::Policies;
 
 /// Documents that a user, a group or a role may have.
 pub const POLICIES_MAX: usize = 10;
@@ -178,13 +179,9 @@ impl Store {
         (name, document): (&str, &str),
     ) -> Result<(), IdentityError> {
         let event = AuditEvent::new("PutUserPolicy").subject(user);
-        self.edit_user_policies(
-            actor,
-            user,
-            AuditEvent { message: name.to_owned(), ..event },
-            |row| put_policy(&mut row.policies, name, document),
-        )
-        .await
+        let event = AuditEvent { message: name.to_owned(), ..event };
+        let edit = |policies: &mut Policies| put_policy(policies, name, document);
+        self.edit_policies::<UserRow>(actor, user, event, edit).await
     }
 
     /// Takes a policy from a user. Root only.
@@ -199,13 +196,9 @@ impl Store {
         name: &str,
     ) -> Result<(), IdentityError> {
         let event = AuditEvent::new("DeleteUserPolicy").subject(user);
-        self.edit_user_policies(
-            actor,
-            user,
-            AuditEvent { message: name.to_owned(), ..event },
-            |row| take_policy(&mut row.policies, name),
-        )
-        .await
+        let event = AuditEvent { message: name.to_owned(), ..event };
+        let edit = |policies: &mut Policies| take_policy(policies, name);
+        self.edit_policies::<UserRow>(actor, user, event, edit).await
     }
 
     /// The policies of a user, by name. Root only.
@@ -218,34 +211,7 @@ impl Store {
         actor: &Principal,
         user: &str,
     ) -> Result<Vec<(String, String)>, IdentityError> {
-        require_root(actor)?;
-        let key = user::key(user);
-        let read = self.rows.answer(|reading| async move { reading.value(key).await });
-        let row = read.await?.ok_or(IdentityError::NoSuchUser)?;
-        Ok(UserRow::decode(&row)?.policies)
-    }
-
-    async fn edit_user_policies(
-        &self,
-        actor: &Principal,
-        user: &str,
-        event: AuditEvent,
-        edit: impl Fn(&mut UserRow) -> Result<(), IdentityError> + Send + Sync,
-    ) -> Result<(), IdentityError> {
-        require_root(actor)?;
-        let key: Key = user::key(user);
-        let op_id = OpId(self.random());
-        self.update(std::slice::from_ref(&key), |view| {
-            let Some(seen) = &view.rows[0] else { return Err(IdentityError::NoSuchUser) };
-            let mut row = UserRow::decode(&seen.value)?;
-            edit(&mut row)?;
-            let mut batch = Batch::new(op_id);
-            batch.expect(key.clone(), Some(seen));
-            batch.put(key.clone(), row.encode());
-            self.audit(&mut batch, actor, &event);
-            Ok(Plan::Commit(batch, ()))
-        })
-        .await
+        self.list_policies::<UserRow>(actor, user).await
     }
 }
 
