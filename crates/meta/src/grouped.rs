@@ -7,8 +7,80 @@ use crate::{Direction, Group, Key, KeyRange, MetaError, MetaStore, ReadLevel, Ve
 /// few scans, few enough that a group of a million rows costs little more than one row.
 const PAGE_ROWS_MAX: usize = 64;
 
-/// Walks `range` page by page. A page that ends inside a group is followed by one that starts after
+/// A walk through a range, page by page. A page that ends inside a group is followed by one that starts after
 /// that group, so a group costs at most one page however many rows it has.
+pub(crate) struct Grouping<'a> {
+    skip: usize,
+    delimiter: &'a [u8],
+    limit: usize,
+    end: Option<Key>,
+    paging: Paging,
+    page_rows: usize,
+    groups: Vec<Group>,
+    rest: Option<KeyRange>,
+}
+
+/// How many rows a page has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paging {
+    /// Where beginning a page costs more than its rows.
+    Large,
+    /// Where it costs as much as a row or two: as many as were worth their reading in the page before.
+    Adaptive,
+}
+
+impl<'a> Grouping<'a> {
+    /// A walk through `range` that ends after `limit` groups.
+    pub(crate) fn new(
+        range: KeyRange,
+        (skip, delimiter): (usize, &'a [u8]),
+        limit: usize,
+        paging: Paging,
+    ) -> Self {
+        let end = range.end.clone();
+        let groups = Vec::new();
+        Self {
+            skip,
+            delimiter,
+            limit,
+            end,
+            paging,
+            page_rows: PAGE_ROWS_MAX,
+            groups,
+            rest: Some(range),
+        }
+    }
+
+    /// Which rows are to be read next, and how many of them at most; none at the end.
+    pub(crate) fn next_page(&mut self) -> Option<(KeyRange, usize)> {
+        let rows = self.page_rows.min(self.limit - self.groups.len());
+        self.rest.take().filter(|range| rows > 0 && !range.is_empty()).map(|range| (range, rows))
+    }
+
+    /// The rows of the page, of which there were to be at most `asked`.
+    pub(crate) fn add(&mut self, page: Vec<(Key, Versioned)>, asked: usize) {
+        let (is_last, before) = (page.len() < asked, self.groups.len());
+        for row in page {
+            append(&mut self.groups, row, self.skip, self.delimiter);
+        }
+        if self.paging == Paging::Adaptive {
+            let new = self.groups.len() - before;
+            let rows = if new < asked { new } else { 2 * asked };
+            self.page_rows = rows.clamp(1, PAGE_ROWS_MAX);
+        }
+        if !is_last {
+            let start = self.groups.last().and_then(after);
+            self.rest = start.map(|start| KeyRange { start, end: self.end.clone() });
+        }
+    }
+
+    /// What was found.
+    pub(crate) fn finish(self) -> Vec<Group> {
+        self.groups
+    }
+}
+
+/// Walks `range` with plain scans.
 pub(crate) async fn scan_grouped_by_skipping<M: MetaStore + ?Sized>(
     store: &M,
     range: KeyRange,
@@ -17,23 +89,12 @@ pub(crate) async fn scan_grouped_by_skipping<M: MetaStore + ?Sized>(
     limit: usize,
     level: ReadLevel,
 ) -> Result<Vec<Group>, MetaError> {
-    let mut groups: Vec<Group> = Vec::new();
-    let mut rest = Some(range);
-    while let Some(range) = rest.take() {
-        let page_rows = PAGE_ROWS_MAX.min(limit - groups.len());
-        if page_rows == 0 || range.is_empty() {
-            break;
-        }
-        let page = store.scan(range.clone(), page_rows, Direction::Forward, level).await?;
-        let is_last_page = page.len() < page_rows;
-        for row in page {
-            append(&mut groups, row, skip, delimiter);
-        }
-        if !is_last_page {
-            rest = groups.last().and_then(after).map(|start| range.starting_at(start));
-        }
+    let mut grouping = Grouping::new(range, (skip, delimiter), limit, Paging::Large);
+    while let Some((range, rows)) = grouping.next_page() {
+        let page = store.scan(range, rows, Direction::Forward, level).await?;
+        grouping.add(page, rows);
     }
-    Ok(groups)
+    Ok(grouping.finish())
 }
 
 /// Adds a row's group, unless the row belongs to the last one.

@@ -13,7 +13,16 @@ use crate::error::{ErrorCode, S3Error, S3Result};
 /// Conditions that only directory buckets know.
 const FOREIGN_DELETE_CONDITIONS: [&str; 2] =
     ["x-amz-if-match-last-modified-time", "x-amz-if-match-size"];
-const COPY_SOURCE_PREFIX: &str = "x-amz-copy-source-";
+/// Conditions of a read, in the order in which [`ReadCondition::of`] takes their names.
+const OF_OBJECT: [&str; 4] =
+    ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
+/// The same, of what is copied.
+const OF_COPY_SOURCE: [&str; 4] = [
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-modified-since",
+    "x-amz-copy-source-if-unmodified-since",
+];
 
 /// Which forms of a write's conditions are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,25 +104,25 @@ pub(crate) enum ReadFailure {
 impl ReadCondition {
     /// Of GetObject and HeadObject.
     pub(crate) fn of_object(headers: &HeaderMap) -> Self {
-        Self::with_prefix(headers, "")
+        Self::of(headers, OF_OBJECT)
     }
 
     /// Of CopyObject's and UploadPartCopy's source.
     pub(crate) fn of_copy_source(headers: &HeaderMap) -> Self {
-        Self::with_prefix(headers, COPY_SOURCE_PREFIX)
+        Self::of(headers, OF_COPY_SOURCE)
     }
 
-    fn with_prefix(headers: &HeaderMap, prefix: &str) -> Self {
-        let name = |name: header::HeaderName| format!("{prefix}{name}");
-        let second = |name: String| {
+    fn of(headers: &HeaderMap, names: [&str; 4]) -> Self {
+        let second = |name| {
             let text = headers.get(name)?.to_str().ok()?;
             date::parse(text).map(|millis| millis.div_euclid(1000))
         };
+        let [if_match, if_none_match, if_modified_since, if_unmodified_since] = names;
         Self {
-            if_match: etags(headers, &name(header::IF_MATCH)),
-            if_none_match: etags(headers, &name(header::IF_NONE_MATCH)),
-            if_modified_since_s: second(name(header::IF_MODIFIED_SINCE)),
-            if_unmodified_since_s: second(name(header::IF_UNMODIFIED_SINCE)),
+            if_match: etags(headers, if_match),
+            if_none_match: etags(headers, if_none_match),
+            if_modified_since_s: second(if_modified_since),
+            if_unmodified_since_s: second(if_unmodified_since),
         }
     }
 
@@ -278,7 +287,7 @@ mod tests {
             assert_eq!(plain.check("e", MODIFIED_MS, now_ms), expected, "{pairs:?}");
             let mut prefixed = HeaderMap::new();
             for (name, value) in pairs {
-                let name = format!("{COPY_SOURCE_PREFIX}{name}");
+                let name = format!("x-amz-copy-source-{name}");
                 let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
                 prefixed.insert(name, HeaderValue::from_static(value));
             }

@@ -38,87 +38,93 @@ mod put_object;
 mod upload_part;
 mod upload_part_copy;
 
+use std::pin::Pin;
+
 use crate::call::Call;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::response::Response;
 use crate::route::Operation;
+
+/// An operation at work, in a box of its own: the future of a request is moved several times before it runs,
+/// and would otherwise have room for the largest of all operations.
+type Handling<'a> = Pin<Box<dyn Future<Output = S3Result<Response>> + Send + 'a>>;
 
 /// Runs the operation of a call.
 ///
 /// # Errors
 ///
 /// What the operation refuses; 501 `NotImplemented` for those that are not built.
-pub(crate) async fn dispatch(call: &mut Call<'_>) -> S3Result<Response> {
+pub(crate) fn dispatch<'a>(call: &'a mut Call<'_>) -> Handling<'a> {
     use Operation as Op;
     match call.operation {
-        Op::ListBuckets => list_buckets::handle(call).await,
-        Op::CreateBucket => create_bucket::handle(call).await,
-        Op::HeadBucket => head_bucket::handle(call).await,
-        Op::DeleteBucket => delete_bucket::handle(call).await,
-        Op::GetBucketLocation => get_bucket_location::handle(call).await,
-        Op::PutBucketVersioning => bucket_versioning::put(call).await,
-        Op::GetBucketVersioning => bucket_versioning::get(call).await,
-        Op::PutBucketEncryption => bucket_encryption::put(call).await,
-        Op::GetBucketEncryption => bucket_encryption::get(call).await,
-        Op::DeleteBucketEncryption => bucket_encryption::delete(call).await,
-        Op::PutBucketPolicy => bucket_policy::put(call).await,
-        Op::GetBucketPolicy => bucket_policy::get(call).await,
-        Op::DeleteBucketPolicy => bucket_policy::delete(call).await,
-        Op::GetBucketPolicyStatus => bucket_policy::status(call).await,
-        Op::PutBucketCors => bucket_cors::put(call).await,
-        Op::GetBucketCors => bucket_cors::get(call).await,
-        Op::DeleteBucketCors => bucket_cors::delete(call).await,
-        Op::PutPublicAccessBlock => public_access_block::put(call).await,
-        Op::GetPublicAccessBlock => public_access_block::get(call).await,
-        Op::DeletePublicAccessBlock => public_access_block::delete(call).await,
-        Op::PutBucketTagging => bucket_tagging::put(call).await,
-        Op::GetBucketTagging => bucket_tagging::get(call).await,
-        Op::DeleteBucketTagging => bucket_tagging::delete(call).await,
-        Op::GetBucketOwnershipControls => ownership_controls::get(call).await,
-        Op::PutBucketOwnershipControls => ownership_controls::put(call).await,
-        Op::DeleteBucketOwnershipControls => ownership_controls::delete(call).await,
-        Op::PutBucketLifecycleConfiguration => bucket_lifecycle::put(call).await,
-        Op::GetBucketLifecycleConfiguration => bucket_lifecycle::get(call).await,
-        Op::DeleteBucketLifecycle => bucket_lifecycle::delete(call).await,
-        Op::GetObjectLockConfiguration => object_lock::get_configuration(call).await,
-        Op::PutObjectLockConfiguration => object_lock::put_configuration(call).await,
-        Op::ListObjects => list_objects::handle(call).await,
-        Op::ListObjectsV2 => list_objects_v2::handle(call).await,
-        Op::ListObjectVersions => list_object_versions::handle(call).await,
-        Op::DeleteObjects => delete_objects::handle(call).await,
-        _ => dispatch_object(call).await,
+        Op::ListBuckets => Box::pin(list_buckets::handle(call)),
+        Op::CreateBucket => Box::pin(create_bucket::handle(call)),
+        Op::HeadBucket => Box::pin(head_bucket::handle(call)),
+        Op::DeleteBucket => Box::pin(delete_bucket::handle(call)),
+        Op::GetBucketLocation => Box::pin(get_bucket_location::handle(call)),
+        Op::PutBucketVersioning => Box::pin(bucket_versioning::put(call)),
+        Op::GetBucketVersioning => Box::pin(bucket_versioning::get(call)),
+        Op::PutBucketEncryption => Box::pin(bucket_encryption::put(call)),
+        Op::GetBucketEncryption => Box::pin(bucket_encryption::get(call)),
+        Op::DeleteBucketEncryption => Box::pin(bucket_encryption::delete(call)),
+        Op::PutBucketPolicy => Box::pin(bucket_policy::put(call)),
+        Op::GetBucketPolicy => Box::pin(bucket_policy::get(call)),
+        Op::DeleteBucketPolicy => Box::pin(bucket_policy::delete(call)),
+        Op::GetBucketPolicyStatus => Box::pin(bucket_policy::status(call)),
+        Op::PutBucketCors => Box::pin(bucket_cors::put(call)),
+        Op::GetBucketCors => Box::pin(bucket_cors::get(call)),
+        Op::DeleteBucketCors => Box::pin(bucket_cors::delete(call)),
+        Op::PutPublicAccessBlock => Box::pin(public_access_block::put(call)),
+        Op::GetPublicAccessBlock => Box::pin(public_access_block::get(call)),
+        Op::DeletePublicAccessBlock => Box::pin(public_access_block::delete(call)),
+        Op::PutBucketTagging => Box::pin(bucket_tagging::put(call)),
+        Op::GetBucketTagging => Box::pin(bucket_tagging::get(call)),
+        Op::DeleteBucketTagging => Box::pin(bucket_tagging::delete(call)),
+        Op::GetBucketOwnershipControls => Box::pin(ownership_controls::get(call)),
+        Op::PutBucketOwnershipControls => Box::pin(ownership_controls::put(call)),
+        Op::DeleteBucketOwnershipControls => Box::pin(ownership_controls::delete(call)),
+        Op::PutBucketLifecycleConfiguration => Box::pin(bucket_lifecycle::put(call)),
+        Op::GetBucketLifecycleConfiguration => Box::pin(bucket_lifecycle::get(call)),
+        Op::DeleteBucketLifecycle => Box::pin(bucket_lifecycle::delete(call)),
+        Op::GetObjectLockConfiguration => Box::pin(object_lock::get_configuration(call)),
+        Op::PutObjectLockConfiguration => Box::pin(object_lock::put_configuration(call)),
+        Op::ListObjects => Box::pin(list_objects::handle(call)),
+        Op::ListObjectsV2 => Box::pin(list_objects_v2::handle(call)),
+        Op::ListObjectVersions => Box::pin(list_object_versions::handle(call)),
+        Op::DeleteObjects => Box::pin(delete_objects::handle(call)),
+        _ => dispatch_object(call),
     }
 }
 
-async fn dispatch_object(call: &mut Call<'_>) -> S3Result<Response> {
+fn dispatch_object<'a>(call: &'a mut Call<'_>) -> Handling<'a> {
     use Operation as Op;
     match call.operation {
-        Op::PutObject => put_object::handle(call).await,
-        Op::GetObject | Op::HeadObject => get_object::handle(call).await,
-        Op::GetObjectAttributes => get_object_attributes::handle(call).await,
-        Op::DeleteObject => delete_object::handle(call).await,
-        Op::CopyObject => copy_object::handle(call).await,
-        Op::PutObjectTagging => object_tagging::put(call).await,
-        Op::GetObjectTagging => object_tagging::get(call).await,
-        Op::DeleteObjectTagging => object_tagging::delete(call).await,
-        Op::CreateMultipartUpload => create_multipart_upload::handle(call).await,
-        Op::UploadPart => upload_part::handle(call).await,
-        Op::UploadPartCopy => upload_part_copy::handle(call).await,
-        Op::CompleteMultipartUpload => complete_multipart_upload::handle(call).await,
-        Op::AbortMultipartUpload => abort_multipart_upload::handle(call).await,
-        Op::ListParts => list_parts::handle(call).await,
-        Op::ListMultipartUploads => list_multipart_uploads::handle(call).await,
-        Op::GetBucketAcl => acl::get_bucket(call).await,
-        Op::GetObjectAcl => acl::get_object(call).await,
-        Op::PutBucketAcl => acl::put_bucket(call).await,
-        Op::PutObjectAcl => acl::put_object(call).await,
-        Op::GetObjectLegalHold => object_lock::get_legal_hold(call).await,
-        Op::GetObjectRetention => object_lock::get_retention(call).await,
-        Op::PutObjectLegalHold => object_lock::put_legal_hold(call).await,
-        Op::PutObjectRetention => object_lock::put_retention(call).await,
+        Op::PutObject => Box::pin(put_object::handle(call)),
+        Op::GetObject | Op::HeadObject => Box::pin(get_object::handle(call)),
+        Op::GetObjectAttributes => Box::pin(get_object_attributes::handle(call)),
+        Op::DeleteObject => Box::pin(delete_object::handle(call)),
+        Op::CopyObject => Box::pin(copy_object::handle(call)),
+        Op::PutObjectTagging => Box::pin(object_tagging::put(call)),
+        Op::GetObjectTagging => Box::pin(object_tagging::get(call)),
+        Op::DeleteObjectTagging => Box::pin(object_tagging::delete(call)),
+        Op::CreateMultipartUpload => Box::pin(create_multipart_upload::handle(call)),
+        Op::UploadPart => Box::pin(upload_part::handle(call)),
+        Op::UploadPartCopy => Box::pin(upload_part_copy::handle(call)),
+        Op::CompleteMultipartUpload => Box::pin(complete_multipart_upload::handle(call)),
+        Op::AbortMultipartUpload => Box::pin(abort_multipart_upload::handle(call)),
+        Op::ListParts => Box::pin(list_parts::handle(call)),
+        Op::ListMultipartUploads => Box::pin(list_multipart_uploads::handle(call)),
+        Op::GetBucketAcl => Box::pin(acl::get_bucket(call)),
+        Op::GetObjectAcl => Box::pin(acl::get_object(call)),
+        Op::PutBucketAcl => Box::pin(acl::put_bucket(call)),
+        Op::PutObjectAcl => Box::pin(acl::put_object(call)),
+        Op::GetObjectLegalHold => Box::pin(object_lock::get_legal_hold(call)),
+        Op::GetObjectRetention => Box::pin(object_lock::get_retention(call)),
+        Op::PutObjectLegalHold => Box::pin(object_lock::put_legal_hold(call)),
+        Op::PutObjectRetention => Box::pin(object_lock::put_retention(call)),
         operation => match never_configured::answer_of(operation) {
-            Some(answer) => never_configured::handle(call, answer).await,
-            None => Err(not_built(operation)),
+            Some(answer) => Box::pin(never_configured::handle(call, answer)),
+            None => Box::pin(std::future::ready(Err(not_built(operation)))),
         },
     }
 }

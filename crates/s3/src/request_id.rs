@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use ring::rand::SecureRandom;
+use tidelock_store::Entropy;
 
 /// Names the request in logs and in answers.
 pub(crate) const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
@@ -23,12 +23,10 @@ pub struct RequestId {
 }
 
 impl RequestId {
-    /// Fresh ids. Should the system's randomness fail, the ids repeat; nothing depends on them.
-    pub fn generate(random: &dyn SecureRandom) -> Self {
+    /// Fresh ids.
+    pub fn generate(random: &dyn Entropy) -> Self {
         let mut bytes = [0; RANDOM_BYTES];
-        if random.fill(&mut bytes).is_err() {
-            tracing::warn!("no randomness for a request id");
-        }
+        random.fill(&mut bytes);
         Self::from_random(bytes)
     }
 
@@ -66,7 +64,7 @@ mod tests {
 
     #[test]
     fn ids_have_the_length_and_alphabet_of_aws() {
-        let id = RequestId::generate(&ring::rand::SystemRandom::new());
+        let id = RequestId::generate(&tidelock_store::SystemEntropy::new());
         assert_eq!(id.request_id().len(), REQUEST_ID_CHARS);
         assert!(id.request_id().bytes().all(|byte| ALPHABET.contains(&byte)));
         assert_eq!(id.host_id().len(), 32);

@@ -12,6 +12,9 @@ use tidelock_store::{BodySource as _, ObjectReader};
 /// An answer on its way to the client.
 pub type Response = http::Response<ResponseBody>;
 
+/// Headers of an answer: so many fit without growing the map.
+const HEADERS_TYPICAL: usize = 20;
+
 /// Why an answer stopped in the middle: the connection is closed, since the status is already out.
 pub type StreamError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -142,6 +145,7 @@ pub(crate) fn ok_xml(document: String) -> Response {
 pub(crate) fn with_body(status: StatusCode, body: ResponseBody) -> Response {
     let mut response = http::Response::new(body);
     *response.status_mut() = status;
+    response.headers_mut().reserve(HEADERS_TYPICAL);
     response
 }
 

@@ -10,8 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header, request};
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use ring::rand::SystemRandom;
-use tidelock_store::{Conversation, Origin, Principal, Protocol, Store, user_agent};
+use tidelock_store::{Conversation, Origin, Principal, Protocol, Store, SystemEntropy, user_agent};
 
 use crate::Clock;
 use crate::access::Authorizer;
@@ -105,7 +104,7 @@ pub struct S3Service {
     pub(crate) identities: Arc<dyn WebIdentities>,
     authenticator: Arc<Authenticator>,
     authorizer: Arc<Authorizer>,
-    random: SystemRandom,
+    random: SystemEntropy,
 }
 
 impl S3Service {
@@ -122,7 +121,7 @@ impl S3Service {
             authorizer,
             cors: CorsCache::default(),
             identities: Arc::new(NoWebIdentities),
-            random: SystemRandom::new(),
+            random: SystemEntropy::new(),
         }
     }
 
@@ -220,12 +219,14 @@ impl S3Service {
         match routed.operation {
             Operation::QueryRequest => {
                 *requester = Some(unproven(&parts));
-                return query_api::handle(self, parts, body, (&peer, id), requester).await;
+                let place = (&peer, id);
+                return Box::pin(query_api::handle(self, parts, body, place, requester)).await;
             }
             Operation::PostObject => {
                 *requester = Some(unproven(&parts));
                 let place = (&peer, id, routed.address);
-                return ops::post_object::handle(self, parts, body, place, requester).await;
+                let posted = ops::post_object::handle(self, parts, body, place, requester);
+                return Box::pin(posted).await;
             }
             Operation::PreflightBucket | Operation::PreflightObject => {
                 *requester = Some(unproven(&parts));

@@ -23,8 +23,8 @@ pub struct ServeArgs {
     /// File that holds the value of --meta: a URL with a password shows in process lists otherwise
     #[arg(long, value_name = "FILE")]
     pub meta_file: Option<PathBuf>,
-    /// Where bodies above 248 KiB are: local, memory, postgres (as rows), s3://BUCKET/PREFIX,
-    /// gs://..., az://... or file:///DIR [default: with the rows]
+    /// Where bodies above 527 KiB (248 over PostgreSQL) are: local, memory, postgres (as rows),
+    /// s3://BUCKET/PREFIX, gs://..., az://... or file:///DIR [default: with the rows]
     #[arg(long, value_name = "ENGINE")]
     pub blobs: Option<String>,
     /// Serve on a PostgreSQL whose replication may lose acknowledged writes in a fail-over

@@ -107,7 +107,7 @@ impl Dispatch {
     ) -> Response<ObservedBody> {
         let peer = self.proxies.client_of(peer, request.headers());
         if self.target(&request).own && console::is_path(request.uri().path()) {
-            return self.answer_console(request, peer, turn).await;
+            return Box::pin(self.answer_console(request, peer, turn)).await;
         }
         self.answer_service(request.map(Inbound::Wire), peer, Entrance::Listener, turn).await
     }
@@ -249,8 +249,8 @@ impl Dispatch {
         }
         let request = Request::from_parts(parts, body);
         match protocol {
-            Protocol::TerraformHttp => self.tfhttp.answer(request, peer).await,
-            Protocol::Api => self.api.answer(request, &peer).await,
+            Protocol::TerraformHttp => Box::pin(self.tfhttp.answer(request, peer)).await,
+            Protocol::Api => Box::pin(self.api.answer(request, &peer)).await,
             Protocol::S3 | Protocol::Server => self.answer_s3(request, peer).await,
         }
     }

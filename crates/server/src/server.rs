@@ -327,7 +327,7 @@ fn open_store(
 ) -> Store {
     let (clock, entropy) = (around.clock.clone(), around.entropy.clone());
     let secret = zeroize::Zeroizing::new(root.credentials.secret_key.expose().to_owned());
-    let defaults = StoreConfig::default();
+    let defaults = StoreConfig::for_engine(&meta.limits());
     let settings = StoreConfig {
         // Whoever waits for a lock leaves room for whoever gives it back.
         lock_waits_max: defaults.lock_waits_max.min(config.limits.requests_max / 4),

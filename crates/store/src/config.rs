@@ -2,14 +2,24 @@
 
 use std::time::Duration;
 
+use tidelock_meta::Limits;
+
+use crate::body::seal::CHUNK_BYTES;
 use crate::failpoint::Failpoint;
+
+/// Bodies that travel in a commit of any engine: eight chunks, 248 KiB.
+const INLINE_BYTES_COMMON: usize = 8 * CHUNK_BYTES;
+/// The same where a batch may have [`LARGE_BATCH_BYTES`]: 17 chunks, 527 KiB.
+const INLINE_BYTES_LARGE: usize = 17 * CHUNK_BYTES;
+/// A batch that carries so large a body, and what else its commit writes.
+const LARGE_BATCH_BYTES: usize = 1 << 20;
 
 /// Settings of a [`crate::Store`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
     /// Bodies up to this many plaintext bytes travel in the commit of their object; larger ones go to
-    /// the blob store first. At most 248 KiB, eight chunks: those of the old
-    /// body and of the new one must fit one batch.
+    /// the blob store first. Those of the new body and the deletions of the old one must fit one batch:
+    /// see [`StoreConfig::for_engine`].
     pub inline_body_bytes_max: usize,
     /// Largest single object or part (AWS: 5 GiB).
     pub put_bytes_max: u64,
@@ -41,7 +51,7 @@ pub struct StoreConfig {
 impl Default for StoreConfig {
     fn default() -> Self {
         Self {
-            inline_body_bytes_max: 248 << 10,
+            inline_body_bytes_max: INLINE_BYTES_COMMON,
             put_bytes_max: 5 << 30,
             object_bytes_max: 5 << 40,
             part_bytes_min: 5 << 20,
@@ -55,5 +65,14 @@ impl Default for StoreConfig {
             lifecycle_day: Duration::from_secs(24 * 3600),
             failpoint: None,
         }
+    }
+}
+
+impl StoreConfig {
+    /// The defaults over an engine with these limits.
+    pub fn for_engine(limits: &Limits) -> Self {
+        let is_large = limits.batch_bytes_max >= LARGE_BATCH_BYTES;
+        let inline_body_bytes_max = if is_large { INLINE_BYTES_LARGE } else { INLINE_BYTES_COMMON };
+        Self { inline_body_bytes_max, ..Self::default() }
     }
 }

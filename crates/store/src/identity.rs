@@ -1,6 +1,6 @@
 //! Who there is: users and root, and what proves who somebody is.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ring::digest;
 use tidelock_meta::record::DecodeError;
@@ -114,10 +114,11 @@ impl From<DecodeError> for Unproven {
 impl Principal {
     /// Root.
     pub fn root() -> Self {
-        let digest = digest::digest(&digest::SHA256, ROOT_ARN.as_bytes());
+        static CANONICAL_ID: LazyLock<String> =
+            LazyLock::new(|| hex::encode(digest::digest(&digest::SHA256, ROOT_ARN.as_bytes())));
         Self {
             arn: ROOT_ARN.to_owned(),
-            canonical_id: hex::encode(digest),
+            canonical_id: CANONICAL_ID.clone(),
             name: "root".to_owned(),
             is_root: true,
             origin: Arc::default(),

@@ -15,7 +15,8 @@ use tidelock_log::{
 };
 
 use super::backend::{FlushError, IndexFile};
-use super::index::{Change, Checkpoint, Counts, FORMAT, Held, Index, stored_error};
+use super::change::{Change, Counts};
+use super::index::{Checkpoint, FORMAT, Held, Index, IndexOptions, stored_error};
 use super::syncs::SyncMeter;
 use super::{LogSpace, OpenError};
 use crate::{Batch, Outcome, Write};
@@ -59,21 +60,19 @@ const CLEAN_STEP_BYTES_MAX: usize = 8 << 20;
 /// The longest record: the cleaning does not cut one.
 const RECORD_BYTES_MAX: usize = 72 << 10;
 
-/// Bytes of rows that are applied to the index at once when the log is read again.
-const REPLAY_CHANGE_BYTES: usize = 4 << 20;
-
 /// How an engine is opened.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EngineOptions {
     pub(super) log: LogOptions,
-    pub(super) cache_bytes: usize,
+    pub(super) index: IndexOptions,
     pub(super) garbage_bytes_min: u64,
 }
 
 impl EngineOptions {
     pub(super) fn new(tag: u64, cache_bytes: usize) -> Self {
         let log = LogOptions::new(tag);
-        Self { log, cache_bytes, garbage_bytes_min: GARBAGE_BYTES_MIN }
+        let index = IndexOptions::new(cache_bytes);
+        Self { log, index, garbage_bytes_min: GARBAGE_BYTES_MIN }
     }
 }
 
@@ -198,22 +197,21 @@ impl Engine {
             index: &index,
             file: &file,
             is_new: position.is_none(),
-            change: None,
-            change_bytes: 0,
             counts: Counts { last_commit, live_bytes },
             segment: 0,
         };
         let opened = Log::open(Arc::clone(disk), options.log, fence, position, &mut |group| {
             replayer.apply(group)
         });
-        let (log, counts) = match opened.and_then(|log| Ok((log, replayer.finish()?))) {
-            Ok(opened) => opened,
+        let log = match opened {
+            Ok(log) => log,
             Err(error) => {
                 // Rows without the place up to which the log was read must not become durable.
                 file.stop("the log was not read to its end");
                 return Err(error);
             }
         };
+        let counts = replayer.counts;
         let mut engine = Self {
             disk: Arc::clone(disk),
             name,
@@ -251,6 +249,7 @@ impl Engine {
     /// cleaning if there is a need for it.
     pub(super) fn commit(&mut self, batches: &[Batch]) -> Result<Vec<Outcome>, GroupError> {
         let bytes: usize = batches.iter().map(payload_bytes).sum();
+        self.merge_if_full().map_err(GroupError::Failed)?;
         if self.file.unsynced_bytes() > UNSYNCED_INDEX_BYTES_LIMIT {
             return Err(GroupError::Refused(LogError::Full));
         }
@@ -269,6 +268,15 @@ impl Engine {
             }
         }
         result
+    }
+
+    /// Merges the rows that wait for it into the index, if there are many. The next commit would; in between,
+    /// nobody waits for it.
+    pub(super) fn merge_if_full(&mut self) -> Result<(), String> {
+        self.index.merge_if_full().map_err(|error| {
+            self.file.stop(&error.to_string());
+            error.to_string()
+        })
     }
 
     /// How much of the oldest segment is cleaned with a group of `bytes`.
@@ -294,15 +302,16 @@ impl Engine {
         let room = room.min(self.log.payload_bytes_max());
         let mut group = self.log.begin_group(room).map_err(group_error)?;
         let mut counts = self.counts;
-        let mut change = self.index.begin().map_err(index_failed)?;
-        let outcomes = change.decide(batches, &mut group, &mut counts).map_err(index_failed)?;
+        let index = Arc::clone(&self.index);
+        let mut change = Change::new(&index, &mut counts);
+        let outcomes = change.decide(batches, &mut group).map_err(index_failed)?;
         if step > 0 {
-            self.clean(step, &mut change, &mut group, &mut counts).map_err(index_failed)?;
+            self.clean(step, &mut change, &mut group).map_err(index_failed)?;
         }
+        let rows = change.into_rows();
         let survives = |outcome: &Outcome| matches!(outcome, Outcome::Committed(_));
         if group.is_empty() && !outcomes.iter().any(survives) {
             // All lost against what was durable before.
-            change.abort().map_err(index_failed)?;
             self.log.discard(group);
             self.log.sync().map_err(failed)?;
             return Ok(outcomes);
@@ -311,7 +320,7 @@ impl Engine {
         self.log.append(group, counts.last_commit).map_err(group_error)?;
         let Self { syncs, log, .. } = self;
         syncs.measure_group(|| log.sync()).map_err(failed)?;
-        change.commit().map_err(index_failed)?;
+        index.apply(rows);
         self.counts = counts;
         let ended = self.log.position();
         self.uncovered_bytes += u64::from(ended.offset - began.offset);
@@ -402,9 +411,8 @@ impl Engine {
     fn clean(
         &mut self,
         step: usize,
-        change: &mut Change,
+        change: &mut Change<'_>,
         group: &mut GroupBuilder,
-        counts: &mut Counts,
     ) -> Result<(), redb::Error> {
         let mut left = step;
         while left > 0 {
@@ -418,7 +426,7 @@ impl Engine {
                     return Ok(());
                 }
             };
-            left = left.saturating_sub(cleaning.relocate(left, change, group, counts)?);
+            left = left.saturating_sub(cleaning.relocate(left, change, group)?);
         }
         Ok(())
     }
@@ -482,14 +490,13 @@ impl Cleaning {
     fn relocate(
         &mut self,
         bytes: usize,
-        change: &mut Change,
+        change: &mut Change<'_>,
         group: &mut GroupBuilder,
-        counts: &mut Counts,
     ) -> Result<usize, redb::Error> {
         let Some((source, done)) = &mut self.group else { return Ok(bytes) };
         let records = source.records().unwrap_or_default();
         let next = within(records.get(*done..).unwrap_or_default(), bytes);
-        change.relocate(next, group, counts)?;
+        change.relocate(next, group)?;
         let passed: usize = next.iter().map(bytes_of).sum();
         *done += next.len();
         if *done >= records.len() {
@@ -506,8 +513,6 @@ struct Replayer<'a> {
     file: &'a IndexFile,
     /// The index is being made: it may be written before it is whole.
     is_new: bool,
-    change: Option<Change>,
-    change_bytes: usize,
     counts: Counts,
     /// The last one that was read.
     segment: u64,
@@ -519,23 +524,11 @@ impl Replayer<'_> {
             OpenError::Corrupt(format!("a group of the log has other records at {:?}", group.at()))
         })?;
         self.make_room_before(group)?;
-        let mut change = match self.change.take() {
-            Some(change) => change,
-            None => self.index.begin().map_err(stored_error)?,
-        };
-        change.replay(&records, &mut self.counts).map_err(stored_error)?;
+        let mut change = Change::new(self.index, &mut self.counts);
+        change.replay(&records).map_err(stored_error)?;
+        self.index.apply(change.into_rows());
         self.counts.last_commit = group.version();
-        self.change_bytes += records.iter().map(bytes_of).sum::<usize>();
-        self.change = Some(change);
-        if self.change_bytes >= REPLAY_CHANGE_BYTES { self.commit() } else { Ok(()) }
-    }
-
-    fn commit(&mut self) -> Result<(), OpenError> {
-        self.change_bytes = 0;
-        if let Some(change) = self.change.take() {
-            change.commit().map_err(stored_error)?;
-        }
-        Ok(())
+        self.index.merge_if_full().map_err(stored_error)
     }
 
     /// Makes the index durable as it is when too much of it waits in memory, where a segment begins: all
@@ -545,16 +538,10 @@ impl Replayer<'_> {
         if !begins || self.file.unsynced_bytes() < UNSYNCED_INDEX_BYTES_MAX {
             return Ok(());
         }
-        self.commit()?;
         let Counts { last_commit, live_bytes } = self.counts;
         let position = (!self.is_new).then_some(group.at());
         let so_far = Checkpoint { last_commit, live_bytes, position };
         self.index.checkpoint(&so_far).map_err(stored_error)
-    }
-
-    fn finish(mut self) -> Result<Counts, OpenError> {
-        self.commit()?;
-        Ok(self.counts)
     }
 }
 
@@ -586,7 +573,7 @@ fn open_index(
 ) -> Result<(Index, Arc<IndexFile>), OpenError> {
     let (fence, syncs) = (Arc::clone(fence), Arc::clone(syncs));
     let file = Arc::new(IndexFile::new(disk.open(name)?, fence, syncs)?);
-    let index = Index::open(Arc::clone(&file), options.cache_bytes, held.clone())?;
+    let index = Index::open(Arc::clone(&file), options.index, held.clone())?;
     if let Some(failure) = file.failure() {
         return Err(OpenError::Io(io::Error::other(failure)));
     }

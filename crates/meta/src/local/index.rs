@@ -1,5 +1,5 @@
-//! Rows in redb: decides the checks of a group in one transaction and reads snapshots. Durable only by a
-//! checkpoint; what came after it is in the log. Knows nothing of queues and threads.
+//! Rows in redb, and in memory those that are not merged into it yet. Durable only by a checkpoint; what
+//! came after it is in the log. Knows nothing of queues and threads.
 //!
 //! ```text
 //! table "rows"   key -> row (see row.rs)
@@ -11,27 +11,26 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Bound;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use bytes::Bytes;
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError,
-    Table, TableDefinition, TableError, WriteTransaction,
+    TableDefinition, TableError, WriteTransaction,
 };
-use tidelock_log::{GroupBuilder, Place, Position, Record, record_bytes};
+use tidelock_log::{Place, Position};
 
 use super::OpenError;
 use super::backend::{IndexBackend, IndexFile};
-use super::row::{self, Row, Value};
-use crate::{Batch, Direction, Expect, Key, KeyRange, MetaError, Outcome, Version, Write};
+use super::memtable::{self, Memtable, Recent};
+use super::row::Row;
+use super::snapshot::{Found, Snapshot, StoredRows, found, found_recent};
+use crate::{Key, KeyRange, MetaError, Version};
 
 /// The newest format this version writes and reads. Format 1 had no log.
 pub(super) const FORMAT: u64 = 2;
 
 type RowsDefinition = TableDefinition<'static, &'static [u8], &'static [u8]>;
-type Rows<'txn> = Table<'txn, &'static [u8], &'static [u8]>;
 
 pub(super) const ROWS: RowsDefinition = TableDefinition::new("rows");
 pub(super) const STORE: TableDefinition<'_, &str, u64> = TableDefinition::new("store");
@@ -51,13 +50,6 @@ impl From<redb::Error> for MetaError {
     }
 }
 
-/// A row as a snapshot has it; its value may be in the log.
-#[derive(Clone, Debug)]
-pub(super) struct Found {
-    pub(super) version: Version,
-    pub(super) value: Value<Bytes>,
-}
-
 /// What a checkpoint says of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Checkpoint {
@@ -67,11 +59,35 @@ pub(super) struct Checkpoint {
     pub(super) position: Option<Position>,
 }
 
-/// The ordered rows of a store.
+/// The ordered rows of a store. One thread changes them.
 pub(super) struct Index {
+    view: RwLock<View>,
     database: Database,
+    memtable_rows_max: usize,
     /// Dropped last.
     _held: Held,
+}
+
+/// How an index is opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IndexOptions {
+    /// Memory for its pages.
+    pub(super) cache_bytes: usize,
+    /// Rows that wait at most to be merged into it.
+    pub(super) memtable_rows_max: usize,
+}
+
+impl IndexOptions {
+    pub(super) fn new(cache_bytes: usize) -> Self {
+        Self { cache_bytes, memtable_rows_max: memtable::ROWS_MAX }
+    }
+}
+
+/// What readers see. Both change at once.
+struct View {
+    /// None in an index that has no table yet.
+    stored: Option<Arc<StoredRows>>,
+    memtable: Memtable,
 }
 
 /// What is let go when nobody reads the index any more.
@@ -87,59 +103,98 @@ impl Index {
     /// Opens the index in `file`, or makes one there when it is empty.
     pub(super) fn open(
         file: Arc<IndexFile>,
-        cache_bytes: usize,
+        options: IndexOptions,
         held: Held,
     ) -> Result<Self, OpenError> {
         let mut builder = Builder::new();
-        builder.set_cache_size(cache_bytes);
+        builder.set_cache_size(options.cache_bytes);
         let database = builder.create_with_backend(IndexBackend(file)).map_err(open_error)?;
-        Ok(Self { database, _held: held })
+        let stored = stored_rows(&database).map_err(stored_error)?;
+        let view = RwLock::new(View { stored, memtable: Memtable::default() });
+        Ok(Self { view, database, memtable_rows_max: options.memtable_rows_max, _held: held })
     }
 
     /// The rows under `keys`, in their order, from one snapshot.
     pub(super) fn get(&self, keys: &[Key]) -> Result<Vec<Option<Found>>, redb::Error> {
-        let transaction = self.database.begin_read()?;
-        let rows = transaction.open_table(ROWS)?;
-        let row = |key: &Key| match rows.get(&key[..])? {
-            Some(stored) => found(stored.value()).map(Some),
-            None => Ok(None),
+        let view = self.view();
+        let recent: Vec<_> = keys.iter().map(|key| view.memtable.get(key).cloned()).collect();
+        let stored = view.stored.clone();
+        drop(view);
+        let row = |(key, recent): (&Key, Option<Recent>)| match (recent, &stored) {
+            (Some(recent), _) => recent.as_ref().map(found_recent).transpose(),
+            (None, Some(stored)) => {
+                stored.get(&key[..])?.map(|stored| found(stored.value())).transpose()
+            }
+            (None, None) => Ok(None),
         };
-        keys.iter().map(row).collect()
+        keys.iter().zip(recent).map(row).collect()
     }
 
-    /// At most `limit` rows of `range`, from one snapshot.
-    pub(super) fn scan(
-        &self,
-        range: &KeyRange,
-        limit: usize,
-        direction: Direction,
-    ) -> Result<Vec<(Key, Found)>, redb::Error> {
+    /// The rows of `range` as they are now.
+    pub(super) fn snapshot(&self, range: &KeyRange) -> Snapshot {
         if range.is_empty() {
-            return Ok(Vec::new());
+            return Snapshot { recent: Vec::new(), stored: None };
         }
-        let transaction = self.database.begin_read()?;
-        let rows = transaction.open_table(ROWS)?;
-        let start = Bound::Included(&range.start[..]);
-        let end = range.end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded(&end[..]));
-        let mut stored = rows.range::<&[u8]>((start, end))?;
-        let mut page = Vec::new();
-        while page.len() < limit {
-            let next = match direction {
-                Direction::Forward => stored.next(),
-                Direction::Backward => stored.next_back(),
-            };
-            let Some(next) = next else { break };
-            let (key, row) = next?;
-            page.push((Bytes::copy_from_slice(key.value()), found(row.value())?));
-        }
-        Ok(page)
+        let view = self.view();
+        let recent = view.memtable.range(range);
+        let recent = recent.map(|(key, row)| (Key::clone(key), row.clone())).collect();
+        Snapshot { recent, stored: view.stored.clone() }
     }
 
-    /// Begins a change that is visible once it is committed, and durable by the next checkpoint.
-    pub(super) fn begin(&self) -> Result<Change, redb::Error> {
+    /// The version of a row, and where the log has its value.
+    pub(super) fn place_of(&self, key: &[u8]) -> Result<Option<(Version, Place)>, redb::Error> {
+        let decoded = |stored: &[u8]| Row::decode(stored).map(|row| (row.version, row.place));
+        let view = self.view();
+        if let Some(recent) = view.memtable.get(key) {
+            return recent.as_ref().map(|stored| decoded(stored)).transpose();
+        }
+        let Some(stored) = &view.stored else { return Ok(None) };
+        stored.get(key)?.map(|stored| decoded(stored.value())).transpose()
+    }
+
+    /// Makes the rows of a change visible.
+    pub(super) fn apply(&self, rows: Memtable) {
+        self.change_view().memtable.extend(rows);
+    }
+
+    /// Merges the rows that wait for it, if there are many.
+    pub(super) fn merge_if_full(&self) -> Result<(), redb::Error> {
+        if !self.view().memtable.is_full(self.memtable_rows_max) {
+            return Ok(());
+        }
         let mut transaction = self.database.begin_write()?;
         transaction.set_durability(Durability::None)?;
-        Ok(Change { transaction })
+        self.merge(transaction)
+    }
+
+    /// Commits `transaction` with the rows that wait to be merged, and shows them there.
+    fn merge(&self, transaction: WriteTransaction) -> Result<(), redb::Error> {
+        let mut table = transaction.open_table(ROWS)?;
+        for (key, row) in self.view().memtable.iter() {
+            match row {
+                Some(row) => drop(table.insert(&key[..], &row[..])?),
+                None => drop(table.remove(&key[..])?),
+            }
+        }
+        drop(table);
+        transaction.commit()?;
+        let stored = stored_rows(&self.database)?;
+        let merged = {
+            let mut view = self.change_view();
+            view.stored = stored;
+            std::mem::take(&mut view.memtable)
+        };
+        // Not while readers wait.
+        drop(merged);
+        Ok(())
+    }
+
+    fn view(&self) -> RwLockReadGuard<'_, View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change_view(&self) -> RwLockWriteGuard<'_, View> {
+        self.view.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes all that was committed durable, and says where the log goes on.
@@ -160,8 +215,7 @@ impl Index {
             store.insert(SEQUENCE_KEY, position.sequence)?;
         }
         drop(store);
-        drop(transaction.open_table(ROWS)?);
-        Ok(transaction.commit()?)
+        self.merge(transaction)
     }
 
     /// Hands every row, as it is stored, to `each`, in the order of keys.
@@ -231,182 +285,11 @@ impl Index {
     }
 }
 
-/// A change of the rows on its way: neither visible nor durable.
-pub(super) struct Change {
-    transaction: WriteTransaction,
-}
-
-/// What a change has made of the store's counts.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Counts {
-    pub(super) last_commit: u64,
-    pub(super) live_bytes: u64,
-}
-
-impl Change {
-    /// Decides the batches in order, each against what those before it have left, and applies the
-    /// ones that hold, here and to `group`. The outcomes are true only once the group is durable.
-    pub(super) fn decide(
-        &mut self,
-        batches: &[Batch],
-        group: &mut GroupBuilder,
-        counts: &mut Counts,
-    ) -> Result<Vec<Outcome>, redb::Error> {
-        let mut rows = RowWriter::new(self.transaction.open_table(ROWS)?, counts);
-        let mut outcomes = Vec::with_capacity(batches.len());
-        for batch in batches {
-            if let Some(first) = rows.first_conflict(batch)? {
-                outcomes.push(Outcome::Conflict { first });
-                continue;
-            }
-            rows.counts.last_commit += 1;
-            rows.write(batch, group)?;
-            outcomes.push(Outcome::Committed(Version(rows.counts.last_commit)));
-        }
-        Ok(outcomes)
+fn stored_rows(database: &Database) -> Result<Option<Arc<StoredRows>>, redb::Error> {
+    match database.begin_read()?.open_table(ROWS) {
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        table => Ok(Some(Arc::new(table?))),
     }
-
-    /// Applies what the log has.
-    pub(super) fn replay(
-        &mut self,
-        records: &[Record<'_>],
-        counts: &mut Counts,
-    ) -> Result<(), redb::Error> {
-        let mut rows = RowWriter::new(self.transaction.open_table(ROWS)?, counts);
-        for record in records {
-            match *record {
-                Record::Put { key, version, value, place } => {
-                    rows.put(key, Version(version), place, value)?;
-                }
-                Record::Delete { key, .. } => drop(rows.delete(key)?),
-            }
-        }
-        Ok(())
-    }
-
-    /// Copies those of `records` that are current to `group`, and says so here.
-    pub(super) fn relocate(
-        &mut self,
-        records: &[Record<'_>],
-        group: &mut GroupBuilder,
-        counts: &mut Counts,
-    ) -> Result<(), redb::Error> {
-        let mut rows = RowWriter::new(self.transaction.open_table(ROWS)?, counts);
-        for record in records {
-            let Record::Put { key, version, value, place } = *record else { continue };
-            if rows.is_current(key, place)? {
-                let place = group.put(key, version, value);
-                rows.put(key, Version(version), place, value)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes the change visible.
-    pub(super) fn commit(self) -> Result<(), redb::Error> {
-        Ok(self.transaction.commit()?)
-    }
-
-    /// Forgets the change.
-    pub(super) fn abort(self) -> Result<(), redb::Error> {
-        Ok(self.transaction.abort()?)
-    }
-}
-
-/// The table of rows, and what is counted of it.
-struct RowWriter<'a> {
-    rows: Rows<'a>,
-    counts: &'a mut Counts,
-    /// A row as it is stored; memory that is used again.
-    stored: Vec<u8>,
-}
-
-impl<'a> RowWriter<'a> {
-    fn new(rows: Rows<'a>, counts: &'a mut Counts) -> Self {
-        Self { rows, counts, stored: Vec::new() }
-    }
-
-    fn first_conflict(&self, batch: &Batch) -> Result<Option<usize>, redb::Error> {
-        for (index, (key, expect)) in batch.checks.iter().enumerate() {
-            let found = match self.rows.get(&key[..])? {
-                Some(stored) => Some(Row::decode(stored.value())?.version),
-                None => None,
-            };
-            let holds = match expect {
-                Expect::Absent => found.is_none(),
-                Expect::At(version) => found == Some(*version),
-            };
-            if !holds {
-                return Ok(Some(index));
-            }
-        }
-        Ok(None)
-    }
-
-    fn write(&mut self, batch: &Batch, group: &mut GroupBuilder) -> Result<(), redb::Error> {
-        let version = Version(self.counts.last_commit);
-        for write in &batch.writes {
-            match write {
-                Write::Put(key, value) => {
-                    let place = group.put(key, version.0, value);
-                    self.put(key, version, place, value)?;
-                }
-                // What is not there needs no record that it is gone.
-                Write::Delete(key) => {
-                    if self.delete(key)? {
-                        group.delete(key, version.0);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn put(
-        &mut self,
-        key: &[u8],
-        version: Version,
-        place: Place,
-        value: &[u8],
-    ) -> Result<(), redb::Error> {
-        row::encode_into(&mut self.stored, version, place, value);
-        let replaced = match self.rows.insert(key, &self.stored[..])? {
-            Some(stored) => record_len(key, stored.value())?,
-            None => 0,
-        };
-        self.counts.live_bytes += record_bytes(key, place.len as usize) as u64;
-        self.counts.live_bytes = self.counts.live_bytes.saturating_sub(replaced);
-        Ok(())
-    }
-
-    /// Whether there was such a row.
-    fn delete(&mut self, key: &[u8]) -> Result<bool, redb::Error> {
-        let Some(stored) = self.rows.remove(key)? else { return Ok(false) };
-        let removed = record_len(key, stored.value())?;
-        self.counts.live_bytes = self.counts.live_bytes.saturating_sub(removed);
-        Ok(true)
-    }
-
-    fn is_current(&self, key: &[u8], place: Place) -> Result<bool, redb::Error> {
-        match self.rows.get(key)? {
-            Some(stored) => Ok(Row::decode(stored.value())?.place == place),
-            None => Ok(false),
-        }
-    }
-}
-
-fn record_len(key: &[u8], stored: &[u8]) -> Result<u64, redb::Error> {
-    let row = Row::decode(stored)?;
-    Ok(record_bytes(key, row.place.len as usize) as u64)
-}
-
-fn found(stored: &[u8]) -> Result<Found, redb::Error> {
-    let row = Row::decode(stored)?;
-    let value = match row.value()? {
-        Value::Here(value) => Value::Here(Bytes::copy_from_slice(value)),
-        Value::InLog(place) => Value::InLog(place),
-    };
-    Ok(Found { version: row.version, value })
 }
 
 fn open_error(error: DatabaseError) -> OpenError {

@@ -4,8 +4,11 @@
 //! commit() -> group.rs    a bounded queue; the writer takes everything that waits
 //!             writer.rs   the one thread that writes: commits groups, makes checkpoints, cleans
 //!             engine.rs   decides a group, makes it durable in the log, visible in the index
-//!             index.rs    rows in redb: reads, and the changes that decide a group's checks
+//!             change.rs   the checks and the rows of a group
+//!             memtable.rs rows that wait to be merged into the index
+//!             index.rs    rows in redb, and above them those that wait
 //! get()    -> rows.rs     rows with their values, from the index and the log
+//!             snapshot.rs rows of one moment, in order
 //!             row.rs      a row as the index stores it
 //!             backend.rs  the file below redb: written at checkpoints only
 //! open()   -> convert.rs  from the format that had no log
@@ -21,12 +24,14 @@
 //! what a row means.
 
 mod backend;
+mod change;
 mod convert;
 mod engine;
 mod gate;
 mod group;
 mod index;
 mod lock;
+mod memtable;
 mod options;
 mod recover;
 mod row;
@@ -34,6 +39,7 @@ mod row_log;
 mod rows;
 #[cfg(test)]
 mod simulation;
+mod snapshot;
 mod space;
 mod syncs;
 #[cfg(test)]
@@ -53,8 +59,8 @@ use async_trait::async_trait;
 use tidelock_log::disk::{Disk, FileDisk};
 
 use crate::{
-    Batch, Direction, Health, Key, KeyRange, Limits, MetaError, MetaStore, Outcome, ReadLevel,
-    Versioned, contract,
+    Batch, Direction, Group, Health, Key, KeyRange, Limits, MetaError, MetaStore, Outcome,
+    ReadLevel, Versioned, contract,
 };
 use engine::{Engine, EngineOptions};
 pub use gate::SyncGate;
@@ -72,10 +78,14 @@ pub use verify::{Verification, verify};
 /// Longest scan that runs on the caller's thread; a longer one goes to the blocking pool.
 const INLINE_SCAN_ROWS_MAX: usize = 256;
 
+/// What a commit may be made of: large bodies cost the log as much as they have bytes.
+const LIMITS: Limits = Limits { batch_bytes_max: 1 << 20, ..Limits::COMMON };
+
 /// Locked while the store is open: nobody else may make, remove or rename what is in the directory.
 const LOCK_NAME: &str = "lock";
 
-/// A [`MetaStore`] in one directory of this machine. Takes [`Limits::COMMON`].
+/// A [`MetaStore`] in one directory of this machine. Takes batches of 1 MiB, and otherwise
+/// [`Limits::COMMON`].
 ///
 /// Commits queue for one writer thread, which makes each group of them durable with one sync of the log
 /// and answers only then. When the disk fails, the engine refuses every further commit until it is
@@ -177,7 +187,7 @@ impl Drop for LocalStore {
 #[async_trait]
 impl MetaStore for LocalStore {
     fn limits(&self) -> Limits {
-        Limits::COMMON
+        LIMITS
     }
 
     fn health(&self) -> Health {
@@ -211,6 +221,24 @@ impl MetaStore for LocalStore {
             return rows.scan(&range, limit, direction);
         }
         let scan = tokio::task::spawn_blocking(move || rows.scan(&range, limit, direction));
+        scan.await.map_err(|error| MetaError::Unavailable(error.to_string()))?
+    }
+
+    async fn scan_grouped(
+        &self,
+        range: KeyRange,
+        skip: usize,
+        delimiter: &[u8],
+        limit: usize,
+        _level: ReadLevel,
+    ) -> Result<Vec<Group>, MetaError> {
+        let rows = self.rows()?;
+        if limit <= INLINE_SCAN_ROWS_MAX {
+            return rows.scan_grouped(&range, skip, delimiter, limit);
+        }
+        let delimiter = delimiter.to_vec();
+        let grouped = move || rows.scan_grouped(&range, skip, &delimiter, limit);
+        let scan = tokio::task::spawn_blocking(grouped);
         scan.await.map_err(|error| MetaError::Unavailable(error.to_string()))?
     }
 

@@ -7,6 +7,7 @@
 //! `segment` and `offset` say where the log has the value, `length` and `crc` (CRC-32C) what it is. A short
 //! value is here as well, so that reading it needs no other file.
 
+use bytes::Bytes;
 use tidelock_log::{Place, checksum};
 
 use crate::Version;
@@ -15,7 +16,7 @@ use crate::Version;
 pub(super) const SHORT_VALUE_BYTES_MAX: usize = 1024;
 
 /// Length of a row without its value.
-const HEADER_BYTES: usize = 28;
+pub(super) const HEADER_BYTES: usize = 28;
 
 /// Where a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,18 +67,17 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Writes a row over what `stored` had.
-pub(super) fn encode_into(stored: &mut Vec<u8>, version: Version, place: Place, value: &[u8]) {
-    stored.clear();
-    stored.reserve(HEADER_BYTES + value.len().min(SHORT_VALUE_BYTES_MAX));
+/// A row, to be stored.
+pub(super) fn encode(version: Version, place: Place, value: &[u8]) -> Bytes {
+    let value = if value.len() <= SHORT_VALUE_BYTES_MAX { value } else { &[] };
+    let mut stored = Vec::with_capacity(HEADER_BYTES + value.len());
     stored.extend_from_slice(&version.0.to_be_bytes());
     stored.extend_from_slice(&place.segment.to_be_bytes());
     stored.extend_from_slice(&place.offset.to_be_bytes());
     stored.extend_from_slice(&place.len.to_be_bytes());
     stored.extend_from_slice(&place.crc.to_be_bytes());
-    if value.len() <= SHORT_VALUE_BYTES_MAX {
-        stored.extend_from_slice(value);
-    }
+    stored.extend_from_slice(value);
+    Bytes::from(stored)
 }
 
 fn corrupted(what: &str) -> redb::Error {

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use tidelock_log::{LogError, LogReader, Place};
 
-use super::index::{Found, Index};
+use super::index::Index;
 use super::row::Value;
-use crate::{Direction, Key, KeyRange, MetaError, Versioned};
+use super::snapshot::Found;
+use crate::grouped::{Grouping, Paging};
+use crate::{Direction, Group, Key, KeyRange, MetaError, Versioned};
 
 /// How often a read begins again because the cleaning has moved what it was about to read. Each time,
 /// a segment has been cleaned meanwhile.
@@ -48,10 +50,41 @@ impl Rows {
         direction: Direction,
     ) -> Result<Vec<(Key, Versioned)>, MetaError> {
         self.read(|| {
-            let found = self.index.scan(range, limit, direction)?;
-            let valued = |(key, row)| Ok((Key::clone(&key), self.value(&key, row)?));
-            Ok(found.into_iter().map(valued).collect())
+            let found = self.index.snapshot(range).scan(range, limit, direction)?;
+            Ok(self.values(found))
         })
+    }
+
+    /// The rows of `range` by what they begin with, from one snapshot; see
+    /// [`crate::MetaStore::scan_grouped`].
+    pub(super) fn scan_grouped(
+        &self,
+        range: &KeyRange,
+        skip: usize,
+        delimiter: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Group>, MetaError> {
+        self.read(|| {
+            let snapshot = self.index.snapshot(range);
+            let mut grouping =
+                Grouping::new(range.clone(), (skip, delimiter), limit, Paging::Adaptive);
+            while let Some((range, rows)) = grouping.next_page() {
+                let found = snapshot.scan(&range, rows, Direction::Forward)?;
+                match self.values(found) {
+                    Ok(page) => grouping.add(page, rows),
+                    Err(miss) => return Ok(Err(miss)),
+                }
+            }
+            Ok(Ok(grouping.finish()))
+        })
+    }
+
+    fn values(&self, found: Vec<(Key, Found)>) -> Result<Vec<(Key, Versioned)>, Miss> {
+        let valued = |(key, row)| {
+            let row = self.value(&key, row)?;
+            Ok((key, row))
+        };
+        found.into_iter().map(valued).collect()
     }
 
     /// Reads until all values of one snapshot were there. One that is not there twice, at the same place,

@@ -180,6 +180,8 @@ impl Simulation {
         options.log.segment_bytes = SEGMENT_BYTES;
         options.log.sabotage = sabotage;
         options.garbage_bytes_min = GARBAGE_BYTES_MIN;
+        // Some merge all the time, some at checkpoints only.
+        options.index.memtable_rows_max = 1 << (seed % 8);
         Self {
             disk: Arc::new(FaultyDisk::new(seed)),
             options,
@@ -540,8 +542,18 @@ fn apply(batch: &Batch, model: &mut Model, last_commit: &mut u64) -> Outcome {
     Outcome::Committed(Version(*last_commit))
 }
 
+/// All rows, read in every way there is.
 fn all(rows: &Rows) -> Result<Model, MetaError> {
-    let rows = rows.scan(&KeyRange::prefix(b""), usize::MAX, Direction::Forward)?;
+    let (range, found) = (KeyRange::prefix(b""), rows);
+    let rows = found.scan(&range, usize::MAX, Direction::Forward)?;
+    let keys: Vec<_> = rows.iter().map(|(key, _)| key.clone()).collect();
+    let got = keys.iter().cloned().zip(found.get(&keys)?.into_iter().flatten());
+    assert!(got.eq(rows.iter().cloned()), "one by one the rows are others");
+    let mut backward = found.scan(&range, usize::MAX, Direction::Backward)?;
+    backward.reverse();
+    assert_eq!(backward, rows, "backward the rows are others");
+    let groups = found.scan_grouped(&range, 0, b"", usize::MAX)?;
+    assert!(groups.into_iter().map(|group| group.first).eq(rows.iter().cloned()));
     Ok(rows.into_iter().map(|(key, row)| (key, (row.version, row.value))).collect())
 }
 

@@ -11,7 +11,7 @@ use tidelock_log::{Damage, Finding, Group, Place, Position, Record, inspect};
 use super::OpenError;
 use super::backend::IndexFile;
 use super::engine::INDEX_NAME;
-use super::index::{FORMAT, Held, Index, stored_error};
+use super::index::{FORMAT, Held, Index, IndexOptions, stored_error};
 use super::row::Row;
 use super::syncs::SyncMeter;
 use crate::{Clock, Key};
@@ -139,7 +139,7 @@ impl IndexAtCheckpoint {
         };
         let file = IndexFile::read_only(file, Arc::new(SyncMeter::new(clock, None)))?;
         let held = Held { _lock: None, _released: mpsc::channel().0 };
-        let index = match Index::open(Arc::new(file), CACHE_BYTES, held) {
+        let index = match Index::open(Arc::new(file), IndexOptions::new(CACHE_BYTES), held) {
             Err(OpenError::Corrupt(_)) => return Ok(None),
             opened => opened?,
         };

@@ -67,7 +67,10 @@ impl Writer {
         let mut gather = Gather::FIRST;
         loop {
             match self.queue.take_group(gather, self.patience()) {
-                Taken::Group(batches) => gather = self.commit(&batches)?,
+                Taken::Group(batches) => {
+                    gather = self.commit(&batches)?;
+                    self.engine.merge_if_full()?;
+                }
                 Taken::Nothing => self.use_the_pause()?,
                 Taken::End => break,
             }

@@ -63,10 +63,14 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let select = |info: &ObjectInfo| wish.select(info).map(Selected::into_range);
     let wanted = (version, customer);
     let object = store.get_object_with_key(principal, &bucket, &key, wanted, select).await;
-    let object = object.map_err(refusal)??;
+    let mut object = object.map_err(refusal)??;
     let selected = wish.select(&object.info)?;
     let length_bytes = selected.length_bytes(&object.info);
-    let body = ResponseBody::of_reader(object.reader, length_bytes);
+    // What is read at once is not streamed, and refused whole if it is damaged.
+    let body = match object.reader.only_chunk().await? {
+        Some(bytes) => ResponseBody::full(bytes),
+        None => ResponseBody::of_reader(object.reader, length_bytes),
+    };
     let mut response = answer(call, &wish, &object.info, &selected, body);
     write_expiration(&mut response, store, &key, object.info.lifecycle.as_ref()).await;
     Ok(response)

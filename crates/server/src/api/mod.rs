@@ -31,7 +31,6 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header, request};
 use http_body::Body;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use ring::rand::SystemRandom;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidelock_auth::sigv4::{PayloadMode, payload_hash};
@@ -39,7 +38,7 @@ use tidelock_s3::{
     Authenticated, Authenticator, Authorizer, Peer, RequestId, Requester, ResponseBody,
 };
 use tidelock_store::{
-    BucketError, BucketName, InvalidObjectKey, ObjectKey, Principal, Protocol, Store,
+    BucketError, BucketName, InvalidObjectKey, ObjectKey, Principal, Protocol, Store, SystemEntropy,
 };
 
 use error::ApiError;
@@ -68,7 +67,7 @@ pub(crate) struct Api {
     status: Status,
     /// Time for a request's document to arrive: anybody may send one, and it holds a place.
     body_timeout: Duration,
-    random: SystemRandom,
+    random: SystemEntropy,
 }
 
 /// An answer and what to log and count it as.
@@ -86,7 +85,7 @@ impl Api {
         status: Status,
         body_timeout: Duration,
     ) -> Self {
-        let random = SystemRandom::new();
+        let random = SystemEntropy::new();
         Self { store, authenticator, authorizer, sender, status, body_timeout, random }
     }
 

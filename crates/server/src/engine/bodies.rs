@@ -61,6 +61,6 @@ pub(super) async fn look_at(blobs: &dyn BlobStore, location: &BlobLocation) {
     tracing::warn!(
         blobs = %location,
         error = why,
-        "bodies above 248 KiB can neither be read nor written until their store answers"
+        "large bodies can neither be read nor written until their store answers"
     );
 }

@@ -17,13 +17,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header, request};
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use ring::rand::SystemRandom;
 use tidelock_s3::{
     Asked, Authenticated, Authenticator, Authorizer, Circumstances, Need, Operation as S3Operation,
     Payload, Peer, Query, RequestId, Requester, ResponseBody, StreamError, WireBody, drain,
     headers_of_anybody,
 };
-use tidelock_store::{ObjectSettings, Origin, Principal, Protocol, Store};
+use tidelock_store::{ObjectSettings, Origin, Principal, Protocol, Store, SystemEntropy};
 
 use crate::api::Answer;
 use address::Address;
@@ -46,7 +45,7 @@ pub(crate) struct TfHttp {
     authorizer: Arc<Authorizer>,
     /// Longest silence in the middle of a body; and time for a whole lock.
     body_timeout: Duration,
-    random: SystemRandom,
+    random: SystemEntropy,
 }
 
 /// Everything that can be asked.
@@ -79,7 +78,7 @@ impl TfHttp {
         (authenticator, authorizer): (Arc<Authenticator>, Arc<Authorizer>),
         body_timeout: Duration,
     ) -> Self {
-        Self { store, authenticator, authorizer, body_timeout, random: SystemRandom::new() }
+        Self { store, authenticator, authorizer, body_timeout, random: SystemEntropy::new() }
     }
 
     /// Answers a request whose path begins with [`PREFIX`].

@@ -71,6 +71,8 @@ enum Chunks {
 pub(crate) struct OpenSegment {
     chunks: Chunks,
     cipher: ChunkCipher,
+    /// Chunks that are open, from the one on in which `wanted` begins.
+    plain: VecDeque<Bytes>,
     size: u64,
     wanted: Range<u64>,
 }
@@ -97,7 +99,8 @@ impl Store {
                 return Err(StorageError::Corrupt("a part has parts".to_owned()).into());
             }
         };
-        Ok(OpenSegment { chunks, cipher: ChunkCipher::new(&data_key, id), size, wanted })
+        let cipher = ChunkCipher::new(&data_key, id);
+        Ok(OpenSegment { chunks, cipher, plain: VecDeque::new(), size, wanted })
     }
 
     async fn read_rows(
@@ -130,7 +133,7 @@ impl Segment {
             return Err(OpenError::Gone);
         }
         let (chunks, cipher) = (Chunks::Inline(rows), ChunkCipher::new(&data_key, id));
-        Ok(OpenSegment { chunks, cipher, size, wanted })
+        Ok(OpenSegment { chunks, cipher, plain: VecDeque::new(), size, wanted })
     }
 }
 
@@ -145,6 +148,7 @@ impl OpenSegment {
         Some(Self {
             chunks: Chunks::Inline(chunks.iter().cloned().collect()),
             cipher: ChunkCipher::new(&segment.data_key, id),
+            plain: VecDeque::new(),
             size: segment.size,
             wanted: segment.wanted.clone(),
         })
@@ -156,17 +160,17 @@ impl OpenSegment {
             return Ok(None);
         }
         let first = self.wanted.start / CHUNK_BYTES as u64;
-        let (count, sealed) = match &mut self.chunks {
-            Chunks::Inline(rows) => {
-                let row = rows.pop_front();
-                (1, row.ok_or_else(|| StorageError::Corrupt("a body is too short".to_owned()))?)
-            }
-            Chunks::Blob(reader) => {
-                let end = chunk_count(self.wanted.end).min(first + CHUNKS_PER_READ);
-                (end - first, read_sealed(reader.as_mut(), first, end, self.size).await?)
-            }
-        };
-        let plain = self.open_chunks(first, count, &sealed)?;
+        if self.plain.is_empty() {
+            let sealed = match &mut self.chunks {
+                Chunks::Inline(rows) => rows.pop_front().unwrap_or_default(),
+                Chunks::Blob(reader) => {
+                    let end = chunk_count(self.wanted.end).min(first + CHUNKS_PER_READ);
+                    read_sealed(reader.as_mut(), first, end, self.size).await?
+                }
+            };
+            self.open_chunks(first, sealed)?;
+        }
+        let plain = self.plain.pop_front().unwrap_or_default();
         let skip = (self.wanted.start - first * CHUNK_BYTES as u64) as usize;
         let left = (self.wanted.end - self.wanted.start) as usize;
         let end = plain.len().min(skip + left);
@@ -174,20 +178,21 @@ impl OpenSegment {
             return Err(StorageError::Corrupt("a body is too short".to_owned()));
         }
         self.wanted.start += (end - skip) as u64;
-        Ok(Some(Bytes::from(plain).slice(skip..end)))
+        Ok(Some(plain.slice(skip..end)))
     }
 
-    fn open_chunks(&self, first: u64, count: u64, sealed: &[u8]) -> Result<Vec<u8>, StorageError> {
-        let mut plain = Vec::with_capacity(sealed.len());
-        for (number, chunk) in (first..first + count).zip(sealed.chunks(SEALED_CHUNK_BYTES)) {
-            let mut chunk = chunk.to_vec();
-            self.cipher.open(place_of(number, self.size)?, &mut chunk)?;
-            if count == 1 {
-                return Ok(chunk);
-            }
-            plain.extend_from_slice(&chunk);
+    /// Opens chunks where they are: what nobody else has is not copied.
+    fn open_chunks(&mut self, first: u64, sealed: Bytes) -> Result<(), StorageError> {
+        let mut bytes = Vec::from(sealed);
+        let mut plain = Vec::with_capacity(CHUNKS_PER_READ as usize);
+        for (number, chunk) in (first..).zip(bytes.chunks_mut(SEALED_CHUNK_BYTES)) {
+            plain.push(self.cipher.open(place_of(number, self.size)?, chunk)?);
         }
-        Ok(plain)
+        let bytes = Bytes::from(bytes);
+        let starts = (0..).step_by(SEALED_CHUNK_BYTES);
+        self.plain
+            .extend(starts.zip(plain).map(|(start, length)| bytes.slice(start..start + length)));
+        Ok(())
     }
 }
 
@@ -226,6 +231,18 @@ impl ObjectReader {
     /// Bytes still to come.
     pub fn remaining_bytes(&self) -> u64 {
         self.remaining
+    }
+
+    /// All bytes, if what is to come is one chunk of one segment; none otherwise, and then nothing was read.
+    ///
+    /// # Errors
+    ///
+    /// When stored bytes are damaged or cannot be read.
+    pub async fn only_chunk(&mut self) -> Result<Option<Bytes>, StorageError> {
+        let Some(open) = &self.current else { return Ok(None) };
+        let chunk = CHUNK_BYTES as u64;
+        let is_one = open.wanted.start / chunk == open.wanted.end.saturating_sub(1) / chunk;
+        if is_one && self.rest.is_empty() { self.next_bytes().await } else { Ok(None) }
     }
 
     /// The next bytes; none at the end.
