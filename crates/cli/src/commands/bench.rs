@@ -52,9 +52,10 @@ pub(crate) struct Args {
     /// Leave what was written, and the bucket
     #[arg(long)]
     keep: bool,
-    /// Process of the server, if it runs on this machine: its CPU time is told, that of its children included
-    #[arg(long, value_name = "PID")]
-    server_pid: Option<u32>,
+    /// Process of the server, if it runs on this machine: its CPU time is told, that of its children
+    /// included; may be given more than once
+    #[arg(long = "server-pid", value_name = "PID")]
+    server_pids: Vec<u32>,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -118,7 +119,7 @@ impl Args {
             body_bytes: self.size,
             duration: self.duration,
             listed_keys: self.keys,
-            server_pid: self.server_pid,
+            server_pids: self.server_pids.clone(),
             random,
         })
     }

@@ -24,35 +24,40 @@ pub(super) struct Run {
     pub(super) wall: Duration,
     /// CPU time of this process.
     pub(super) client_cpu: Duration,
-    /// CPU time of the server, where its process is known.
-    pub(super) server_cpu: Option<Duration>,
+    /// CPU time of each process that was asked for; none where one has ended.
+    pub(super) server_cpu: Option<Vec<(u32, Duration)>>,
 }
 
 /// Clocks at the beginning of a run.
 #[derive(Debug)]
-pub(super) struct Meter {
-    server_pid: Option<u32>,
-    server_cpu: Option<Duration>,
+pub(super) struct Meter<'a> {
+    server_pids: &'a [u32],
+    server_cpu: Option<Vec<Duration>>,
     client_cpu: Duration,
     begun: Instant,
 }
 
-impl Meter {
+impl<'a> Meter<'a> {
     /// Reads them.
-    pub(super) fn start(server_pid: Option<u32>) -> Self {
-        let server_cpu = server_pid.and_then(cpu::used_by_tree);
-        Self { server_pid, server_cpu, client_cpu: cpu::used_by_self(), begun: Instant::now() }
+    pub(super) fn start(server_pids: &'a [u32]) -> Self {
+        let server_cpu = read(server_pids);
+        Self { server_pids, server_cpu, client_cpu: cpu::used_by_self(), begun: Instant::now() }
     }
 
     /// Reads them again.
     pub(super) fn stop(self, tally: Tally) -> Run {
         let wall = self.begun.elapsed();
         let client_cpu = cpu::used_by_self().saturating_sub(self.client_cpu);
-        let after = self.server_pid.and_then(cpu::used_by_tree);
-        // One that has ended in between has no CPU time that could be told.
-        let server_cpu = self.server_cpu.zip(after).map(|(before, it)| it.saturating_sub(before));
+        let server_cpu = self.server_cpu.zip(read(self.server_pids)).map(|(before, after)| {
+            let used = after.into_iter().zip(before).map(|(after, it)| after.saturating_sub(it));
+            self.server_pids.iter().copied().zip(used).collect()
+        });
         Run { tally, wall, client_cpu, server_cpu }
     }
+}
+
+fn read(pids: &[u32]) -> Option<Vec<Duration>> {
+    pids.iter().map(|pid| cpu::used_by_tree(*pid)).collect()
 }
 
 /// Runs `workload` until its time is over or `stop` is set.
@@ -79,7 +84,7 @@ pub(super) fn run(job: &Job, workload: Workload, stop: &AtomicBool) -> Result<Ru
             })
             .collect();
         ready.wait();
-        let meter = Meter::start(job.order.server_pid);
+        let meter = Meter::start(&job.order.server_pids);
         go.wait();
         let mut tally = Tally::new();
         for thread in threads {

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use content::{Filler, hex};
 use page::Listed;
-pub use report::{ErrorCount, Measured};
+pub use report::{ErrorCount, Measured, ProcessCpu};
 use wire::Target;
 pub use workload::Workload;
 
@@ -59,8 +59,8 @@ pub struct Order {
     pub duration: Duration,
     /// Keys that are listed, 1 to [`LISTED_KEYS_MAX`].
     pub listed_keys: usize,
-    /// The server's process, where it runs on this machine.
-    pub server_pid: Option<u32>,
+    /// The server's processes, where it runs on this machine, and those of what is behind it.
+    pub server_pids: Vec<u32>,
     /// What names and bodies are made of.
     pub random: [u8; 8],
 }
@@ -118,7 +118,8 @@ impl Bench {
     /// See [`ClientError`]: the endpoint cannot be reached, denies, or has no such bucket; there is no such
     /// process.
     pub async fn begin(client: &Client, order: Order) -> Result<Self, ClientError> {
-        if let Some(pid) = order.server_pid.filter(|pid| cpu::used_by_tree(*pid).is_none()) {
+        let is_gone = |pid: &&u32| cpu::used_by_tree(**pid).is_none();
+        if let Some(pid) = order.server_pids.iter().find(is_gone) {
             let error = std::io::Error::other(format!("there is no process {pid}"));
             return Err(ClientError::Local(error));
         }

@@ -45,7 +45,7 @@ pub(super) fn run(job: &Job, stop: &AtomicBool) -> Result<Run, ClientError> {
     }
     let mut rounds: Vec<Round> = (0..ROUNDS_AHEAD).map(|number| round(job, number)).collect();
     sign_all(job, &mut rounds)?;
-    let meter = Meter::start(job.order.server_pid);
+    let meter = Meter::start(&job.order.server_pids);
     let mut tally = Tally::new();
     let started = Instant::now();
     let mut signed = started;

@@ -35,8 +35,19 @@ pub struct Measured {
     pub errors: Vec<ErrorCount>,
     /// CPU time of this process for an operation, in microseconds.
     pub client_cpu_us_per_operation: f64,
-    /// CPU time of the server and its children for an operation, in microseconds.
+    /// CPU time of the server's processes and their children for an operation, in microseconds.
     pub server_cpu_us_per_operation: Option<f64>,
+    /// The same of each process.
+    pub processes: Vec<ProcessCpu>,
+}
+
+/// What a process has used.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ProcessCpu {
+    /// The process.
+    pub pid: u32,
+    /// CPU time of it and its children for an operation, in microseconds.
+    pub cpu_us_per_operation: f64,
 }
 
 /// Errors of one kind.
@@ -62,6 +73,9 @@ impl Measured {
             count: faults.count,
             seen: faults.seen,
         });
+        let used = server_cpu.filter(|used| !used.is_empty());
+        let total = used.as_ref().map(|used| used.iter().map(|(_, cpu)| *cpu).sum());
+        let processes = used.into_iter().flatten();
         Self {
             workload: workload.name(),
             clients: order.clients,
@@ -75,7 +89,10 @@ impl Measured {
             max_ms: milliseconds(tally.latencies.max()),
             errors: errors.collect(),
             client_cpu_us_per_operation: each(client_cpu),
-            server_cpu_us_per_operation: server_cpu.map(each),
+            server_cpu_us_per_operation: total.map(each),
+            processes: processes
+                .map(|(pid, cpu)| ProcessCpu { pid, cpu_us_per_operation: each(cpu) })
+                .collect(),
         }
     }
 

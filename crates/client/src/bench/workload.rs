@@ -11,8 +11,12 @@ use super::page::{Listed, PAGE_KEYS};
 use super::request::Request;
 use crate::uri;
 
-/// Keys of one client.
+/// Keys of one client, at most.
 const KEYS_PER_CLIENT_MAX: usize = 64;
+/// And at least, if as many are signed ahead.
+const KEYS_PER_CLIENT_MIN: usize = 4;
+/// Keys of all clients together: what is read is written before, and some endpoints are slow at that.
+const KEYS_MAX: usize = 1024;
 /// Operations of one client that are signed ahead, at most.
 const OPERATIONS_AHEAD_MAX: usize = 256;
 /// And at least: two writings of a key, so that an old one is seen.
@@ -100,6 +104,7 @@ pub(super) struct Script<'a> {
     filler: &'a Filler,
     listed: &'a Listed,
     client: usize,
+    clients: usize,
     body_bytes: usize,
     ahead: usize,
     created: Timestamp,
@@ -116,7 +121,7 @@ impl<'a> Script<'a> {
         created: Timestamp,
     ) -> Self {
         let ahead = operations_ahead(clients, body_bytes);
-        Self { place, filler, listed, client, body_bytes, ahead, created }
+        Self { place, filler, listed, client, clients, body_bytes, ahead, created }
     }
 
     /// What is there before the operations begin.
@@ -145,8 +150,9 @@ impl<'a> Script<'a> {
 
     fn operation(&self, workload: Workload, at: usize) -> Operation {
         let (slot, generation) = (at % self.keys(), at / self.keys() + 1);
-        let page = at * self.listed.keys.saturating_sub(PAGE_KEYS) / self.ahead.min(PAGES).max(1);
-        let page = page % self.listed.keys.saturating_sub(PAGE_KEYS).max(1);
+        // From the first key to the last that has a whole page after it.
+        let spare = self.listed.keys.saturating_sub(PAGE_KEYS);
+        let page = (at + self.client) % PAGES * spare / (PAGES - 1);
         let list =
             |is_delimited| Request::list(&self.place.bucket, self.listed.page(page, is_delimited));
         match workload {
@@ -167,7 +173,8 @@ impl<'a> Script<'a> {
 
     /// Keys that it uses: few of large bodies, so that each is written more than once.
     fn keys(&self) -> usize {
-        (self.ahead / 2).clamp(1, KEYS_PER_CLIENT_MAX)
+        let share = KEYS_MAX / self.clients.max(1);
+        (self.ahead / 2).clamp(1, share.clamp(KEYS_PER_CLIENT_MIN, KEYS_PER_CLIENT_MAX))
     }
 
     fn put(&self, slot: usize, generation: usize) -> Request {
