@@ -12,7 +12,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::harness::clock::wait_until;
-use crate::harness::{Ask, Server, digest, tidelock};
+use crate::harness::server::tidelock;
+use crate::harness::{Ask, Server, digest};
 use crate::objects::{stderr, stdout};
 
 /// Short runs: what is measured is not what is tested.
