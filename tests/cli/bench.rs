@@ -71,6 +71,7 @@ fn what_cannot_be_measured_is_no_figure() {
         (&["--bucket", "absent"], 3, "NoSuchBucket"),
         (&["gut"], 2, "possible values: put, get, lock"),
         (&["--clients", "0"], 2, "takes 1 to 1024"),
+        (&["--duration", "0s"], 2, "takes more than 0s"),
         (&["--size", "x"], 2, "takes 0 to 1073741824"),
         (&["--server-pid", "4294967295"], 1, "there is no process 4294967295"),
         (&["--endpoint", "http://127.0.0.1:1"], 6, "http://127.0.0.1:1: "),

@@ -110,6 +110,9 @@ impl Args {
     }
 
     fn order(&self) -> Result<Order, Failure> {
+        if self.duration.is_zero() {
+            return Err(Failure::usage("--duration takes more than 0s"));
+        }
         let mut random = [0; 8];
         let filled = SystemRandom::new().fill(&mut random);
         filled.map_err(|_| Failure::other(&"the system gives no randomness"))?;

@@ -76,7 +76,7 @@ pub(super) fn run(job: &Job, workload: Workload, stop: &AtomicBool) -> Result<Ru
         let threads: Vec<_> = (0..clients)
             .map(|number| {
                 scope.spawn(move || {
-                    let prepared = prepare(job, workload, number);
+                    let prepared = prepare(job, workload, number, stop);
                     ready.wait();
                     go.wait();
                     ask(job, prepared?, stop)
@@ -100,10 +100,17 @@ pub(super) fn run(job: &Job, workload: Workload, stop: &AtomicBool) -> Result<Ru
 struct Prepared {
     worker: Worker,
     operations: Vec<Operation>,
+    /// When they were signed.
+    signed: Instant,
     tally: Tally,
 }
 
-fn prepare(job: &Job, workload: Workload, number: usize) -> Result<Prepared, ClientError> {
+fn prepare(
+    job: &Job,
+    workload: Workload,
+    number: usize,
+    stop: &AtomicBool,
+) -> Result<Prepared, ClientError> {
     let created = job.client.now();
     let clients = (number, job.order.clients);
     let bytes = job.order.body_bytes;
@@ -112,20 +119,24 @@ fn prepare(job: &Job, workload: Workload, number: usize) -> Result<Prepared, Cli
     worker.open().map_err(|error| error.into_client_error(&job.target))?;
     let mut tally = Tally::new();
     for mut operation in script.preparation(workload) {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
         sign(job, operation.iter_mut())?;
         if let Err(fault) = worker.perform(&operation) {
             tally.add_fault(fault);
         }
     }
     let mut operations = script.operations(workload);
+    let signed = Instant::now();
     sign(job, operations.iter_mut().flatten())?;
-    Ok(Prepared { worker, operations, tally })
+    Ok(Prepared { worker, operations, signed, tally })
 }
 
 fn ask(job: &Job, prepared: Prepared, stop: &AtomicBool) -> Result<Tally, ClientError> {
-    let Prepared { mut worker, mut operations, mut tally } = prepared;
+    let Prepared { mut worker, mut operations, mut signed, mut tally } = prepared;
     let started = Instant::now();
-    let (mut begun, mut signed) = (started, started);
+    let mut begun = started;
     loop {
         if begun - signed > SIGN_AGAIN_AFTER {
             sign(job, operations.iter_mut().flatten())?;
