@@ -27,8 +27,11 @@ release:
 
 # What an operation costs on each engine: `just bench --turns 1`.
 bench *args: release
-    cargo run --release --manifest-path bench/Cargo.toml -- --binary target/release/tidelock \
-        --cluster scripts/postgres-cluster {{args}}
+    cargo run --release --manifest-path bench/Cargo.toml -- engines {{args}}
+
+# Tidelock beside a control and beside other stores: `just compare --turns 1`.
+compare *args:
+    bench/compare {{args}}
 
 # Licences and advisories of the dependencies (needs cargo-deny).
 deny:

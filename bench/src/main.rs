@@ -1,90 +1,109 @@
-//! Measures what an operation costs on each engine, all in one run: wall time, and CPU time of the
-//! server and of the engine behind it. Subjects take turns within each workload, so that a noisy
-//! moment of the machine hits all of them; what counts is the ratio, not the figure.
+//! Measures Tidelock beside others in one run: beside a control and stores of others (`compare`), and on each
+//! of its engines (`engines`). What counts is the ratio, not the figure.
 
-mod bare;
-mod cpu;
-mod load;
+mod case;
+mod control;
+mod goals;
+mod measure;
 mod report;
 mod subject;
-mod wire;
-mod workload;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
-use report::Report;
-use subject::Subject;
+use case::Case;
+use measure::Turns;
+use subject::{Kind, Programs};
 
 #[derive(Parser)]
-#[command(about = "What an operation costs, engine beside engine, in one run")]
+#[command(about = "What an operation costs, one beside the other, in one run")]
 struct Arguments {
     #[command(subcommand)]
-    command: Option<Command>,
-    /// The binary to measure
-    #[arg(long, default_value = "../target/release/tidelock")]
-    binary: PathBuf,
-    /// The script that starts a PostgreSQL cluster
-    #[arg(long, default_value = "../scripts/postgres-cluster")]
-    cluster: PathBuf,
-    /// Subjects, in the order of their turns
-    #[arg(long, value_delimiter = ',', default_value = "bare,memory,local,postgres")]
-    subjects: Vec<String>,
-    /// Workloads to run; all when none is named
-    #[arg(long, value_delimiter = ',')]
-    workloads: Vec<String>,
-    /// Length of one turn, in milliseconds
-    #[arg(long, default_value_t = 2000)]
-    turn_ms: u64,
-    /// Turns of each subject in each workload
-    #[arg(long, default_value_t = 3)]
-    turns: usize,
-    /// Keys in the bucket that is listed
-    #[arg(long, default_value_t = 20_000)]
-    listed_keys: usize,
+    command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serves nothing but 200s on a free port: the floor of what HTTP costs
-    Bare,
+    /// Tidelock beside a control and beside stores of others
+    Compare {
+        /// Subjects, in the order of their turns
+        #[arg(
+            long,
+            value_enum,
+            value_delimiter = ',',
+            default_value = "control,tidelock,seaweedfs,seaweedfs-fsync,s3s-fs,garage,garage-fsync"
+        )]
+        subjects: Vec<Kind>,
+        /// Cases, in this order
+        #[arg(long, value_delimiter = ',', value_parser = Case::parse, default_value = case::COMPARED)]
+        cases: Vec<Case>,
+        #[command(flatten)]
+        measuring: Measuring,
+    },
+    /// Tidelock on each of its engines
+    Engines {
+        /// Subjects, in the order of their turns
+        #[arg(
+            long,
+            value_enum,
+            value_delimiter = ',',
+            default_value = "control,memory,tidelock,postgres"
+        )]
+        subjects: Vec<Kind>,
+        /// Cases, in this order
+        #[arg(long, value_delimiter = ',', value_parser = Case::parse, default_value = case::OF_ENGINES)]
+        cases: Vec<Case>,
+        #[command(flatten)]
+        measuring: Measuring,
+    },
+    /// Serves the control on a free port, with its log below a directory
+    Control { directory: PathBuf },
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    if let Some(Command::Bare) = arguments.command {
-        return bare::serve();
+#[derive(clap::Args)]
+struct Measuring {
+    #[command(flatten)]
+    programs: Programs,
+    #[command(flatten)]
+    turns: Turns,
+    /// Write the report as JSON, too, with every turn
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn main() -> Result<ExitCode> {
+    match Arguments::parse().command {
+        Command::Compare { subjects, cases, measuring }
+        | Command::Engines { subjects, cases, measuring } => measure(subjects, &cases, &measuring),
+        Command::Control { directory } => {
+            control::serve(&directory)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
-    let mut subjects = Vec::new();
-    for name in &arguments.subjects {
-        eprintln!("starting {name}");
-        subjects.push(Subject::start(name, &arguments.binary, &arguments.cluster)?);
-    }
-    let turn = Duration::from_millis(arguments.turn_ms);
-    let mut report = Report::default();
-    for workload in workload::all(arguments.listed_keys) {
-        let named = arguments.workloads.iter().any(|name| name == workload.name);
-        if !named && !arguments.workloads.is_empty() {
-            continue;
+}
+
+#[tokio::main]
+async fn measure(
+    mut subjects: Vec<Kind>,
+    cases: &[Case],
+    measuring: &Measuring,
+) -> Result<ExitCode> {
+    let Measuring { programs, turns, json } = measuring;
+    subjects.retain(|kind| {
+        let is_there = programs.have(*kind);
+        if !is_there {
+            eprintln!("{kind} is left out: it is not installed");
         }
-        let takers: Vec<&Subject> =
-            subjects.iter().filter(|subject| workload.suits(subject)).collect();
-        for subject in &takers {
-            workload.prepare(subject)?;
-        }
-        for clients in workload.clients {
-            for _ in 0..arguments.turns {
-                for subject in &takers {
-                    let measured = load::run(&workload, subject, *clients, turn)?;
-                    report.add(workload.name, *clients, &subject.name, measured);
-                }
-            }
-            eprintln!("{} at {clients}: done", workload.name);
-        }
+        is_there
+    });
+    let report = measure::run(&subjects, cases, programs, turns).await?;
+    if let Some(path) = json {
+        let written = std::fs::write(path, report.json()?);
+        written.with_context(|| path.display().to_string())?;
     }
     print!("{report}");
-    Ok(())
+    Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

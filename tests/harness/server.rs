@@ -134,6 +134,10 @@ impl Server {
         command
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn data(&self) -> &Path {
         &self.data
     }

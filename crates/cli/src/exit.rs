@@ -14,14 +14,15 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(crate) const HELP: &str = "\
 Exit status:
   0  done
-  1  the operation failed; of state diff, the states differ; of doctor, locks are not safe
+  1  the operation failed; of state diff, the states differ; of doctor, locks are not safe; of bench, an
+       answer was wrong
   2  the command line or the settings are wrong
   3  the bucket, object, user or key does not exist
   4  access denied; of policy test, the policies deny the request
   5  it exists already, is not empty, is in use or is locked
   6  the endpoint cannot be reached or is overloaded
-  130  interrupted by Ctrl-C, and of commands that take a lock and of doctor by SIGTERM; of serve,
-       by a second signal";
+  130  interrupted by Ctrl-C, and of commands that take a lock of doctor and of bench by SIGTERM;
+       of serve, by a second signal";
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -58,6 +59,11 @@ impl Failure {
 
     /// An endpoint was examined, and is not safe: no words.
     pub(crate) fn unsafe_endpoint() -> Self {
+        Self { status: 1, message: String::new() }
+    }
+
+    /// An endpoint was measured, and has given a wrong answer: the words were said.
+    pub(crate) fn wrong_answers() -> Self {
         Self { status: 1, message: String::new() }
     }
 

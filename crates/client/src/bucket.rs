@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::connection::Outgoing;
 use crate::xml::{Element, escape};
-use crate::{Client, ClientError, ErrorKind, uri};
+use crate::{Client, ClientError, ErrorKind, ServiceError, uri};
 
 /// `us-east-1` is the one region that a location constraint may not name.
 const REGION_WITHOUT_CONSTRAINT: &str = "us-east-1";
@@ -101,6 +101,16 @@ impl Client {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Goes on only where there is a bucket of this name.
+    pub(crate) async fn require_bucket(&self, bucket: &str) -> Result<(), ClientError> {
+        if self.has_bucket(bucket).await? {
+            return Ok(());
+        }
+        let (status, code) = (StatusCode::NOT_FOUND, "NoSuchBucket".to_owned());
+        let message = format!("there is no bucket {bucket}");
+        Err(ServiceError { status, code, message, request_id: None }.into())
     }
 
     /// Makes a bucket in the region of the settings.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Limited};
 
-pub(crate) use request::{Outgoing, with_signer};
+pub(crate) use request::{Outgoing, host, with_signer};
 use transport::Network;
 pub use transport::{AnswerBody, Transport, TransportError};
 

@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod audit;
+pub mod bench;
 mod bucket;
 mod bucket_safety;
 mod connection;
@@ -26,6 +27,7 @@ pub mod server;
 pub mod settings;
 pub mod state;
 pub mod sts;
+mod sweep;
 mod transfer;
 mod uri;
 mod version;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod audit;
+mod bench;
 mod bootstrap;
 mod bucket;
 mod completions;
@@ -51,6 +52,7 @@ enum Command {
     Audit(audit::Args),
     Webhook(webhook::Args),
     Doctor(doctor::Args),
+    Bench(bench::Args),
     Admin(admin::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -75,6 +77,7 @@ impl Cli {
             Command::Audit(args) => args.run().await,
             Command::Webhook(args) => args.run().await,
             Command::Doctor(args) => args.run().await,
+            Command::Bench(args) => args.run().await,
             Command::Admin(args) => args.run().await,
             Command::Completions(args) => args.run(),
             Command::Man(args) => args.run(),

@@ -193,7 +193,7 @@ pub(crate) fn with_signer<T>(
 }
 
 /// The authority, without the port that its scheme has anyway.
-fn host(endpoint: &Uri) -> String {
+pub(crate) fn host(endpoint: &Uri) -> String {
     let host = endpoint.host().unwrap_or_default();
     let default = if endpoint.scheme_str() == Some("https") { 443 } else { 80 };
     match endpoint.port_u16() {

@@ -9,7 +9,8 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::{ClientError, Settings};
 
-pub(super) fn tls_config(settings: &Settings) -> Result<ClientConfig, ClientError> {
+/// TLS as `settings` want it.
+pub(crate) fn tls_config(settings: &Settings) -> Result<ClientConfig, ClientError> {
     let roots = match settings.endpoint.scheme_str() {
         Some("https") => MachineRoots::Trusted,
         _ => MachineRoots::NotRead,

@@ -11,7 +11,6 @@ mod payloads;
 mod races;
 mod reads;
 mod service;
-mod sweep;
 mod ward;
 
 #[cfg(test)]
@@ -172,7 +171,7 @@ impl Examination {
     /// # Errors
     /// See [`ClientError`]; what could not be removed is still there.
     pub async fn clean_up(self) -> Result<(), ClientError> {
-        self.ward.sweep().await
+        self.ward.sweep().run().await
     }
 
     async fn make(&self, check: &Check) -> Finding {

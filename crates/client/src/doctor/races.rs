@@ -114,7 +114,7 @@ async fn race(ward: &Ward, contest: Contest) -> Result<Outcome, ClientError> {
         let found = ward.get(&name).await?;
         tally.add(&fates, |winner| contest.body(winner) == found);
         if contest.leaves_uploads() {
-            ward.abort_uploads().await?;
+            ward.sweep().abort_uploads().await?;
         }
     }
     Ok(tally.outcome(ward.racers))

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 
 use crate::connection::Outgoing;
+use crate::sweep::Sweep;
 use crate::xml::Element;
 use crate::{Client, ClientError, ServiceError, uri};
 
@@ -52,6 +53,12 @@ impl Answer {
 }
 
 impl Ward {
+    /// What removes everything at the end.
+    pub(super) fn sweep(&self) -> Sweep<'_> {
+        let Self { client, bucket, prefix, is_own, .. } = self;
+        Sweep { client, bucket, prefix, removes_bucket: *is_own }
+    }
+
     pub(super) fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
@@ -143,11 +150,7 @@ impl Ward {
 
 /// Whether old versions of objects in `bucket` are kept; no where the endpoint knows no versions.
 pub(super) async fn keeps_versions(client: &Client, bucket: &str) -> Result<bool, ClientError> {
-    if !client.has_bucket(bucket).await? {
-        let (status, code) = (StatusCode::NOT_FOUND, "NoSuchBucket".to_owned());
-        let message = format!("there is no bucket {bucket}");
-        return Err(ServiceError { status, code, message, request_id: None }.into());
-    }
+    client.require_bucket(bucket).await?;
     let request = Outgoing::new(Method::GET, uri::bucket_path(bucket)).query(&[("versioning", "")]);
     let Ok(answer) = client.document(request).await else { return Ok(false) };
     let root = Element::parse(&answer.body);
