@@ -35,7 +35,7 @@ mod tests;
 pub use codec::checksum;
 pub use error::LogError;
 pub use fence::Fence;
-pub use group::{Group, GroupBuilder, Record, record_bytes};
+pub use group::{Group, GroupBuilder, Record, Stamp, record_bytes};
 pub use inspect::{Damage, Finding, Inspected, inspect};
 pub use log::{Log, LogOptions, Sabotage, is_file_of_log};
 pub use reader::{LogReader, read_value};

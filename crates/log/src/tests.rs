@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::disk::faulty::FaultyDisk;
 use crate::disk::{Disk, FileDisk};
-use crate::{Fence, Group, Log, LogError, LogOptions, Place, Position, Record};
+use crate::{Fence, Group, Log, LogError, LogOptions, Place, Position, Record, Stamp};
 
 const SEGMENT_BYTES: u32 = 32 << 10;
 
@@ -36,11 +36,16 @@ fn own(record: &Record<'_>) -> Kept {
     }
 }
 
+/// Of the commit `version`, whose time tells of it.
+fn at(version: u64) -> Stamp {
+    Stamp { version, time: 1000 * version }
+}
+
 /// Writes a group of one row, durably.
 fn put(log: &mut Log, key: &str, version: u64, value: &[u8]) -> Place {
     let mut group = log.begin_group(key.len() + value.len() + 100).unwrap();
     let place = group.put(key.as_bytes(), version, value);
-    log.append(group, version).unwrap();
+    log.append(group, at(version)).unwrap();
     log.sync().unwrap();
     place
 }
@@ -68,7 +73,7 @@ fn what_was_written_is_read_again_through_all_segments() {
     assert!(used > 82_000 && used <= log.segments() * u64::from(SEGMENT_BYTES), "{used}");
     let mut group = log.begin_group(100).unwrap();
     group.delete(b"key", 41);
-    log.append(group, 41).unwrap();
+    log.append(group, at(41)).unwrap();
     log.sync().unwrap();
     written.push((b"key".to_vec(), 41, None));
     drop(log);
@@ -197,11 +202,11 @@ fn a_value_that_looks_like_a_group_is_none() {
     let mut group = vec![0; 4096];
     file.read_at(&mut group, 4096).unwrap();
     // Placed so that it begins on a page, as a group does.
-    let mut value = vec![0; 4096 - 48 - 20 - 3];
+    let mut value = vec![0; 4096 - 56 - 20 - 3];
     value.extend_from_slice(&group);
     put(&mut log, "key", 2, &value);
     drop(log);
-    file.write_at(&[0; 48], 2 * 4096).unwrap();
+    file.write_at(&[0; 56], 2 * 4096).unwrap();
     let (_, kept) = open(&disk, None).unwrap();
     assert_eq!(kept.len(), 1, "the torn group is dropped: what is in it is of a group before");
 }
@@ -214,7 +219,7 @@ fn who_was_replaced_acknowledges_nothing() {
     let (mut new, _) = open(&disk, None).unwrap();
     let mut group = old.begin_group(100).unwrap();
     group.put(b"key", 2, b"lost");
-    assert!(matches!(old.append(group, 2), Err(LogError::Fenced)));
+    assert!(matches!(old.append(group, at(2)), Err(LogError::Fenced)));
     assert!(matches!(old.sync(), Err(LogError::Fenced)));
     put(&mut new, "key", 2, b"new");
     drop((old, new));
@@ -237,7 +242,7 @@ fn the_bytes_are_those_of_format_1() {
     group.put("ключ".as_bytes(), 2, &[0xAB; 5000]);
     group.put(b"a/key", 3, b"");
     group.delete(b"a/key", 4);
-    log.append(group, 4).unwrap();
+    log.append(group, at(4)).unwrap();
     log.sync().unwrap();
     for name in ["0000000000000001.log", "epoch"] {
         let mut written = faulty.bytes_of(name).unwrap();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tidelock_log::disk::Disk;
 use tidelock_log::{
-    Fence, Group, GroupBuilder, Log, LogError, LogOptions, LogReader, Position, Record,
+    Fence, Group, GroupBuilder, Log, LogError, LogOptions, LogReader, Position, Record, Stamp,
     record_bytes,
 };
 
@@ -18,7 +18,7 @@ use super::backend::{FlushError, IndexFile};
 use super::index::{Change, Checkpoint, Counts, FORMAT, Held, Index, stored_error};
 use super::syncs::SyncMeter;
 use super::{LogSpace, OpenError};
-use crate::{Batch, Outcome, Write};
+use crate::{Batch, Clock, Outcome, Write};
 
 /// Name of the index inside the store's directory.
 pub(super) const INDEX_NAME: &str = "meta.redb";
@@ -63,17 +63,19 @@ const RECORD_BYTES_MAX: usize = 72 << 10;
 const REPLAY_CHANGE_BYTES: usize = 4 << 20;
 
 /// How an engine is opened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(super) struct EngineOptions {
     pub(super) log: LogOptions,
     pub(super) cache_bytes: usize,
     pub(super) garbage_bytes_min: u64,
+    /// Tells when a group is written.
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl EngineOptions {
-    pub(super) fn new(tag: u64, cache_bytes: usize) -> Self {
+    pub(super) fn new(tag: u64, cache_bytes: usize, clock: Arc<dyn Clock>) -> Self {
         let log = LogOptions::new(tag);
-        Self { log, cache_bytes, garbage_bytes_min: GARBAGE_BYTES_MIN }
+        Self { log, cache_bytes, garbage_bytes_min: GARBAGE_BYTES_MIN, clock }
     }
 }
 
@@ -104,6 +106,7 @@ pub(super) struct Engine {
     /// Why the log is not cleaned any more.
     cleaning_failure: Option<LogError>,
     garbage_bytes_min: u64,
+    clock: Arc<dyn Clock>,
 }
 
 /// How far the oldest segment is cleaned.
@@ -174,7 +177,7 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         disk.create(UNFINISHED_NAME)?;
         let (index, file) = open_index(disk, UNFINISHED_NAME, options, &fence, syncs, held)?;
-        let nothing = Checkpoint { last_commit: 0, live_bytes: 0, position: None };
+        let nothing = Checkpoint { last_commit: 0, live_bytes: 0, time: 0, position: None };
         index.checkpoint(&nothing).map_err(stored_error)?;
         let index = (index, file);
         let mut engine = Self::replay(disk, options, fence, syncs, index, UNFINISHED_NAME)?;
@@ -192,7 +195,7 @@ impl Engine {
         (index, file): (Index, Arc<IndexFile>),
         name: &'static str,
     ) -> Result<Self, OpenError> {
-        let Checkpoint { last_commit, live_bytes, position } =
+        let Checkpoint { last_commit, live_bytes, time, position } =
             index.last_checkpoint().map_err(stored_error)?;
         let mut replayer = Replayer {
             index: &index,
@@ -200,7 +203,7 @@ impl Engine {
             is_new: position.is_none(),
             change: None,
             change_bytes: 0,
-            counts: Counts { last_commit, live_bytes },
+            counts: Counts { last_commit, live_bytes, time },
             segment: 0,
         };
         let opened = Log::open(Arc::clone(disk), options.log, fence, position, &mut |group| {
@@ -227,6 +230,7 @@ impl Engine {
             cleaning: None,
             cleaning_failure: None,
             garbage_bytes_min: options.garbage_bytes_min,
+            clock: Arc::clone(&options.clock),
         };
         engine.make_checkpoint().map_err(|error| OpenError::Io(io::Error::other(error)))?;
         Ok(engine)
@@ -308,7 +312,10 @@ impl Engine {
             return Ok(outcomes);
         }
         let began = self.log.position();
-        self.log.append(group, counts.last_commit).map_err(group_error)?;
+        // A clock that is set back must not put a later group before an earlier one.
+        counts.time = counts.time.max(now(&*self.clock));
+        let stamp = Stamp { version: counts.last_commit, time: counts.time };
+        self.log.append(group, stamp).map_err(group_error)?;
         let Self { syncs, log, .. } = self;
         syncs.measure_group(|| log.sync()).map_err(failed)?;
         change.commit().map_err(index_failed)?;
@@ -341,6 +348,7 @@ impl Engine {
         let checkpoint = Checkpoint {
             last_commit: self.counts.last_commit,
             live_bytes: self.counts.live_bytes,
+            time: self.counts.time,
             position: Some(position),
         };
         if let Err(error) = self.index.checkpoint(&checkpoint) {
@@ -525,6 +533,7 @@ impl Replayer<'_> {
         };
         change.replay(&records, &mut self.counts).map_err(stored_error)?;
         self.counts.last_commit = group.version();
+        self.counts.time = self.counts.time.max(group.time());
         self.change_bytes += records.iter().map(bytes_of).sum::<usize>();
         self.change = Some(change);
         if self.change_bytes >= REPLAY_CHANGE_BYTES { self.commit() } else { Ok(()) }
@@ -546,9 +555,9 @@ impl Replayer<'_> {
             return Ok(());
         }
         self.commit()?;
-        let Counts { last_commit, live_bytes } = self.counts;
+        let Counts { last_commit, live_bytes, time } = self.counts;
         let position = (!self.is_new).then_some(group.at());
-        let so_far = Checkpoint { last_commit, live_bytes, position };
+        let so_far = Checkpoint { last_commit, live_bytes, time, position };
         self.index.checkpoint(&so_far).map_err(stored_error)
     }
 
@@ -591,6 +600,11 @@ fn open_index(
         return Err(OpenError::Io(io::Error::other(failure)));
     }
     Ok((index, file))
+}
+
+/// The time that groups carry, in milliseconds since 1970.
+pub(super) fn now(clock: &dyn Clock) -> u64 {
+    u64::try_from(clock.now()).unwrap_or(0)
 }
 
 /// The records that begin within the next `bytes`; at least one if there is one.

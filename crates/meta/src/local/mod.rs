@@ -122,7 +122,8 @@ impl LocalStore {
         let syncs = Arc::new(SyncMeter::new(Arc::clone(&options.clock), options.gate.clone()));
         let (released, on_release) = mpsc::channel();
         let held = Held { _lock: lock.map(Arc::new), _released: released };
-        let engine_options = EngineOptions::new(options.log_tag, options.cache_bytes);
+        let clock = Arc::clone(&options.clock);
+        let engine_options = EngineOptions::new(options.log_tag, options.cache_bytes, clock);
         let engine = Engine::open(&disk, &engine_options, &syncs, &held)?;
         drop(held);
         let rows = Arc::new(Rows::new(engine.index(), engine.reader()));

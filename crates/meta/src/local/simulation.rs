@@ -9,11 +9,12 @@ use std::env;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tidelock_log::disk::Disk;
 use tidelock_log::disk::faulty::{Chance, Faults, FaultyDisk};
-use tidelock_log::{Sabotage, record_bytes};
+use tidelock_log::{Finding, LogError, Sabotage, inspect, record_bytes};
 
 use super::OpenError;
 use super::engine::{Engine, EngineOptions, GroupError, INDEX_NAME};
@@ -159,6 +160,7 @@ type Model = BTreeMap<Key, (Version, Bytes)>;
 struct Simulation {
     disk: Arc<FaultyDisk>,
     options: EngineOptions,
+    clock: Arc<ManualClock>,
     chance: Chance,
     running: Option<Running>,
     /// What every reader must see.
@@ -176,13 +178,15 @@ struct Running {
 
 impl Simulation {
     fn new(seed: u64, sabotage: Option<Sabotage>) -> Self {
-        let mut options = EngineOptions::new(seed, 1 << 20);
+        let clock = Arc::new(ManualClock::new(0));
+        let mut options = EngineOptions::new(seed, 1 << 20, Arc::clone(&clock) as _);
         options.log.segment_bytes = SEGMENT_BYTES;
         options.log.sabotage = sabotage;
         options.garbage_bytes_min = GARBAGE_BYTES_MIN;
         Self {
             disk: Arc::new(FaultyDisk::new(seed)),
             options,
+            clock,
             chance: Chance::new(!seed),
             running: None,
             model: Model::new(),
@@ -240,6 +244,25 @@ impl Simulation {
         Ok(())
     }
 
+    /// Sets the clock forwards or back: the times of the log go forwards all the same.
+    fn set_the_clock(&mut self) {
+        self.clock = Arc::new(ManualClock::new(self.chance.below(1 << 20) as i64));
+        self.options.clock = Arc::clone(&self.clock) as _;
+    }
+
+    /// Whether no group is of a time before that of the group before it.
+    fn is_in_time(&self) -> Result<bool, Wrong> {
+        let (mut last, mut goes_back) = (0, false);
+        let inspected = inspect::<LogError>(&*self.disk, &mut |finding| {
+            if let Finding::Group(group) = finding {
+                goes_back |= group.time() < last;
+                last = group.time();
+            }
+            Ok(())
+        });
+        inspected.map(|_| !goes_back).map_err(|error| Wrong(error.to_string()))
+    }
+
     fn open(&self) -> Result<Running, OpenError> {
         let syncs = Arc::new(SyncMeter::new(Arc::new(ManualClock::new(0)), None));
         let held = Held { _lock: None, _released: mpsc::channel().0 };
@@ -251,6 +274,7 @@ impl Simulation {
 
     /// Opens the store, which must succeed, and sees that nothing is missing.
     fn start(&mut self) -> Result<(), Wrong> {
+        self.set_the_clock();
         let opened = self.open();
         let running = opened.map_err(|error| Wrong(format!("it does not open: {error}")))?;
         self.running = Some(running);
@@ -286,6 +310,7 @@ impl Simulation {
         self.stop_clean();
         self.disk.restart();
         ensure!(self.is_sound()?, "it is not sound");
+        ensure!(self.is_in_time()?, "the time goes back");
         self.start()
     }
 
@@ -307,6 +332,7 @@ impl Simulation {
     }
 
     fn commit(&mut self) -> Result<(), Wrong> {
+        self.clock.advance(Duration::from_millis(100));
         let mut model = self.model.clone();
         let mut last_commit = self.last_commit;
         let mut batches = Vec::new();
