@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use tidelock_client::migrate::{MigrateError, SourceError};
 use tidelock_client::{ClientError, ErrorKind, SettingsError};
+use tidelock_server::admin::backup::BackupError;
 use tidelock_server::admin::copy::CopyError;
 use tidelock_server::config::ConfigError;
 use tidelock_server::{FailureKind, ServeError};
@@ -207,6 +208,12 @@ impl From<ConfigError> for Failure {
 
 impl From<CopyError> for Failure {
     fn from(error: CopyError) -> Self {
+        Self { status: status(error.kind()), message: error.to_string() }
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
         Self { status: status(error.kind()), message: error.to_string() }
     }
 }

@@ -465,6 +465,12 @@ impl Engine {
         self.counts.last_commit
     }
 
+    /// The time of the last group, in milliseconds since 1970.
+    #[cfg(test)]
+    pub(super) fn time(&self) -> u64 {
+        self.counts.time
+    }
+
     /// Bytes of the log that are current.
     #[cfg(test)]
     pub(super) fn live_bytes(&self) -> u64 {

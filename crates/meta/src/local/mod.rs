@@ -12,6 +12,7 @@
 //!             row_log.rs  a log of rows as they are
 //! verify()    verify.rs   whether a stopped store is what was written
 //! recover()   recover.rs  what can be saved of one that is not
+//! follow_log() copy.rs   the log, copied while a server writes it, and written again
 //!             syncs.rs    counts syncs
 //!             gate.rs     lets a test hold or fail a sync
 //!             space.rs    refuses commits before the disk is full
@@ -22,6 +23,7 @@
 
 mod backend;
 mod convert;
+mod copy;
 mod engine;
 mod gate;
 mod group;
@@ -56,6 +58,7 @@ use crate::{
     Batch, Direction, Health, Key, KeyRange, Limits, MetaError, MetaStore, Outcome, ReadLevel,
     Versioned, contract,
 };
+pub use copy::{LogImport, follow_log};
 use engine::{Engine, EngineOptions};
 pub use gate::SyncGate;
 use group::Queue;
@@ -66,7 +69,8 @@ use rows::Rows;
 use space::Room;
 pub use space::{DiskSpace, FreeSpace, Space};
 use syncs::SyncMeter;
-pub use tidelock_log::Damage;
+pub use tidelock_log::{Cursor, Damage, Followed, Follower, Group, Imported, LogError, Piece};
+pub use tidelock_log::{Position, Record};
 pub use verify::{Verification, verify};
 
 /// Longest scan that runs on the caller's thread; a longer one goes to the blocking pool.
@@ -230,6 +234,15 @@ fn make_directory(path: &Path) -> Result<File, OpenError> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600);
     lock(options.open(path.join(LOCK_NAME))?)
+}
+
+/// Refuses a directory in which there is more than its lock.
+fn require_empty(disk: &dyn Disk) -> Result<(), OpenError> {
+    if disk.list()?.iter().all(|name| name == LOCK_NAME) {
+        return Ok(());
+    }
+    let what = "the directory is not empty";
+    Err(OpenError::Io(io::Error::new(io::ErrorKind::AlreadyExists, what)))
 }
 
 /// Keeps others out of a directory that a store has been in.

@@ -34,12 +34,7 @@ pub fn recover(from: &Path, into: &Path, log_tag: u64) -> Result<Recovery, OpenE
     let _lock = super::lock_existing(from)?;
     let _new_lock = super::make_directory(into)?;
     let new: Arc<dyn Disk> = Arc::new(FileDisk::new(into));
-    if new.list()?.iter().any(|name| name != super::LOCK_NAME) {
-        return Err(OpenError::Io(std::io::Error::new(
-            std::io::ErrorKind::AlreadyExists,
-            "the directory is not empty",
-        )));
-    }
+    super::require_empty(&*new)?;
     mark(&*new)?;
     let disk = FileDisk::new(from);
     let mut recovery = Recovery::default();

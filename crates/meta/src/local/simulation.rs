@@ -4,6 +4,8 @@
 //! `TIDELOCK_SIMULATION_SEEDS=10000` says how many seeds; `TIDELOCK_SIMULATION_SEED=7` runs that one.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod copies;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
@@ -16,6 +18,7 @@ use tidelock_log::disk::Disk;
 use tidelock_log::disk::faulty::{Chance, Faults, FaultyDisk};
 use tidelock_log::{Finding, LogError, Sabotage, inspect, record_bytes};
 
+use self::copies::Copies;
 use super::OpenError;
 use super::engine::{Engine, EngineOptions, GroupError, INDEX_NAME};
 use super::index::Held;
@@ -122,6 +125,11 @@ struct Seen {
     fenced: u64,
     /// Checkpoints that found no room.
     postponed: u64,
+    /// Copies of the log that were opened, those of a time before among them, and groups that were copied and then lost.
+    copies: u64,
+    copies_of_before: u64,
+    copies_cut: u64,
+    copies_begun_again: u64,
 }
 
 impl Seen {
@@ -140,6 +148,10 @@ impl Seen {
         self.damage_found += other.damage_found;
         self.fenced += other.fenced;
         self.postponed += other.postponed;
+        self.copies += other.copies;
+        self.copies_of_before += other.copies_of_before;
+        self.copies_cut += other.copies_cut;
+        self.copies_begun_again += other.copies_begun_again;
     }
 
     fn check(&self) {
@@ -152,6 +164,10 @@ impl Seen {
             assert!(count > 0, "{self:?}");
         }
         assert!(self.damage_found > 0 && self.fenced > 0 && self.postponed > 0, "{self:?}");
+        assert!(
+            self.copies > 0 && self.copies_of_before > 0 && self.copies_begun_again > 0,
+            "{self:?}"
+        );
     }
 }
 
@@ -168,6 +184,7 @@ struct Simulation {
     last_commit: u64,
     /// What the model is instead if the group is there that nobody was told of.
     undecided: Option<(Model, u64)>,
+    copies: Copies,
     seen: Seen,
 }
 
@@ -192,6 +209,7 @@ impl Simulation {
             model: Model::new(),
             last_commit: 0,
             undecided: None,
+            copies: Copies::default(),
             seen: Seen::default(),
         }
     }
@@ -203,6 +221,7 @@ impl Simulation {
             if self.disk.is_stopped() || self.running.is_none() {
                 self.end()?;
             }
+            self.copy_some()?;
         }
         self.end()
     }
@@ -350,6 +369,7 @@ impl Simulation {
                 self.seen.conflicts += outcomes.iter().filter(is_conflict).count() as u64;
                 self.seen.commits += 1;
                 (self.model, self.last_commit) = (model, last_commit);
+                self.copies.note(running.engine.time(), &self.model);
             }
             Err(GroupError::Refused(_)) => {
                 self.seen.refused += 1;
@@ -439,6 +459,7 @@ impl Simulation {
             }
         }
         ensure!(found == self.model, "{}", difference(&self.model, &found));
+        self.copies.note(running.engine.time(), &self.model);
         self.last_commit = self.last_commit.max(running.engine.last_commit());
         let bytes = |(key, (_, value)): (&Key, &(Version, Bytes))| record_bytes(key, value.len());
         let (live, counted) =

@@ -2,6 +2,7 @@
 //!
 //! `tidelock admin` prints what these answer; nothing here prints, and nothing here serves.
 
+pub mod backup;
 pub mod check;
 pub mod copy;
 pub mod recover;
