@@ -7,6 +7,7 @@ use tidelock_client::migrate::{MigrateError, SourceError};
 use tidelock_client::{ClientError, ErrorKind, SettingsError};
 use tidelock_server::admin::backup::BackupError;
 use tidelock_server::admin::copy::CopyError;
+use tidelock_server::admin::extract::ExtractError;
 use tidelock_server::config::ConfigError;
 use tidelock_server::{FailureKind, ServeError};
 use tokio::signal::unix::{SignalKind, signal};
@@ -215,6 +216,19 @@ impl From<CopyError> for Failure {
 impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Self {
         Self { status: status(error.kind()), message: error.to_string() }
+    }
+}
+
+impl From<ExtractError> for Failure {
+    fn from(error: ExtractError) -> Self {
+        match error {
+            ExtractError::Open(error) => error.into(),
+            ExtractError::Name(message) => Self::usage(message),
+            ExtractError::NotFound(message) => Self::not_found(&message),
+            error @ (ExtractError::Unreadable(_) | ExtractError::Differs | ExtractError::Io(_)) => {
+                Self::other(&error)
+            }
+        }
     }
 }
 

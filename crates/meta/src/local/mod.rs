@@ -13,6 +13,7 @@
 //! verify()    verify.rs   whether a stopped store is what was written
 //! recover()   recover.rs  what can be saved of one that is not
 //! follow_log() copy.rs   the log, copied while a server writes it, and written again
+//!             logged.rs   a store as its log has it, without the index
 //!             syncs.rs    counts syncs
 //!             gate.rs     lets a test hold or fail a sync
 //!             space.rs    refuses commits before the disk is full
@@ -29,6 +30,7 @@ mod gate;
 mod group;
 mod index;
 mod lock;
+mod logged;
 mod options;
 mod recover;
 mod row;
@@ -63,6 +65,7 @@ use engine::{Engine, EngineOptions};
 pub use gate::SyncGate;
 use group::Queue;
 use index::Held;
+pub use logged::LoggedStore;
 pub use options::{CommitObserver, LocalOptions, LogSpace, OpenError, Unobserved};
 pub use recover::{Recovery, recover};
 use rows::Rows;

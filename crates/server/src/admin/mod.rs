@@ -5,5 +5,6 @@
 pub mod backup;
 pub mod check;
 pub mod copy;
+pub mod extract;
 pub mod recover;
 pub mod verify;
