@@ -142,3 +142,6 @@ fn has_part(body: &Body, upload: UploadId, number: u16) -> bool {
         Body::Empty | Body::Inline { .. } | Body::Blob { .. } => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
