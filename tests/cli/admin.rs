@@ -326,3 +326,83 @@ fn every_byte_is_verified_and_what_is_whole_is_saved() {
     drop(server);
     assert!(verify(&saved).0);
 }
+
+fn extract(data: &Path, arguments: &[&str]) -> Output {
+    tidelock().args(["admin", "recover", "--data"]).arg(data).args(arguments).output().unwrap()
+}
+
+/// Names, lengths and times of change of all files below a directory.
+fn files_below(path: &Path) -> Vec<(std::path::PathBuf, u64, std::time::SystemTime)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).unwrap() {
+        let path = entry.unwrap().path();
+        let metadata = fs::metadata(&path).unwrap();
+        if metadata.is_dir() {
+            found.extend(files_below(&path));
+        }
+        found.push((path, metadata.len(), metadata.modified().unwrap()));
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn one_object_is_read_without_a_server_and_from_a_damaged_store() {
+    let directory = TempDir::new().unwrap();
+    let (data, file) = (directory.path().join("data"), directory.path().join("large"));
+    filled(&data);
+    let mut server = Server::start_over(&Engine::Local, &data, &[]);
+    let running = extract(&data, &["--list"]);
+    assert_eq!(running.status.code(), Some(1), "{}", stderr(&running));
+    assert!(stderr(&running).contains("in use"), "{}", stderr(&running));
+    server.root().send(&Ask::object("PUT", "states", "late").body("x")).expect(200);
+    assert!(server.terminate().success());
+    // Another segment: now that one is not the last.
+    assert!(Server::start_over(&Engine::Local, &data, &[]).terminate().success());
+    let mut segments: Vec<_> = fs::read_dir(data.join("meta")).unwrap().collect();
+    segments
+        .retain(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|it| it == "log"));
+    segments.sort_by_key(|entry| entry.as_ref().unwrap().path());
+    let holds_late = segments[segments.len() - 2].as_ref().unwrap().path();
+    let group = last_group(&fs::read(&holds_late).unwrap());
+    fs::remove_file(data.join("meta/meta.redb")).unwrap();
+    fs::remove_file(data.join("meta/lock")).unwrap();
+    for is_damaged in [false, true] {
+        if is_damaged {
+            flip(&holds_late, group + 60);
+        }
+        let before = files_below(&data);
+        let listed = extract(&data, &["-o", "jsonl", "--list", "states/env"]);
+        assert_eq!(listed.status.code(), Some(0), "{}", stderr(&listed));
+        let lines: Vec<serde_json::Value> =
+            stdout(&listed).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        let first = lines.iter().find(|it| it["size"] == 3 && it["is_latest"] == false).unwrap();
+        let first = first["version"].as_str().unwrap();
+        let read = |object: &str, more: &[&str]| {
+            extract(&data, &[&["--object", object, "--to", "-"][..], more].concat())
+        };
+        let current = read("states/env/app.tfstate", &[]);
+        assert_eq!((current.status.code(), &current.stdout[..]), (Some(0), &b"three"[..]));
+        let older = read("states/env/app.tfstate", &["--version-id", first]);
+        assert!([&b"one"[..], b"two"].contains(&&older.stdout[..]), "{}", stderr(&older));
+        let large = extract(&data, &["--object", "states/large", "--to", file.to_str().unwrap()]);
+        assert_eq!(large.status.code(), Some(0), "{}", stderr(&large));
+        assert!(fs::read(&file).unwrap() == vec![7; LARGE_BYTES]);
+        assert_eq!(stderr(&large).contains("the log is damaged"), is_damaged, "{}", stderr(&large));
+        assert_eq!(read("states/none", &[]).status.code(), Some(3));
+        assert_eq!(files_below(&data), before, "something was written");
+    }
+    let large = blob(&data);
+    flip(&large, 100_000);
+    fs::remove_file(&file).unwrap();
+    let damaged = extract(&data, &["--object", "states/large", "--to", file.to_str().unwrap()]);
+    assert_eq!(damaged.status.code(), Some(1), "{}", stderr(&damaged));
+    assert!(!file.exists() && !file.with_extension("part").exists());
+    let other = directory.path().join("other-keyring");
+    fs::rename(data.join("keyring"), &other).unwrap();
+    let without = extract(&data, &["--list"]);
+    assert_eq!(without.status.code(), Some(2), "{}", stderr(&without));
+    let with = extract(&data, &["--list", "--keyring", other.to_str().unwrap()]);
+    assert_eq!(with.status.code(), Some(0), "{}", stderr(&with));
+}

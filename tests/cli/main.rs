@@ -7,6 +7,7 @@ mod harness;
 
 mod admin;
 mod audit;
+mod backup;
 mod bench;
 mod doctor;
 mod generated;

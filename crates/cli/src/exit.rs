@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use tidelock_client::migrate::{MigrateError, SourceError};
 use tidelock_client::{ClientError, ErrorKind, SettingsError};
+use tidelock_server::admin::backup::BackupError;
 use tidelock_server::admin::copy::CopyError;
+use tidelock_server::admin::extract::ExtractError;
 use tidelock_server::config::ConfigError;
 use tidelock_server::{FailureKind, ServeError};
 use tokio::signal::unix::{SignalKind, signal};
@@ -214,6 +216,25 @@ impl From<ConfigError> for Failure {
 impl From<CopyError> for Failure {
     fn from(error: CopyError) -> Self {
         Self { status: status(error.kind()), message: error.to_string() }
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        Self { status: status(error.kind()), message: error.to_string() }
+    }
+}
+
+impl From<ExtractError> for Failure {
+    fn from(error: ExtractError) -> Self {
+        match error {
+            ExtractError::Open(error) => error.into(),
+            ExtractError::Name(message) => Self::usage(message),
+            ExtractError::NotFound(message) => Self::not_found(&message),
+            error @ (ExtractError::Unreadable(_) | ExtractError::Differs | ExtractError::Io(_)) => {
+                Self::other(&error)
+            }
+        }
     }
 }
 

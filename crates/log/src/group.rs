@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! group    magic "TLG1":4 | crc:u32 | payload:u32 | records:u32 | segment:u64 | epoch:u64
-//!          | sequence:u64 | version:u64 | payload | zeros up to the next page
+//!          | sequence:u64 | version:u64 | time:u64 | payload | zeros up to the next page
 //! record   kind:u8 (1 put, 2 delete) | 0:u8 | key:u16 | value:u32 | value crc:u32 | version:u64
 //!          | key | value
 //! ```
@@ -18,7 +18,7 @@ use crate::{Place, Position};
 pub(crate) const PAGE_BYTES: usize = 4096;
 
 /// Length of a group's header.
-pub(crate) const HEADER_BYTES: usize = 48;
+pub(crate) const HEADER_BYTES: usize = 56;
 
 /// Length of a record without its key and value.
 pub(crate) const RECORD_BYTES: usize = 20;
@@ -50,6 +50,7 @@ pub(crate) struct GroupHeader {
     pub(crate) epoch: u64,
     pub(crate) sequence: u64,
     pub(crate) version: u64,
+    pub(crate) time: u64,
 }
 
 impl GroupHeader {
@@ -67,6 +68,7 @@ impl GroupHeader {
             epoch: reader.u64()?,
             sequence: reader.u64()?,
             version: reader.u64()?,
+            time: reader.u64()?,
         })
     }
 
@@ -81,7 +83,7 @@ impl GroupHeader {
         header.extend_from_slice(&[0; 4]);
         header.extend_from_slice(&self.payload_bytes.to_be_bytes());
         header.extend_from_slice(&self.records.to_be_bytes());
-        for number in [self.segment, self.epoch, self.sequence, self.version] {
+        for number in [self.segment, self.epoch, self.sequence, self.version, self.time] {
             header.extend_from_slice(&number.to_be_bytes());
         }
         group[..HEADER_BYTES].copy_from_slice(&header);
@@ -171,7 +173,8 @@ impl GroupBuilder {
     }
 
     /// The group as it is written, in whole pages.
-    pub(crate) fn finish(mut self, epoch: u64, sequence: u64, version: u64) -> Vec<u8> {
+    pub(crate) fn finish(mut self, epoch: u64, sequence: u64, stamp: Stamp) -> Vec<u8> {
+        let Stamp { version, time } = stamp;
         let header = GroupHeader {
             payload_bytes: (self.bytes.len() - HEADER_BYTES) as u32,
             records: self.records,
@@ -179,11 +182,22 @@ impl GroupBuilder {
             epoch,
             sequence,
             version,
+            time,
         };
         self.bytes.resize(header.group_bytes(), 0);
         header.encode_into(&mut self.bytes);
         self.bytes
     }
+}
+
+/// What a group says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// The number of the last commit before or in it.
+    pub version: u64,
+    /// When it was written, in milliseconds since 1970-01-01T00:00:00Z; not before the time of the group
+    /// before it, which its writer sees to.
+    pub time: u64,
 }
 
 /// One change of a row, as the log has it.
@@ -221,6 +235,11 @@ impl Group {
     /// The number of the last commit before or in this group.
     pub fn version(&self) -> u64 {
         self.header.version
+    }
+
+    /// When it was written, in milliseconds since 1970-01-01T00:00:00Z; never before the group before it.
+    pub fn time(&self) -> u64 {
+        self.header.time
     }
 
     /// Where it begins.

@@ -6,6 +6,8 @@
 //! segment.rs   a file of the log, and where its groups end
 //! recovery.rs  what stands in a directory when it is opened
 //! inspect.rs   all there is, damaged or not
+//! follow.rs    a log that another process writes, piece by piece
+//! import.rs    a log, written from such pieces up to a time
 //! reader.rs    values by their place, on any thread
 //! fence.rs     who may write
 //! spares.rs    files that are used again
@@ -22,7 +24,9 @@ mod codec;
 pub mod disk;
 mod error;
 mod fence;
+mod follow;
 mod group;
+mod import;
 mod inspect;
 mod log;
 mod reader;
@@ -35,7 +39,9 @@ mod tests;
 pub use codec::checksum;
 pub use error::LogError;
 pub use fence::Fence;
-pub use group::{Group, GroupBuilder, Record, record_bytes};
+pub use follow::{Cursor, Followed, Follower, Piece};
+pub use group::{Group, GroupBuilder, Record, Stamp, record_bytes};
+pub use import::{Import, Imported};
 pub use inspect::{Damage, Finding, Inspected, inspect};
 pub use log::{Log, LogOptions, Sabotage, is_file_of_log};
 pub use reader::{LogReader, read_value};

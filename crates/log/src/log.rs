@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile};
 use crate::fence::Fence;
-use crate::group::{Group, GroupBuilder, GroupHeader, HEADER_BYTES, PAGE_BYTES, Trust, in_pages};
+use crate::group::{
+    Group, GroupBuilder, GroupHeader, HEADER_BYTES, PAGE_BYTES, Stamp, Trust, in_pages,
+};
 use crate::reader::LogReader;
 use crate::recovery::{self, End, Headers, damaged};
 use crate::segment::{self, SegmentHeader, name_of, read_group};
@@ -181,15 +183,15 @@ impl Log {
         left.saturating_sub(HEADER_BYTES)
     }
 
-    /// Writes `group`, which [`Log::begin_group`] has given last. `version` is that of the last commit.
+    /// Writes `group`, which [`Log::begin_group`] has given last.
     ///
     /// # Errors
     ///
     /// [`LogError::Full`] when there is no room: nothing is written, and the log goes on.
-    pub fn append(&mut self, group: GroupBuilder, version: u64) -> Result<(), LogError> {
+    pub fn append(&mut self, group: GroupBuilder, stamp: Stamp) -> Result<(), LogError> {
         let Position { segment, offset, sequence } = self.head.at;
         debug_assert_eq!(group.at(), self.head.at);
-        let bytes = group.finish(self.fence.epoch(), sequence, version);
+        let bytes = group.finish(self.fence.epoch(), sequence, stamp);
         self.fence.check()?;
         self.is_dirty = true;
         let written = self.head.file.write_at(&bytes, u64::from(offset));
@@ -199,7 +201,7 @@ impl Log {
             self.take_back(offset)?;
             return Err(error);
         }
-        self.head.version = version;
+        self.head.version = stamp.version;
         self.head.at = Position { segment, offset: offset + pages, sequence: sequence + 1 };
         Ok(())
     }

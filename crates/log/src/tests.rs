@@ -8,7 +8,10 @@ use proptest::prelude::*;
 
 use crate::disk::faulty::FaultyDisk;
 use crate::disk::{Disk, FileDisk};
-use crate::{Fence, Group, Log, LogError, LogOptions, Place, Position, Record};
+use crate::{
+    Cursor, Fence, Followed, Follower, Group, Import, Log, LogError, LogOptions, Place, Position,
+    Record, Stamp,
+};
 
 const SEGMENT_BYTES: u32 = 32 << 10;
 
@@ -36,11 +39,16 @@ fn own(record: &Record<'_>) -> Kept {
     }
 }
 
+/// Of the commit `version`, whose time tells of it.
+fn at(version: u64) -> Stamp {
+    Stamp { version, time: 1000 * version }
+}
+
 /// Writes a group of one row, durably.
 fn put(log: &mut Log, key: &str, version: u64, value: &[u8]) -> Place {
     let mut group = log.begin_group(key.len() + value.len() + 100).unwrap();
     let place = group.put(key.as_bytes(), version, value);
-    log.append(group, version).unwrap();
+    log.append(group, at(version)).unwrap();
     log.sync().unwrap();
     place
 }
@@ -68,7 +76,7 @@ fn what_was_written_is_read_again_through_all_segments() {
     assert!(used > 82_000 && used <= log.segments() * u64::from(SEGMENT_BYTES), "{used}");
     let mut group = log.begin_group(100).unwrap();
     group.delete(b"key", 41);
-    log.append(group, 41).unwrap();
+    log.append(group, at(41)).unwrap();
     log.sync().unwrap();
     written.push((b"key".to_vec(), 41, None));
     drop(log);
@@ -197,11 +205,11 @@ fn a_value_that_looks_like_a_group_is_none() {
     let mut group = vec![0; 4096];
     file.read_at(&mut group, 4096).unwrap();
     // Placed so that it begins on a page, as a group does.
-    let mut value = vec![0; 4096 - 48 - 20 - 3];
+    let mut value = vec![0; 4096 - 56 - 20 - 3];
     value.extend_from_slice(&group);
     put(&mut log, "key", 2, &value);
     drop(log);
-    file.write_at(&[0; 48], 2 * 4096).unwrap();
+    file.write_at(&[0; 56], 2 * 4096).unwrap();
     let (_, kept) = open(&disk, None).unwrap();
     assert_eq!(kept.len(), 1, "the torn group is dropped: what is in it is of a group before");
 }
@@ -214,13 +222,114 @@ fn who_was_replaced_acknowledges_nothing() {
     let (mut new, _) = open(&disk, None).unwrap();
     let mut group = old.begin_group(100).unwrap();
     group.put(b"key", 2, b"lost");
-    assert!(matches!(old.append(group, 2), Err(LogError::Fenced)));
+    assert!(matches!(old.append(group, at(2)), Err(LogError::Fenced)));
     assert!(matches!(old.sync(), Err(LogError::Fenced)));
     put(&mut new, "key", 2, b"new");
     drop((old, new));
     let (_, kept) = open(&disk, None).unwrap();
     let values: Vec<_> = kept.into_iter().map(|(.., value)| value.unwrap()).collect();
     assert_eq!(values, [b"old".to_vec(), b"new".to_vec()]);
+}
+
+/// Follows the log to its end, and says what was read of each segment.
+fn follow(disk: &Arc<dyn Disk>, cursor: &mut Option<Cursor>) -> Result<Vec<Followed>, LogError> {
+    let mut follower = Follower::new(Arc::clone(disk), *cursor);
+    let mut followed = Vec::new();
+    loop {
+        let next = follower.next(&mut |_| ())?;
+        *cursor = follower.cursor();
+        let is_over = matches!(next, Followed::End | Followed::Gone | Followed::Diverged);
+        followed.push(next);
+        if is_over {
+            return Ok(followed);
+        }
+    }
+}
+
+#[test]
+fn a_copy_leaves_out_what_the_log_went_on_without() {
+    let (_, disk) = memory();
+    let (mut log, _) = open(&disk, None).unwrap();
+    let mut cursor = None;
+    assert_eq!(follow(&disk, &mut cursor).unwrap(), [Followed::End], "a header alone");
+    put(&mut log, "key", 1, b"kept");
+    let mut group = log.begin_group(100).unwrap();
+    group.put(b"key", 2, b"never synced");
+    log.append(group, at(2)).unwrap();
+    let pieces = follow(&disk, &mut cursor).unwrap();
+    let [Followed::Piece(piece), Followed::End] = &pieces[..] else { panic!("{pieces:?}") };
+    assert_eq!((piece.start, piece.bytes.len(), piece.is_tail), (0, 3 * 4096, true));
+    drop(log);
+    disk.open("0000000000000001.log").unwrap().write_at(&[0; 4096], 2 * 4096).unwrap();
+    let (mut log, _) = open(&disk, None).unwrap();
+    put(&mut log, "key", 2, b"another");
+    let followed = follow(&disk, &mut cursor).unwrap();
+    let [Followed::Cut { segment: 1, end: 8192 }, Followed::Piece(next), Followed::End] =
+        &followed[..]
+    else {
+        panic!("{followed:?}");
+    };
+    let (_, copied) = memory();
+    let mut import = Import::new(Arc::clone(&copied), None);
+    assert!(import.segment(1, &piece.bytes[..8192]).unwrap());
+    assert!(import.segment(2, &next.bytes).unwrap());
+    assert_eq!(import.finish().unwrap().groups, 2);
+    assert_eq!(open(&copied, None).unwrap().1, open(&disk, None).unwrap().1);
+}
+
+#[test]
+fn a_copy_does_not_go_on_from_another_log() {
+    let (_, disk) = memory();
+    let (mut log, _) = open(&disk, None).unwrap();
+    for version in 1..=9 {
+        put(&mut log, "key", version, &[version as u8; 10_000]);
+    }
+    let (mut old, mut newest) = (None, None);
+    let mut follower = Follower::new(Arc::clone(&disk), None);
+    follower.next(&mut |_| ()).unwrap();
+    old.clone_from(&follower.cursor());
+    follow(&disk, &mut newest).unwrap();
+    for _ in 0..2 {
+        log.drop_oldest().unwrap();
+    }
+    assert_eq!(follow(&disk, &mut old).unwrap(), [Followed::Gone]);
+    let (_, other) = memory();
+    let (mut log, _) = open(&other, None).unwrap();
+    put(&mut log, "key", 1, b"of another log");
+    assert_eq!(follow(&other, &mut newest).unwrap(), [Followed::Diverged]);
+}
+
+/// A copy up to each time, of groups of which some are of the same.
+#[test]
+fn a_copy_ends_at_a_time() {
+    let (_, disk) = memory();
+    let (mut log, _) = open(&disk, None).unwrap();
+    for version in 1..=12 {
+        let mut group = log.begin_group(9000).unwrap();
+        group.put(b"key", version, &[version as u8; 8000]);
+        let stamp = Stamp { version, time: 100 * (version / 2) };
+        log.append(group, stamp).unwrap();
+        log.sync().unwrap();
+    }
+    let pieces = follow(&disk, &mut None).unwrap();
+    for (until, groups) in [(0, 1), (99, 1), (100, 3), (350, 7), (599, 11), (600, 12), (9999, 12)] {
+        let (_, copied) = memory();
+        let mut import = Import::new(Arc::clone(&copied), Some(until));
+        for piece in &pieces {
+            let Followed::Piece(piece) = piece else { continue };
+            if !import.segment(piece.segment, &piece.bytes).unwrap() {
+                break;
+            }
+        }
+        assert_eq!(import.finish().unwrap().groups, groups, "until {until}");
+        assert_eq!(open(&copied, None).unwrap().1.len() as u64, groups, "until {until}");
+    }
+    let (_, copied) = memory();
+    let mut import = Import::new(copied, None);
+    let Followed::Piece(first) = &pieces[0] else { panic!("{pieces:?}") };
+    let mut rotten = first.bytes.clone();
+    rotten[5000] ^= 1;
+    assert!(matches!(import.segment(1, &rotten), Err(LogError::Damaged { .. })));
 }
 
 /// The bytes that this version writes are those that the first one wrote.
@@ -237,7 +346,7 @@ fn the_bytes_are_those_of_format_1() {
     group.put("ключ".as_bytes(), 2, &[0xAB; 5000]);
     group.put(b"a/key", 3, b"");
     group.delete(b"a/key", 4);
-    log.append(group, 4).unwrap();
+    log.append(group, at(4)).unwrap();
     log.sync().unwrap();
     for name in ["0000000000000001.log", "epoch"] {
         let mut written = faulty.bytes_of(name).unwrap();

@@ -7,6 +7,9 @@ use md5::{Digest as _, Md5};
 use ring::digest;
 use tidelock_meta::record::version::{Checksum, ChecksumAlgorithm, ChecksumType};
 
+use crate::encryption::is_customers;
+use crate::object::ObjectInfo;
+
 /// The checksum a body gets when nobody asks for one, as AWS does since 2024-12.
 pub(crate) const DEFAULT_ALGORITHM: ChecksumAlgorithm = ChecksumAlgorithm::Crc64Nvme;
 
@@ -73,6 +76,36 @@ impl Digester {
             parts: None,
         };
         Digests { md5: self.md5.finalize().into(), checksum, length: self.length }
+    }
+}
+
+/// Digests a body that is read again, to be compared with what was known when it was written.
+#[derive(Debug)]
+pub struct BodyDigest(Digester);
+
+impl BodyDigest {
+    /// For the body of an object.
+    pub fn new(info: &ObjectInfo) -> Self {
+        let known = info.checksum.as_ref().map(|checksum| checksum.algorithm);
+        Self(Digester::new(known.unwrap_or(ChecksumAlgorithm::Crc32c)))
+    }
+
+    /// Digests the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Whether this is the body: its length, and its entity tag and checksum where they are of the body as a whole. Those
+    /// of a client's key (SSE-C) say nothing here, nor do those of parts.
+    pub fn is_of(self, info: &ObjectInfo) -> bool {
+        let digests = self.0.finish();
+        let is_customers = is_customers(&info.settings.controls.encryption);
+        let tag_holds = is_customers || info.etag.parts.is_some() || info.etag.md5 == digests.md5;
+        let whole = info.checksum.as_ref().filter(|known| {
+            !is_customers && known.kind == ChecksumType::FullObject && known.parts.is_none()
+        });
+        let checksum_holds = whole.is_none_or(|known| known.value == digests.checksum.value);
+        digests.length == info.size && tag_holds && checksum_holds
     }
 }
 

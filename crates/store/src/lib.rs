@@ -77,7 +77,7 @@ pub use bucket::{
     Bucket, BucketAccess, BucketChange, BucketPage, DocumentKind, GuardEdit, NewBucket,
     ObjectAccess,
 };
-pub use checksum::{ChecksumExpectation, ChecksumRequest, Digester};
+pub use checksum::{BodyDigest, ChecksumExpectation, ChecksumRequest, Digester};
 pub use condition::{ConditionFailure, DeleteCondition, ETagMatch, WriteCondition, etag_text};
 pub use config::StoreConfig;
 pub use encryption::{CUSTOMER_KEY_BYTES, CustomerKey, EncryptionRequest};

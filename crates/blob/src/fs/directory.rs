@@ -104,29 +104,7 @@ impl Directory {
 
     /// The first `limit` ids after `after`, ascending.
     pub(super) fn list(&self, after: Option<BlobId>, limit: usize) -> io::Result<Vec<BlobId>> {
-        let mut found = Vec::new();
-        for first in after.map_or(0, |id| id.0[0])..=u8::MAX {
-            if found.len() >= limit {
-                break;
-            }
-            let mut ids = self.ids(first)?;
-            ids.retain(|id| Some(*id) > after);
-            ids.sort_unstable();
-            found.extend(ids);
-        }
-        found.truncate(limit);
-        Ok(found)
-    }
-
-    /// The ids that begin with `first`; files that are no blobs are left alone.
-    fn ids(&self, first: u8) -> io::Result<Vec<BlobId>> {
-        let mut ids = Vec::new();
-        for entry in fs::read_dir(self.fan_out(first))? {
-            let name = entry?.file_name();
-            let Some(rest) = name.to_str() else { continue };
-            ids.extend(format!("{first:02x}{rest}").parse::<BlobId>());
-        }
-        Ok(ids)
+        list_in(&self.path, after, limit)
     }
 
     fn remove_unfinished(&self) -> io::Result<()> {
@@ -141,12 +119,52 @@ impl Directory {
     }
 
     fn finished(&self, id: BlobId) -> PathBuf {
-        self.fan_out(id.0[0]).join(hex::encode(&id.0[1..]))
+        finished_in(&self.path, id)
     }
 
     fn fan_out(&self, first: u8) -> PathBuf {
-        self.path.join(format!("{first:02x}"))
+        fan_out_in(&self.path, first)
     }
+}
+
+/// Where the finished blob `id` is in the directory `path`.
+pub(super) fn finished_in(path: &Path, id: BlobId) -> PathBuf {
+    fan_out_in(path, id.0[0]).join(hex::encode(&id.0[1..]))
+}
+
+fn fan_out_in(path: &Path, first: u8) -> PathBuf {
+    path.join(format!("{first:02x}"))
+}
+
+/// The first `limit` ids after `after` in the directory `path`, ascending; none where nothing was ever made.
+pub(super) fn list_in(path: &Path, after: Option<BlobId>, limit: usize) -> io::Result<Vec<BlobId>> {
+    let mut found = Vec::new();
+    for first in after.map_or(0, |id| id.0[0])..=u8::MAX {
+        if found.len() >= limit {
+            break;
+        }
+        let mut ids = ids_in(path, first)?;
+        ids.retain(|id| Some(*id) > after);
+        ids.sort_unstable();
+        found.extend(ids);
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// The ids that begin with `first`; files that are no blobs are left alone.
+fn ids_in(path: &Path, first: u8) -> io::Result<Vec<BlobId>> {
+    let entries = match fs::read_dir(fan_out_in(path, first)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut ids = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let Some(rest) = name.to_str() else { continue };
+        ids.extend(format!("{first:02x}{rest}").parse::<BlobId>());
+    }
+    Ok(ids)
 }
 
 fn make(path: &Path) -> io::Result<()> {

@@ -13,6 +13,7 @@
 //! it; in a directory that many processes share, when the blob of its id is deleted.
 
 mod directory;
+mod read_only;
 mod reader;
 mod writer;
 
@@ -24,6 +25,7 @@ use async_trait::async_trait;
 
 use crate::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter};
 use directory::{Directory, Sharing};
+pub use read_only::ReadOnlyBlobs;
 use reader::FsBlobReader;
 use writer::FsBlobWriter;
 

@@ -19,7 +19,11 @@ pub(super) struct FsBlobReader {
 
 impl FsBlobReader {
     pub(super) fn open(directory: &Directory, id: BlobId) -> io::Result<Self> {
-        let file = directory.open_finished(id)?;
+        Self::of(directory.open_finished(id)?)
+    }
+
+    /// Reads `file`, which is a finished blob.
+    pub(super) fn of(file: File) -> io::Result<Self> {
         let length = file.metadata()?.len();
         Ok(Self { file: Arc::new(file), length })
     }

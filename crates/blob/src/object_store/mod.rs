@@ -22,6 +22,7 @@
 //!
 //! `s3://` and `file://` are tested; `gs://` and `az://` come with the library and are not.
 
+pub mod archive;
 mod client;
 mod error;
 mod location;

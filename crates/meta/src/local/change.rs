@@ -15,6 +15,8 @@ pub(super) struct Counts {
     pub(super) last_commit: u64,
     /// Bytes of the log that are current.
     pub(super) live_bytes: u64,
+    /// Of the last group, in milliseconds since 1970.
+    pub(super) time: u64,
 }
 
 /// The rows of a group.

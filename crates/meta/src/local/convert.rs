@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidelock_log::disk::Disk;
 
 use super::OpenError;
-use super::engine::{EngineOptions, INDEX_NAME};
+use super::engine::{EngineOptions, INDEX_NAME, now};
 use super::index::Index;
 use super::row_log::RowLog;
 
@@ -17,7 +17,7 @@ pub(super) fn to_log(
     index: &Index,
 ) -> Result<(), OpenError> {
     remove_unfinished_log(&**disk)?;
-    let mut writer = RowLog::create(disk, options.log)?;
+    let mut writer = RowLog::create(disk, options.log, now(&*options.clock))?;
     let last_commit = index.rows_of_format_1(|key, version, value| {
         writer.put(key, version, value).map_err(OpenError::from)
     })?;

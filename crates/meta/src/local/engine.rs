@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tidelock_log::disk::Disk;
 use tidelock_log::{
-    Fence, Group, GroupBuilder, Log, LogError, LogOptions, LogReader, Position, Record,
+    Fence, Group, GroupBuilder, Log, LogError, LogOptions, LogReader, Position, Record, Stamp,
     record_bytes,
 };
 
@@ -19,7 +19,7 @@ use super::change::{Change, Counts};
 use super::index::{Checkpoint, FORMAT, Held, Index, IndexOptions, stored_error};
 use super::syncs::SyncMeter;
 use super::{LogSpace, OpenError};
-use crate::{Batch, Outcome, Write};
+use crate::{Batch, Clock, Outcome, Write};
 
 /// Name of the index inside the store's directory.
 pub(super) const INDEX_NAME: &str = "meta.redb";
@@ -61,18 +61,20 @@ const CLEAN_STEP_BYTES_MAX: usize = 8 << 20;
 const RECORD_BYTES_MAX: usize = 72 << 10;
 
 /// How an engine is opened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(super) struct EngineOptions {
     pub(super) log: LogOptions,
     pub(super) index: IndexOptions,
     pub(super) garbage_bytes_min: u64,
+    /// Tells when a group is written.
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl EngineOptions {
-    pub(super) fn new(tag: u64, cache_bytes: usize) -> Self {
+    pub(super) fn new(tag: u64, cache_bytes: usize, clock: Arc<dyn Clock>) -> Self {
         let log = LogOptions::new(tag);
         let index = IndexOptions::new(cache_bytes);
-        Self { log, index, garbage_bytes_min: GARBAGE_BYTES_MIN }
+        Self { log, index, garbage_bytes_min: GARBAGE_BYTES_MIN, clock }
     }
 }
 
@@ -103,6 +105,7 @@ pub(super) struct Engine {
     /// Why the log is not cleaned any more.
     cleaning_failure: Option<LogError>,
     garbage_bytes_min: u64,
+    clock: Arc<dyn Clock>,
 }
 
 /// How far the oldest segment is cleaned.
@@ -173,7 +176,7 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         disk.create(UNFINISHED_NAME)?;
         let (index, file) = open_index(disk, UNFINISHED_NAME, options, &fence, syncs, held)?;
-        let nothing = Checkpoint { last_commit: 0, live_bytes: 0, position: None };
+        let nothing = Checkpoint { last_commit: 0, live_bytes: 0, time: 0, position: None };
         index.checkpoint(&nothing).map_err(stored_error)?;
         let index = (index, file);
         let mut engine = Self::replay(disk, options, fence, syncs, index, UNFINISHED_NAME)?;
@@ -191,13 +194,13 @@ impl Engine {
         (index, file): (Index, Arc<IndexFile>),
         name: &'static str,
     ) -> Result<Self, OpenError> {
-        let Checkpoint { last_commit, live_bytes, position } =
+        let Checkpoint { last_commit, live_bytes, time, position } =
             index.last_checkpoint().map_err(stored_error)?;
         let mut replayer = Replayer {
             index: &index,
             file: &file,
             is_new: position.is_none(),
-            counts: Counts { last_commit, live_bytes },
+            counts: Counts { last_commit, live_bytes, time },
             segment: 0,
         };
         let opened = Log::open(Arc::clone(disk), options.log, fence, position, &mut |group| {
@@ -225,6 +228,7 @@ impl Engine {
             cleaning: None,
             cleaning_failure: None,
             garbage_bytes_min: options.garbage_bytes_min,
+            clock: Arc::clone(&options.clock),
         };
         engine.make_checkpoint().map_err(|error| OpenError::Io(io::Error::other(error)))?;
         Ok(engine)
@@ -317,7 +321,10 @@ impl Engine {
             return Ok(outcomes);
         }
         let began = self.log.position();
-        self.log.append(group, counts.last_commit).map_err(group_error)?;
+        // A clock that is set back must not put a later group before an earlier one.
+        counts.time = counts.time.max(now(&*self.clock));
+        let stamp = Stamp { version: counts.last_commit, time: counts.time };
+        self.log.append(group, stamp).map_err(group_error)?;
         let Self { syncs, log, .. } = self;
         syncs.measure_group(|| log.sync()).map_err(failed)?;
         index.apply(rows);
@@ -350,6 +357,7 @@ impl Engine {
         let checkpoint = Checkpoint {
             last_commit: self.counts.last_commit,
             live_bytes: self.counts.live_bytes,
+            time: self.counts.time,
             position: Some(position),
         };
         if let Err(error) = self.index.checkpoint(&checkpoint) {
@@ -465,6 +473,12 @@ impl Engine {
         self.counts.last_commit
     }
 
+    /// The time of the last group, in milliseconds since 1970.
+    #[cfg(test)]
+    pub(super) fn time(&self) -> u64 {
+        self.counts.time
+    }
+
     /// Bytes of the log that are current.
     #[cfg(test)]
     pub(super) fn live_bytes(&self) -> u64 {
@@ -528,6 +542,7 @@ impl Replayer<'_> {
         change.replay(&records).map_err(stored_error)?;
         self.index.apply(change.into_rows());
         self.counts.last_commit = group.version();
+        self.counts.time = self.counts.time.max(group.time());
         self.index.merge_if_full().map_err(stored_error)
     }
 
@@ -538,9 +553,9 @@ impl Replayer<'_> {
         if !begins || self.file.unsynced_bytes() < UNSYNCED_INDEX_BYTES_MAX {
             return Ok(());
         }
-        let Counts { last_commit, live_bytes } = self.counts;
+        let Counts { last_commit, live_bytes, time } = self.counts;
         let position = (!self.is_new).then_some(group.at());
-        let so_far = Checkpoint { last_commit, live_bytes, position };
+        let so_far = Checkpoint { last_commit, live_bytes, time, position };
         self.index.checkpoint(&so_far).map_err(stored_error)
     }
 }
@@ -578,6 +593,11 @@ fn open_index(
         return Err(OpenError::Io(io::Error::other(failure)));
     }
     Ok((index, file))
+}
+
+/// The time that groups carry, in milliseconds since 1970.
+pub(super) fn now(clock: &dyn Clock) -> u64 {
+    u64::try_from(clock.now()).unwrap_or(0)
 }
 
 /// The records that begin within the next `bytes`; at least one if there is one.

@@ -6,6 +6,7 @@
 //! table "store"  "format"       -> FORMAT
 //!                "last_commit"  -> number of the last commit        all three of the checkpoint
 //!                "live_bytes"   -> bytes of the log that are current
+//!                "time"         -> of the last group, in milliseconds since 1970
 //!                "segment", "offset", "sequence" -> where the log goes on
 //! ```
 
@@ -37,6 +38,7 @@ pub(super) const STORE: TableDefinition<'_, &str, u64> = TableDefinition::new("s
 pub(super) const FORMAT_KEY: &str = "format";
 pub(super) const LAST_COMMIT_KEY: &str = "last_commit";
 const LIVE_BYTES_KEY: &str = "live_bytes";
+const TIME_KEY: &str = "time";
 const SEGMENT_KEY: &str = "segment";
 const OFFSET_KEY: &str = "offset";
 const SEQUENCE_KEY: &str = "sequence";
@@ -55,6 +57,8 @@ impl From<redb::Error> for MetaError {
 pub(super) struct Checkpoint {
     pub(super) last_commit: u64,
     pub(super) live_bytes: u64,
+    /// Of the last group: the next is of no earlier one.
+    pub(super) time: u64,
     /// None in an index into which the log has not been read yet.
     pub(super) position: Option<Position>,
 }
@@ -209,6 +213,7 @@ impl Index {
         store.insert(FORMAT_KEY, FORMAT)?;
         store.insert(LAST_COMMIT_KEY, checkpoint.last_commit)?;
         store.insert(LIVE_BYTES_KEY, checkpoint.live_bytes)?;
+        store.insert(TIME_KEY, checkpoint.time)?;
         if let Some(position) = checkpoint.position {
             store.insert(SEGMENT_KEY, position.segment)?;
             store.insert(OFFSET_KEY, u64::from(position.offset))?;
@@ -276,12 +281,12 @@ impl Index {
             }
             _ => None,
         };
-        let (Some(last_commit), Some(live_bytes)) =
-            (number(LAST_COMMIT_KEY)?, number(LIVE_BYTES_KEY)?)
+        let (Some(last_commit), Some(live_bytes), Some(time)) =
+            (number(LAST_COMMIT_KEY)?, number(LIVE_BYTES_KEY)?, number(TIME_KEY)?)
         else {
             return Err(redb::Error::Corrupted("the store has no last commit".into()));
         };
-        Ok(Checkpoint { last_commit, live_bytes, position })
+        Ok(Checkpoint { last_commit, live_bytes, time, position })
     }
 }
 

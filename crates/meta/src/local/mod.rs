@@ -15,6 +15,8 @@
 //!             row_log.rs  a log of rows as they are
 //! verify()    verify.rs   whether a stopped store is what was written
 //! recover()   recover.rs  what can be saved of one that is not
+//! follow_log() copy.rs   the log, copied while a server writes it, and written again
+//!             logged.rs   a store as its log has it, without the index
 //!             syncs.rs    counts syncs
 //!             gate.rs     lets a test hold or fail a sync
 //!             space.rs    refuses commits before the disk is full
@@ -26,11 +28,13 @@
 mod backend;
 mod change;
 mod convert;
+mod copy;
 mod engine;
 mod gate;
 mod group;
 mod index;
 mod lock;
+mod logged;
 mod memtable;
 mod options;
 mod recover;
@@ -59,20 +63,23 @@ use async_trait::async_trait;
 use tidelock_log::disk::{Disk, FileDisk};
 
 use crate::{
-    Batch, Direction, Group, Health, Key, KeyRange, Limits, MetaError, MetaStore, Outcome,
-    ReadLevel, Versioned, contract,
+    Batch, Direction, Health, Key, KeyRange, Limits, MetaError, MetaStore, Outcome, ReadLevel,
+    Versioned, contract,
 };
+pub use copy::{LogImport, follow_log};
 use engine::{Engine, EngineOptions};
 pub use gate::SyncGate;
 use group::Queue;
 use index::Held;
+pub use logged::LoggedStore;
 pub use options::{CommitObserver, LocalOptions, LogSpace, OpenError, Unobserved};
 pub use recover::{Recovery, recover};
 use rows::Rows;
 use space::Room;
 pub use space::{DiskSpace, FreeSpace, Space};
 use syncs::SyncMeter;
-pub use tidelock_log::Damage;
+pub use tidelock_log::{Cursor, Damage, Followed, Follower, Group, Imported, LogError, Piece};
+pub use tidelock_log::{Position, Record};
 pub use verify::{Verification, verify};
 
 /// Longest scan that runs on the caller's thread; a longer one goes to the blocking pool.
@@ -132,7 +139,8 @@ impl LocalStore {
         let syncs = Arc::new(SyncMeter::new(Arc::clone(&options.clock), options.gate.clone()));
         let (released, on_release) = mpsc::channel();
         let held = Held { _lock: lock.map(Arc::new), _released: released };
-        let engine_options = EngineOptions::new(options.log_tag, options.cache_bytes);
+        let clock = Arc::clone(&options.clock);
+        let engine_options = EngineOptions::new(options.log_tag, options.cache_bytes, clock);
         let engine = Engine::open(&disk, &engine_options, &syncs, &held)?;
         drop(held);
         let rows = Arc::new(Rows::new(engine.index(), engine.reader()));
@@ -231,7 +239,7 @@ impl MetaStore for LocalStore {
         delimiter: &[u8],
         limit: usize,
         _level: ReadLevel,
-    ) -> Result<Vec<Group>, MetaError> {
+    ) -> Result<Vec<crate::Group>, MetaError> {
         let rows = self.rows()?;
         if limit <= INLINE_SCAN_ROWS_MAX {
             return rows.scan_grouped(&range, skip, delimiter, limit);
@@ -257,6 +265,15 @@ fn make_directory(path: &Path) -> Result<File, OpenError> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600);
     lock(options.open(path.join(LOCK_NAME))?)
+}
+
+/// Refuses a directory in which there is more than its lock.
+fn require_empty(disk: &dyn Disk) -> Result<(), OpenError> {
+    if disk.list()?.iter().all(|name| name == LOCK_NAME) {
+        return Ok(());
+    }
+    let what = "the directory is not empty";
+    Err(OpenError::Io(io::Error::new(io::ErrorKind::AlreadyExists, what)))
 }
 
 /// Keeps others out of a directory that a store has been in.

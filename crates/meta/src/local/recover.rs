@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tidelock_log::disk::{Disk, FileDisk};
-use tidelock_log::{Damage, Finding, LogOptions, Place, inspect, read_value};
+use tidelock_log::{Damage, Finding, LogOptions, Place, Stamp, inspect, read_value};
 
 use super::OpenError;
 use super::engine::{mark, unmark};
@@ -34,27 +34,23 @@ pub fn recover(from: &Path, into: &Path, log_tag: u64) -> Result<Recovery, OpenE
     let _lock = super::lock_existing(from)?;
     let _new_lock = super::make_directory(into)?;
     let new: Arc<dyn Disk> = Arc::new(FileDisk::new(into));
-    if new.list()?.iter().any(|name| name != super::LOCK_NAME) {
-        return Err(OpenError::Io(std::io::Error::new(
-            std::io::ErrorKind::AlreadyExists,
-            "the directory is not empty",
-        )));
-    }
+    super::require_empty(&*new)?;
     mark(&*new)?;
     let disk = FileDisk::new(from);
     let mut recovery = Recovery::default();
-    let (mut rows, mut last_commit) = (LoggedRows::new(), 0);
+    let (mut rows, mut last) = (LoggedRows::new(), Stamp::default());
     inspect::<OpenError>(&disk, &mut |finding| {
         match finding {
             Finding::Damage(damage) => recovery.damage.push(damage),
             Finding::Group(group) => {
-                last_commit = last_commit.max(group.version());
+                last.version = last.version.max(group.version());
+                last.time = last.time.max(group.time());
                 apply(group, &mut rows);
             }
         }
         Ok(())
     })?;
-    let mut log = RowLog::create(&new, LogOptions::new(log_tag))?;
+    let mut log = RowLog::create(&new, LogOptions::new(log_tag), last.time)?;
     for (key, (version, place)) in &rows {
         // It was sound just now; a disk that fails may not read it twice.
         let Ok(Some(value)) = read_value(&disk, place) else {
@@ -65,7 +61,7 @@ pub fn recover(from: &Path, into: &Path, log_tag: u64) -> Result<Recovery, OpenE
         recovery.rows += 1;
         recovery.bytes += (key.len() + value.len()) as u64;
     }
-    log.finish(last_commit)?;
+    log.finish(last.version)?;
     unmark(&*new)?;
     Ok(recovery)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidelock_log::disk::Disk;
-use tidelock_log::{Fence, Group, GroupBuilder, Log, LogError, LogOptions, record_bytes};
+use tidelock_log::{Fence, Group, GroupBuilder, Log, LogError, LogOptions, Stamp, record_bytes};
 
 use crate::Version;
 
@@ -16,15 +16,21 @@ pub(super) struct RowLog {
     group: Option<GroupBuilder>,
     /// Bytes that still fit into the group.
     room: usize,
+    /// Of all groups, in milliseconds since 1970.
+    time: u64,
 }
 
 impl RowLog {
-    /// A log on a disk that has none.
-    pub(super) fn create(disk: &Arc<dyn Disk>, options: LogOptions) -> Result<Self, LogError> {
+    /// A log on a disk that has none; `time` is that of its groups.
+    pub(super) fn create(
+        disk: &Arc<dyn Disk>,
+        options: LogOptions,
+        time: u64,
+    ) -> Result<Self, LogError> {
         let nothing = &mut |_: &Group| Ok::<_, LogError>(());
         let fence = Arc::new(Fence::take(&**disk, &options)?);
         let log = Log::open(Arc::clone(disk), options, fence, None, nothing)?;
-        Ok(Self { log, group: None, room: 0 })
+        Ok(Self { log, group: None, room: 0, time })
     }
 
     pub(super) fn put(
@@ -52,8 +58,9 @@ impl RowLog {
 
     fn write(&mut self, last_commit: u64) -> Result<(), LogError> {
         self.room = 0;
+        let stamp = Stamp { version: last_commit, time: self.time };
         match self.group.take() {
-            Some(group) => self.log.append(group, last_commit),
+            Some(group) => self.log.append(group, stamp),
             None => Ok(()),
         }
     }
@@ -63,7 +70,7 @@ impl RowLog {
         self.write(last_commit)?;
         // Also says which commit was the last when there was no row.
         let group = self.log.begin_group(0)?;
-        self.log.append(group, last_commit)?;
+        self.log.append(group, Stamp { version: last_commit, time: self.time })?;
         self.log.sync()
     }
 }

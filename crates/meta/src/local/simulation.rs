@@ -4,17 +4,21 @@
 //! `TIDELOCK_SIMULATION_SEEDS=10000` says how many seeds; `TIDELOCK_SIMULATION_SEED=7` runs that one.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod copies;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tidelock_log::disk::Disk;
 use tidelock_log::disk::faulty::{Chance, Faults, FaultyDisk};
-use tidelock_log::{Sabotage, record_bytes};
+use tidelock_log::{Finding, LogError, Sabotage, inspect, record_bytes};
 
+use self::copies::Copies;
 use super::OpenError;
 use super::engine::{Engine, EngineOptions, GroupError, INDEX_NAME};
 use super::index::Held;
@@ -121,6 +125,11 @@ struct Seen {
     fenced: u64,
     /// Checkpoints that found no room.
     postponed: u64,
+    /// Copies of the log that were opened, those of a time before among them, and groups that were copied and then lost.
+    copies: u64,
+    copies_of_before: u64,
+    copies_cut: u64,
+    copies_begun_again: u64,
 }
 
 impl Seen {
@@ -139,6 +148,10 @@ impl Seen {
         self.damage_found += other.damage_found;
         self.fenced += other.fenced;
         self.postponed += other.postponed;
+        self.copies += other.copies;
+        self.copies_of_before += other.copies_of_before;
+        self.copies_cut += other.copies_cut;
+        self.copies_begun_again += other.copies_begun_again;
     }
 
     fn check(&self) {
@@ -151,6 +164,10 @@ impl Seen {
             assert!(count > 0, "{self:?}");
         }
         assert!(self.damage_found > 0 && self.fenced > 0 && self.postponed > 0, "{self:?}");
+        assert!(
+            self.copies > 0 && self.copies_of_before > 0 && self.copies_begun_again > 0,
+            "{self:?}"
+        );
     }
 }
 
@@ -159,6 +176,7 @@ type Model = BTreeMap<Key, (Version, Bytes)>;
 struct Simulation {
     disk: Arc<FaultyDisk>,
     options: EngineOptions,
+    clock: Arc<ManualClock>,
     chance: Chance,
     running: Option<Running>,
     /// What every reader must see.
@@ -166,6 +184,7 @@ struct Simulation {
     last_commit: u64,
     /// What the model is instead if the group is there that nobody was told of.
     undecided: Option<(Model, u64)>,
+    copies: Copies,
     seen: Seen,
 }
 
@@ -176,7 +195,8 @@ struct Running {
 
 impl Simulation {
     fn new(seed: u64, sabotage: Option<Sabotage>) -> Self {
-        let mut options = EngineOptions::new(seed, 1 << 20);
+        let clock = Arc::new(ManualClock::new(0));
+        let mut options = EngineOptions::new(seed, 1 << 20, Arc::clone(&clock) as _);
         options.log.segment_bytes = SEGMENT_BYTES;
         options.log.sabotage = sabotage;
         options.garbage_bytes_min = GARBAGE_BYTES_MIN;
@@ -185,11 +205,13 @@ impl Simulation {
         Self {
             disk: Arc::new(FaultyDisk::new(seed)),
             options,
+            clock,
             chance: Chance::new(!seed),
             running: None,
             model: Model::new(),
             last_commit: 0,
             undecided: None,
+            copies: Copies::default(),
             seen: Seen::default(),
         }
     }
@@ -201,6 +223,7 @@ impl Simulation {
             if self.disk.is_stopped() || self.running.is_none() {
                 self.end()?;
             }
+            self.copy_some()?;
         }
         self.end()
     }
@@ -242,6 +265,25 @@ impl Simulation {
         Ok(())
     }
 
+    /// Sets the clock forwards or back: the times of the log go forwards all the same.
+    fn set_the_clock(&mut self) {
+        self.clock = Arc::new(ManualClock::new(self.chance.below(1 << 20) as i64));
+        self.options.clock = Arc::clone(&self.clock) as _;
+    }
+
+    /// Whether no group is of a time before that of the group before it.
+    fn is_in_time(&self) -> Result<bool, Wrong> {
+        let (mut last, mut goes_back) = (0, false);
+        let inspected = inspect::<LogError>(&*self.disk, &mut |finding| {
+            if let Finding::Group(group) = finding {
+                goes_back |= group.time() < last;
+                last = group.time();
+            }
+            Ok(())
+        });
+        inspected.map(|_| !goes_back).map_err(|error| Wrong(error.to_string()))
+    }
+
     fn open(&self) -> Result<Running, OpenError> {
         let syncs = Arc::new(SyncMeter::new(Arc::new(ManualClock::new(0)), None));
         let held = Held { _lock: None, _released: mpsc::channel().0 };
@@ -253,6 +295,7 @@ impl Simulation {
 
     /// Opens the store, which must succeed, and sees that nothing is missing.
     fn start(&mut self) -> Result<(), Wrong> {
+        self.set_the_clock();
         let opened = self.open();
         let running = opened.map_err(|error| Wrong(format!("it does not open: {error}")))?;
         self.running = Some(running);
@@ -288,6 +331,7 @@ impl Simulation {
         self.stop_clean();
         self.disk.restart();
         ensure!(self.is_sound()?, "it is not sound");
+        ensure!(self.is_in_time()?, "the time goes back");
         self.start()
     }
 
@@ -309,6 +353,7 @@ impl Simulation {
     }
 
     fn commit(&mut self) -> Result<(), Wrong> {
+        self.clock.advance(Duration::from_millis(100));
         let mut model = self.model.clone();
         let mut last_commit = self.last_commit;
         let mut batches = Vec::new();
@@ -326,6 +371,7 @@ impl Simulation {
                 self.seen.conflicts += outcomes.iter().filter(is_conflict).count() as u64;
                 self.seen.commits += 1;
                 (self.model, self.last_commit) = (model, last_commit);
+                self.copies.note(running.engine.time(), &self.model);
             }
             Err(GroupError::Refused(_)) => {
                 self.seen.refused += 1;
@@ -415,6 +461,7 @@ impl Simulation {
             }
         }
         ensure!(found == self.model, "{}", difference(&self.model, &found));
+        self.copies.note(running.engine.time(), &self.model);
         self.last_commit = self.last_commit.max(running.engine.last_commit());
         let bytes = |(key, (_, value)): (&Key, &(Version, Bytes))| record_bytes(key, value.len());
         let (live, counted) =

@@ -50,6 +50,7 @@ pub mod guard;
 pub mod head;
 pub mod lease;
 pub mod lifecycle;
+pub mod named;
 pub mod part;
 pub mod reclaim;
 pub mod refused;

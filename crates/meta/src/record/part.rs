@@ -59,6 +59,11 @@ pub fn decode_key(key: &[u8]) -> Result<u16, DecodeError> {
     Ok(number)
 }
 
+/// The upload in a part's key.
+pub fn upload_of(key: &[u8]) -> Result<UploadId, DecodeError> {
+    Ok(UploadId(Reader::key(RECORD, Tag::Part, key)?.array()?))
+}
+
 impl PartRow {
     /// The row as stored.
     pub fn encode(&self) -> Bytes {

@@ -2,7 +2,9 @@
 //!
 //! `tidelock admin` prints what these answer; nothing here prints, and nothing here serves.
 
+pub mod backup;
 pub mod check;
 pub mod copy;
+pub mod extract;
 pub mod recover;
 pub mod verify;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use indicatif::{HumanBytes, HumanCount};
 use tidelock_server::Surroundings;
+use tidelock_server::admin::backup::{CheckReport, check};
 use tidelock_server::admin::verify::{Damaged, VerifyReport, VerifyRequest, verify};
 use tidelock_server::config::BlobLocation;
 
@@ -15,12 +16,16 @@ use crate::output::{self, Format};
 ///
 /// The commit log group by group, the index against the log, and the body of every version of every object, opened with
 /// the keyring. Damage is named by file and byte, or by object and version; the exit code is 1 then. Bodies are read
-/// only when the rest is sound. What only a client's key opens (SSE-C) is counted and not opened.
+/// only when the rest is sound. What only a client's key opens (SSE-C) is counted and not opened. With --backup, every
+/// file of the backups in a place instead.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The data directory of the stopped server
-    #[arg(long, value_name = "DIR", env = "TIDELOCK_DATA")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR", env = "TIDELOCK_DATA", required_unless_present = "backup")]
+    data: Option<PathBuf>,
+    /// The backups in this place instead: a directory, s3://BUCKET/PREFIX, gs://... or az://...
+    #[arg(long, value_name = "SOURCE")]
+    backup: Option<String>,
     /// The keyring [default: that of the data directory]
     #[arg(long, value_name = "FILE", env = "TIDELOCK_KEYRING")]
     keyring: Option<PathBuf>,
@@ -31,8 +36,14 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(self, format: Format) -> Result<(), Failure> {
+        if let Some(source) = self.backup {
+            return verify_backup(&source, format).await;
+        }
+        let Some(data) = self.data else {
+            return Err(Failure::usage("--data or --backup is missing"));
+        };
         let request = VerifyRequest {
-            data: self.data,
+            data,
             keyring: self.keyring,
             blobs: BlobLocation::parse(&self.blobs)?,
             variables: tidelock_server::object_store_variables(),
@@ -45,6 +56,25 @@ impl Args {
         }
         Err(Failure::other(&"the store is damaged: `tidelock admin recover` saves the rest"))
     }
+}
+
+async fn verify_backup(source: &str, format: Format) -> Result<(), Failure> {
+    let report = check(source, &tidelock_server::object_store_variables()).await?;
+    let CheckReport { backups, segments, log_bytes, blobs, blob_bytes, .. } = report;
+    let text = format!(
+        "backups: {backups}\nlog:     {segments} segments, {}\nbodies:  {}, {}\n{}",
+        HumanBytes(log_bytes),
+        HumanCount(blobs),
+        HumanBytes(blob_bytes),
+        damage(&report.damage)
+    );
+    output::text_or(format, &text, &report)?;
+    if report.damage.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::other(
+        &"the backup is damaged: take a new one in another place, while the store is there",
+    ))
 }
 
 fn text(report: &VerifyReport) -> String {
