@@ -57,7 +57,7 @@ fn after(group: &Group) -> Option<Key> {
 }
 
 /// The length of the key up to and including the first delimiter at or after `skip`.
-fn shared_length(key: &[u8], skip: usize, delimiter: &[u8]) -> Option<usize> {
+pub(crate) fn shared_length(key: &[u8], skip: usize, delimiter: &[u8]) -> Option<usize> {
     if delimiter.is_empty() {
         return None;
     }

@@ -25,7 +25,11 @@ use tidelock_log::{GroupBuilder, Place, Position, Record, record_bytes};
 use super::OpenError;
 use super::backend::{IndexBackend, IndexFile};
 use super::row::{self, Row, Value};
-use crate::{Batch, Direction, Expect, Key, KeyRange, MetaError, Outcome, Version, Write};
+use crate::grouped::shared_length;
+use crate::{
+    Batch, Direction, Expect, Key, KeyRange, MetaError, Outcome, Version, Write,
+    successor_of_prefix,
+};
 
 /// The newest format this version writes and reads. Format 1 had no log.
 pub(super) const FORMAT: u64 = 2;
@@ -51,11 +55,35 @@ impl From<redb::Error> for MetaError {
     }
 }
 
+/// How many rows of a group are passed one by one; behind that, the next group is looked up, which costs as
+/// much as some of them.
+const PASSED_ROWS_MAX: usize = 16;
+
 /// A row as a snapshot has it; its value may be in the log.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) version: Version,
     pub(super) value: Value<Bytes>,
+}
+
+/// A group of rows as a snapshot has it.
+#[derive(Clone, Debug)]
+pub(super) struct GroupFound {
+    /// The length of the key up to and including the delimiter; none of a row that stands alone.
+    pub(super) shared: Option<usize>,
+    pub(super) first: (Key, Found),
+}
+
+impl GroupFound {
+    /// Whether the row of a later key belongs to it.
+    fn has(&self, key: &[u8]) -> bool {
+        self.shared.is_some_and(|shared| key.starts_with(&self.first.0[..shared]))
+    }
+
+    /// The first key behind a group of many rows; none if there is none.
+    fn successor(&self) -> Option<Key> {
+        self.shared.and_then(|shared| successor_of_prefix(&self.first.0[..shared]))
+    }
 }
 
 /// What a checkpoint says of the log.
@@ -133,6 +161,42 @@ impl Index {
             page.push((Bytes::copy_from_slice(key.value()), found(row.value())?));
         }
         Ok(page)
+    }
+
+    /// The first row of each group of `range`, and the length of what its rows share; at most `limit`, from one
+    /// snapshot. See [`MetaStore::scan_grouped`](crate::MetaStore::scan_grouped).
+    pub(super) fn scan_grouped(
+        &self,
+        range: &KeyRange,
+        (skip, delimiter): (usize, &[u8]),
+        limit: usize,
+    ) -> Result<Vec<GroupFound>, redb::Error> {
+        let mut groups: Vec<GroupFound> = Vec::new();
+        let transaction = self.database.begin_read()?;
+        let rows = transaction.open_table(ROWS)?;
+        let mut rest = Some(range.clone());
+        while let Some(range) = rest.take().filter(|range| !range.is_empty()) {
+            let end = range.end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded(&end[..]));
+            let mut stored = rows.range::<&[u8]>((Bound::Included(&range.start[..]), end))?;
+            let mut passed = 0;
+            while groups.len() < limit && passed < PASSED_ROWS_MAX {
+                let Some(next) = stored.next() else { return Ok(groups) };
+                let (key, row) = next?;
+                if groups.last().is_some_and(|last| last.has(key.value())) {
+                    passed += 1;
+                    continue;
+                }
+                passed = 0;
+                let shared = shared_length(key.value(), skip, delimiter);
+                let first = (Bytes::copy_from_slice(key.value()), found(row.value())?);
+                groups.push(GroupFound { shared, first });
+            }
+            if groups.len() < limit {
+                let behind = groups.last().and_then(GroupFound::successor);
+                rest = behind.map(|start| range.starting_at(start));
+            }
+        }
+        Ok(groups)
     }
 
     /// Begins a change that is visible once it is committed, and durable by the next checkpoint.

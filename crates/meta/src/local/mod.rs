@@ -53,8 +53,8 @@ use async_trait::async_trait;
 use tidelock_log::disk::{Disk, FileDisk};
 
 use crate::{
-    Batch, Direction, Health, Key, KeyRange, Limits, MetaError, MetaStore, Outcome, ReadLevel,
-    Versioned, contract,
+    Batch, Direction, Group, Health, Key, KeyRange, Limits, MetaError, MetaStore, Outcome,
+    ReadLevel, Versioned, contract,
 };
 use engine::{Engine, EngineOptions};
 pub use gate::SyncGate;
@@ -211,6 +211,24 @@ impl MetaStore for LocalStore {
             return rows.scan(&range, limit, direction);
         }
         let scan = tokio::task::spawn_blocking(move || rows.scan(&range, limit, direction));
+        scan.await.map_err(|error| MetaError::Unavailable(error.to_string()))?
+    }
+
+    async fn scan_grouped(
+        &self,
+        range: KeyRange,
+        skip: usize,
+        delimiter: &[u8],
+        limit: usize,
+        _level: ReadLevel,
+    ) -> Result<Vec<Group>, MetaError> {
+        let rows = self.rows()?;
+        if limit <= INLINE_SCAN_ROWS_MAX {
+            return rows.scan_grouped(&range, (skip, delimiter), limit);
+        }
+        let delimiter = delimiter.to_vec();
+        let scan = move || rows.scan_grouped(&range, (skip, &delimiter), limit);
+        let scan = tokio::task::spawn_blocking(scan);
         scan.await.map_err(|error| MetaError::Unavailable(error.to_string()))?
     }
 

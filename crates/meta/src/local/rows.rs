@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tidelock_log::{LogError, LogReader, Place};
 
-use super::index::{Found, Index};
+use super::index::{Found, GroupFound, Index};
 use super::row::Value;
-use crate::{Direction, Key, KeyRange, MetaError, Versioned};
+use crate::{Direction, Group, Key, KeyRange, MetaError, Versioned};
 
 /// How often a read begins again because the cleaning has moved what it was about to read. Each time,
 /// a segment has been cleaned meanwhile.
@@ -50,6 +50,24 @@ impl Rows {
         self.read(|| {
             let found = self.index.scan(range, limit, direction)?;
             let valued = |(key, row)| Ok((Key::clone(&key), self.value(&key, row)?));
+            Ok(found.into_iter().map(valued).collect())
+        })
+    }
+
+    /// At most `limit` groups of rows of `range`, from one snapshot.
+    pub(super) fn scan_grouped(
+        &self,
+        range: &KeyRange,
+        cut: (usize, &[u8]),
+        limit: usize,
+    ) -> Result<Vec<Group>, MetaError> {
+        self.read(|| {
+            let found = self.index.scan_grouped(range, cut, limit)?;
+            let valued = |GroupFound { shared, first: (key, row) }| {
+                let value = self.value(&key, row)?;
+                let prefix = key.slice(..shared.unwrap_or(key.len()));
+                Ok(Group { prefix, is_common_prefix: shared.is_some(), first: (key, value) })
+            };
             Ok(found.into_iter().map(valued).collect())
         })
     }
