@@ -19,6 +19,8 @@ pub mod digest;
 pub mod engine;
 pub mod http;
 pub mod image;
+pub mod load;
+pub mod metrics;
 pub mod process;
 pub mod server;
 pub mod sigv4;

@@ -9,8 +9,10 @@ use std::time::Duration;
 pub struct Usage {
     /// On all processors together, of the threads that still run.
     pub cpu: Duration,
-    /// Memory that is its own now.
+    /// Memory that it has now, pages of its binary included.
     pub resident_bytes: u64,
+    /// Of that, what is no file's.
+    pub anonymous_bytes: u64,
 }
 
 impl Usage {
@@ -27,9 +29,11 @@ impl Usage {
             cpu += Duration::from_nanos(nanos);
         }
         let status = fs::read_to_string(process.join("status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-        Self { cpu, resident_bytes: kib << 10 }
+        let bytes = |name| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+        };
+        Self { cpu, resident_bytes: bytes("VmRSS:"), anonymous_bytes: bytes("RssAnon:") }
     }
 }
 

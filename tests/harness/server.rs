@@ -264,7 +264,7 @@ pub fn set_versioning(client: &Client, bucket: &str, versioning: &str) {
 }
 
 /// Another binary to test than the one that cargo has built for the lane: one that is optimized.
-const BINARY_VARIABLE: &str = "TIDELOCK_TEST_BINARY";
+pub const BINARY_VARIABLE: &str = "TIDELOCK_TEST_BINARY";
 
 /// The binary without any credentials or settings of the machine.
 pub fn tidelock() -> Command {

@@ -4,8 +4,10 @@
 //!
 //! Works on the local engine alone, whatever the engine of the lane is.
 
+mod cost;
 mod failing;
 mod full;
+mod golden;
 mod power;
 mod rot;
 
