@@ -11,8 +11,8 @@ use crate::harness::{Ask, Server, Session};
 use crate::ledger::Ledger;
 use crate::{make_buckets, write_until};
 
-const LIFE: Duration = Duration::from_millis(1500);
-const PATIENCE: Duration = Duration::from_secs(20);
+const LIFE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What fails, and what comes of it.
 struct Row {
@@ -25,8 +25,18 @@ struct Row {
 enum Then {
     /// Writes are refused until the server is started again.
     ReadOnly,
-    /// Writes are taken again.
+    /// Writes are refused, and taken again.
     GoesOn,
+}
+
+impl Then {
+    /// What the server logs of it.
+    fn event(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "meta.failed",
+            Self::GoesOn => "meta.group_refused",
+        }
+    }
 }
 
 const ROWS: &[Row] = &[
@@ -58,11 +68,10 @@ fn check(row: &Row) {
     server = Server::start_traced(data.path(), &trace);
     let mut ledger = Ledger::default();
     let mut session = server.root().session();
-    let mut then = Then::GoesOn;
     ledger.extend(write_until(&mut server, seed(), 0, LIFE, |server| {
-        then = outcome(server, &mut session);
+        wait_until("it fails", PATIENCE, || server.log().contains(row.then.event()));
+        observe(row, &mut session);
     }));
-    assert_eq!(then, row.then, "{name}");
     let wrong = ledger.verify_all(&server.root());
     assert!(wrong.is_empty(), "{name}, readers:\n{}", wrong.join("\n"));
     // A server that has failed may not be able to end in order.
@@ -76,23 +85,21 @@ fn check(row: &Row) {
     print_measured(&format!("{name}: {} acknowledged, 0 lost", ledger.acknowledged()));
 }
 
-/// Whether writes are refused for good; reads are answered either way.
-fn outcome(server: &mut Server, session: &mut Session) -> Then {
+/// Holds what the server does after the failure against the row; reads are answered either way.
+fn observe(row: &Row, session: &mut Session) {
     let put = |session: &mut Session| {
         session.send(&Ask::object("PUT", crate::ledger::PLAIN, "now").body("x")).status
     };
     let ready = |session: &mut Session| {
         session.send(&Ask::new("GET", "/_/health/ready").anonymous()).status
     };
-    let is_poisoned = server.log().contains("meta.failed");
-    let then = if is_poisoned { Then::ReadOnly } else { Then::GoesOn };
-    if is_poisoned {
-        assert_eq!(put(session), 503);
-        wait_until("it says that it is not ready", PATIENCE, || ready(session) != 200);
-    } else {
-        wait_until("it takes writes again", PATIENCE, || put(session) == 200);
+    match row.then {
+        Then::ReadOnly => {
+            assert_eq!(put(session), 503, "{}", row.inject);
+            wait_until("it says that it is not ready", PATIENCE, || ready(session) != 200);
+        }
+        Then::GoesOn => wait_until("it takes writes again", PATIENCE, || put(session) == 200),
     }
     let read = session.send(&Ask::object("GET", crate::ledger::PLAIN, "kept"));
-    assert_eq!(read.expect(200).text(), "before");
-    then
+    assert_eq!(read.expect(200).text(), "before", "{}", row.inject);
 }

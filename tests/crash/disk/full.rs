@@ -29,6 +29,9 @@ fn a_full_disk_refuses_and_takes_writes_again_when_there_is_room() {
     let root = server.root();
     let kept = fill(&root);
     assert!(kept > 100, "{kept} objects fill the disk");
+    let lock = Ask::object("PUT", BUCKET, "a.tflock").header("If-None-Match", "*").body("{}");
+    root.send(&lock).expect(200);
+    root.send(&Ask::object("DELETE", BUCKET, "a.tflock")).expect(204);
     // The writers of the ledger on a disk that is full: some of what they do is taken, the rest is not there.
     let mut ledger = Ledger::default();
     ledger.extend(write_until(&mut server, seed(), 0, LIFE, |_| ()));

@@ -57,7 +57,7 @@ impl From<redb::Error> for MetaError {
 
 /// How many rows of a group are passed one by one; behind that, the next group is looked up, which costs as
 /// much as some of them.
-const PASSED_ROWS_MAX: usize = 16;
+const PASSED_ROWS_MAX: usize = 4;
 
 /// A row as a snapshot has it; its value may be in the log.
 #[derive(Clone, Debug)]
