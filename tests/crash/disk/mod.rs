@@ -45,7 +45,7 @@ fn text_of(output: &Output) -> String {
 
 /// Prints what a drill measured.
 #[allow(clippy::print_stdout, reason = "what was measured is a result of the lane")]
-fn print_measured(what: &str) {
+pub(crate) fn print_measured(what: &str) {
     println!("measured: {what}");
 }
 
