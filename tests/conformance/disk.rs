@@ -1,16 +1,14 @@
 //! What the engine of one machine does with its disk: syncs, the lock of the data directory, files. Lanes
 //! over other engines leave this out (`--skip disk::`): they have no such disk.
 
-use std::sync::{Arc, Barrier};
-use std::thread;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 
 use crate::harness::digest::md5_base64;
+use crate::harness::load::Puts;
+use crate::harness::metrics::{metric, metrics};
 use crate::harness::{Ask, Client, Server};
-use crate::operations::{metric, metrics};
 
 /// 4 KiB PUTs at 64 clients cost at most 0.1 syncs each, if the machine lets all of them ask at once: of
 /// a few rounds, the best one counts.
@@ -32,35 +30,13 @@ fn writers_share_their_syncs() {
 }
 
 fn syncs_per_put(root: &Client) -> f64 {
-    const CLIENTS: usize = 64;
-    const PUTS_PER_CLIENT: usize = 60;
-    let barrier = Arc::new(Barrier::new(CLIENTS));
-    let before = metric(&metrics(root), "tidelock_meta_syncs_total");
-    let writers: Vec<_> = (0..CLIENTS)
-        .map(|writer| {
-            let (mut session, barrier) = (root.session(), Arc::clone(&barrier));
-            thread::spawn(move || {
-                let asks: Vec<Vec<u8>> = (0..PUTS_PER_CLIENT)
-                    .map(|put| {
-                        let body = crate::harness::chance::body((writer * 1000 + put) as u64, 4096);
-                        let key = format!("{writer}/{put}");
-                        session.client.wire(&Ask::object("PUT", "shared", &key).body(body))
-                    })
-                    .collect();
-                session.open().unwrap();
-                barrier.wait();
-                for wire in asks {
-                    session.try_send_wire(&wire, false).unwrap().expect(200);
-                }
-            })
-        })
-        .collect();
-    for writer in writers {
-        writer.join().unwrap();
-    }
-    let syncs = metric(&metrics(root), "tidelock_meta_syncs_total") - before;
+    let puts = Puts { bucket: "shared", clients: 64, each: 60, length_bytes: 4096 };
+    let count = || metric(&metrics(root), "tidelock_meta_syncs_total");
+    let before = count();
+    puts.send(root);
+    let syncs = count() - before;
     assert!(syncs >= 1.0, "no sync was counted");
-    syncs / (CLIENTS * PUTS_PER_CLIENT) as f64
+    syncs / puts.count() as f64
 }
 
 #[test]

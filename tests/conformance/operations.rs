@@ -5,20 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::harness::clock::wait_until;
-use crate::harness::{Ask, Client, Server};
-
-/// The sum of a metric's values.
-pub(crate) fn metric(page: &str, name: &str) -> f64 {
-    let values = page
-        .lines()
-        .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
-    values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-}
-
-/// The page of metrics.
-pub(crate) fn metrics(client: &Client) -> String {
-    client.send(&Ask::new("GET", "/_/metrics").anonymous()).expect(200).text()
-}
+use crate::harness::metrics::{metric, metrics};
+use crate::harness::{Ask, Server};
 
 #[test]
 fn health_and_metrics() {

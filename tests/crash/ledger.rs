@@ -12,8 +12,20 @@ pub(crate) const VERSIONED: &str = "versioned";
 /// What a request would change.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
-    Put { seed: u64, length_bytes: usize, only_first: bool, parts: bool },
+    Put { seed: u64, length_bytes: usize, condition: Condition, parts: bool },
     Delete,
+}
+
+/// On what condition a put is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    None,
+    /// There is nothing, and many try: a contest.
+    FirstOfMany,
+    /// There is nothing, and nobody else writes the key: a lock.
+    Absent,
+    /// What was there a moment ago is still there, and nobody else writes the key.
+    Unchanged,
 }
 
 /// One request and what is known of its end.
@@ -91,7 +103,7 @@ impl Entry {
 
     /// Whether many write the key.
     pub(crate) fn is_contest(&self) -> bool {
-        matches!(self.change, Change::Put { only_first: true, .. })
+        matches!(self.change, Change::Put { condition: Condition::FirstOfMany, .. })
     }
 }
 
@@ -171,6 +183,7 @@ impl Ledger {
             verify_contest(place, entries, body_now)?;
         } else {
             verify_last(place, entries, body_now)?;
+            verify_conditions(place, entries)?;
         }
         verify_versions(session, place, entries)
     }
@@ -199,6 +212,36 @@ fn verify_last(
         entries.len(),
         last.map(|last| &entries[last])
     ))
+}
+
+/// A condition on a key that nobody else writes holds exactly when it must: a lost lock could be taken twice.
+fn verify_conditions(
+    (bucket, key): &(&'static str, String),
+    entries: &[Entry],
+) -> Result<(), String> {
+    const PRECONDITION_FAILED: u16 = 412;
+    let mut is_there = Some(false);
+    for (number, entry) in entries.iter().enumerate() {
+        let condition = match entry.change {
+            Change::Put { condition, .. } => condition,
+            Change::Delete => Condition::None,
+        };
+        let is_wrong = match (&entry.end, condition) {
+            (End::Done(_), Condition::Absent) => is_there == Some(true),
+            (End::Refused(PRECONDITION_FAILED), Condition::Absent) => is_there == Some(false),
+            (End::Refused(PRECONDITION_FAILED), Condition::Unchanged) => is_there.is_some(),
+            _ => false,
+        };
+        if is_wrong {
+            return Err(format!("{bucket}/{key}: entry {number} cannot be: {entry:?}"));
+        }
+        is_there = match entry.end {
+            End::Done(_) => Some(matches!(entry.change, Change::Put { .. })),
+            End::Refused(_) => is_there,
+            End::Unknown => None,
+        };
+    }
+    Ok(())
 }
 
 /// A contested key has at most one winner, and the winner's body.

@@ -3,6 +3,9 @@
 //! winners. `TIDELOCK_CRASH_KILLS` sets the kills (10 when unset), `TIDELOCK_CRASH_SEED` replays a run
 //! (the instants are of the machine; the requests are of the seed).
 //!
+//! `disk` does to the disk of one server what disks do: the power is cut, it is full, a sync fails, bits flip; and counts
+//! what reaches it.
+//!
 //! `failpoints` kill it at every moment of every act of the guard.
 //!
 //! `drills` break what several servers share: the primary of PostgreSQL, a server, the network between.
@@ -11,6 +14,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod disk;
 mod drills;
 mod failpoints;
 mod ledger;
@@ -39,14 +43,12 @@ fn acknowledged_writes_outlive_kill_9() {
     let seed = count_from_env("TIDELOCK_CRASH_SEED", 20_261_121) as u64;
     let data = TempDir::new().unwrap();
     let mut server = Server::start_on(data.path(), &[]);
-    for (bucket, versioning) in [(ledger::PLAIN, ""), (ledger::VERSIONED, "Enabled")] {
-        server.make_bucket(bucket, versioning);
-    }
+    make_buckets(&server);
     let mut chance = Chance::new(seed);
     let mut ledger = Ledger::default();
     for kill in 0..kills {
         let life = Duration::from_millis(chance.between(LIFE_MS_MIN, LIFE_MS_MAX));
-        let written = write_until_killed(&mut server, seed, kill, life);
+        let written = write_until(&mut server, seed, kill, life, Server::kill);
         let acknowledged = written.iter().filter(|entry| entry.acknowledged()).count();
         assert!(acknowledged > 0 || kill > 0, "nothing was written before the first kill");
         ledger.extend(written);
@@ -61,26 +63,37 @@ fn acknowledged_writes_outlive_kill_9() {
     }
     let wrong = ledger.verify_all(&server.root());
     assert!(wrong.is_empty(), "seed {seed}, after all kills:\n{}", wrong.join("\n"));
-    assert!(ledger.acknowledged() >= kills * WRITERS / 4, "too few writes to mean anything");
+    let acknowledged = ledger.acknowledged();
+    assert!(acknowledged >= kills * WRITERS / 4, "too few writes to mean anything");
+    disk::print_measured(&format!("{kills} kills: {acknowledged} acknowledged, 0 lost"));
 }
 
-/// Lets all writers loose and kills the server after `life`; all they did, in each writer's order.
-fn write_until_killed(
+/// Makes the buckets of the ledger.
+fn make_buckets(server: &Server) {
+    for (bucket, versioning) in [(ledger::PLAIN, ""), (ledger::VERSIONED, "Enabled")] {
+        server.make_bucket(bucket, versioning);
+    }
+}
+
+/// Lets all writers loose and ends the server's life after `life` (`end` must end it); all they did, in each
+/// writer's order.
+fn write_until(
     server: &mut Server,
     seed: u64,
-    kill: usize,
+    round: usize,
     life: Duration,
+    end: impl FnOnce(&mut Server),
 ) -> Vec<ledger::Entry> {
-    let killed = Arc::new(AtomicBool::new(false));
+    let over = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..WRITERS)
         .map(|number| {
-            let (client, killed) = (server.root(), Arc::clone(&killed));
-            thread::spawn(move || writer::run(&client, seed, kill, number, &killed))
+            let (client, over) = (server.root(), Arc::clone(&over));
+            thread::spawn(move || writer::run(&client, seed, round, number, &over))
         })
         .collect();
     thread::sleep(life);
-    server.kill();
-    killed.store(true, Ordering::SeqCst);
+    end(server);
+    over.store(true, Ordering::SeqCst);
     writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
 }
 
@@ -89,11 +102,10 @@ fn write_until_killed(
 fn the_ledger_notices_a_loss() {
     let data = TempDir::new().unwrap();
     let mut server = Server::start_on(data.path(), &[]);
-    for (bucket, versioning) in [(ledger::PLAIN, ""), (ledger::VERSIONED, "Enabled")] {
-        server.make_bucket(bucket, versioning);
-    }
+    make_buckets(&server);
     let mut ledger = Ledger::default();
-    ledger.extend(write_until_killed(&mut server, 1, 0, Duration::from_millis(500)));
+    let life = Duration::from_millis(500);
+    ledger.extend(write_until(&mut server, 1, 0, life, Server::kill));
     let server = Server::start_on(data.path(), &[]);
     let root = server.root();
     assert_eq!(ledger.verify_all(&root), Vec::<String>::new());

@@ -1,14 +1,17 @@
-//! A writer of the crash lane: puts, overwrites, deletes and uploads keys of its own, and takes part in
-//! every contest for a shared key, until the server is gone.
+//! A writer of the crash lane: puts, overwrites, deletes and uploads keys of its own, takes and gives back locks,
+//! and takes part in every contest for a shared key, until the server is gone.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::harness::chance::{Chance, body};
 use crate::harness::{Ask, Client, Response, Session};
-use crate::ledger::{Change, Entry, PLAIN, VERSIONED};
+use crate::ledger::{Change, Condition, Entry, PLAIN, VERSIONED};
 
-const INLINE_BYTES_MAX: u64 = 4096;
+const SMALL_BYTES_MAX: u64 = 4096;
+/// Several chunks of 31 KiB, which a commit still carries.
+const CHUNKS_BYTES_MIN: u64 = 40 << 10;
+const CHUNKS_BYTES_MAX: u64 = 240 << 10;
 const BLOB_BYTES: usize = 1 << 20;
 /// Smallest part S3 takes that is not the last.
 const PART_BYTES: usize = 5 << 20;
@@ -51,9 +54,13 @@ pub(crate) fn last_request(
 ) -> io::Result<Ask> {
     match change {
         Change::Delete => Ok(Ask::object("DELETE", bucket, key)),
-        Change::Put { seed, length_bytes, only_first, parts: false } => {
+        Change::Put { seed, length_bytes, condition, parts: false } => {
             let put = Ask::object("PUT", bucket, key).body(body(*seed, *length_bytes));
-            Ok(if *only_first { put.header("If-None-Match", "*") } else { put })
+            match condition {
+                Condition::None => Ok(put),
+                Condition::FirstOfMany | Condition::Absent => Ok(put.header("If-None-Match", "*")),
+                Condition::Unchanged => over_current(session, bucket, key, put),
+            }
         }
         Change::Put { seed, length_bytes, .. } => {
             upload(session, bucket, key, &body(*seed, *length_bytes))
@@ -70,19 +77,38 @@ pub(crate) fn choose(
 ) -> (&'static str, String, Change) {
     let bucket = if chance.below(2) == 0 { PLAIN } else { VERSIONED };
     let seed = chance.next();
-    let small = chance.between(1, INLINE_BYTES_MAX) as usize;
+    let small = chance.between(1, SMALL_BYTES_MAX) as usize;
+    let chunks = chance.between(CHUNKS_BYTES_MIN, CHUNKS_BYTES_MAX) as usize;
     let own = format!("{own}/{}", chance.below(KEYS_PER_WRITER));
-    let put = |length_bytes, parts| Change::Put { seed, length_bytes, only_first: false, parts };
+    let lock = format!("{own}.tflock");
+    let put = |length_bytes, condition, parts| Change::Put { seed, length_bytes, condition, parts };
     match chance.below(100) {
         // The same key for all writers at the same turn: a contest.
         0..20 => {
-            let change = Change::Put { seed, length_bytes: small, only_first: true, parts: false };
+            let change = put(small, Condition::FirstOfMany, false);
             (bucket, format!("contest/{round}/{turn}"), change)
         }
-        20..30 => (bucket, own, Change::Delete),
-        30..88 => (bucket, own, put(small, false)),
-        88..98 => (bucket, own, put(BLOB_BYTES, false)),
-        _ => (bucket, own, put(PART_BYTES + small, true)),
+        20..26 => (bucket, own, Change::Delete),
+        26..38 => (bucket, lock, put(small, Condition::Absent, false)),
+        38..46 => (bucket, lock, Change::Delete),
+        46..58 => (bucket, own, put(small, Condition::Unchanged, false)),
+        58..82 => (bucket, own, put(small, Condition::None, false)),
+        82..92 => (bucket, own, put(chunks, Condition::None, false)),
+        92..99 => (bucket, own, put(BLOB_BYTES, Condition::None, false)),
+        _ => (bucket, own, put(PART_BYTES + small, Condition::None, true)),
+    }
+}
+
+/// Looks what is there, and puts on the condition that it still is.
+fn over_current(session: &mut Session, bucket: &str, key: &str, put: Ask) -> io::Result<Ask> {
+    let current = session.try_send(&Ask::object("HEAD", bucket, key))?;
+    match current.status {
+        404 => Ok(put.header("If-None-Match", "*")),
+        200 => {
+            let etag = wanted(current.header("etag").map(str::to_owned), &current)?;
+            Ok(put.header("If-Match", &etag))
+        }
+        other => Err(io::Error::other(format!("HEAD answered {other}"))),
     }
 }
 

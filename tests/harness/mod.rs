@@ -18,6 +18,10 @@ pub mod cluster;
 pub mod digest;
 pub mod engine;
 pub mod http;
+pub mod image;
+pub mod load;
+pub mod metrics;
+pub mod process;
 pub mod server;
 pub mod sigv4;
 pub mod xml;
@@ -27,6 +31,7 @@ pub use client::{Client, Session};
 pub use cluster::Cluster;
 pub use engine::Engine;
 pub use http::Response;
+pub use image::Image;
 pub use server::Server;
 
 /// A count from the environment, so that a longer run needs no other build.

@@ -14,6 +14,7 @@ use super::ask::Ask;
 use super::client::Client;
 use super::clock::wait_until;
 use super::engine::Engine;
+use super::process::Usage;
 use super::sigv4::Keys;
 
 pub const ROOT_ACCESS_KEY: &str = "ROOTROOTROOTROOT0001";
@@ -50,6 +51,11 @@ impl Server {
         Self::start_over(&Engine::of_lane(), data, arguments)
     }
 
+    /// Starts over the local engine, whatever the engine of the lane is.
+    pub fn start_local(data: &Path) -> Self {
+        Self::start_over(&Engine::Local, data, &[])
+    }
+
     /// As [`Server::start_on`], but a server that ends instead gives its log.
     pub fn try_start_on(data: &Path, arguments: &[&str]) -> Result<Self, String> {
         Self::try_start_over(&Engine::of_lane(), data, arguments)
@@ -71,6 +77,26 @@ impl Server {
         arguments: &[&str],
     ) -> Result<Self, String> {
         Self::try_spawn(serve(data).args(engine.flags(data)).args(arguments), data)
+    }
+
+    /// Starts under strace, which stands aside of it (`-D`): the child is the server itself. `trace` says what
+    /// is traced, or made to fail. Over the local engine.
+    pub fn start_traced(data: &Path, trace: &[&str]) -> Self {
+        let plain = serve(data);
+        let mut command = Command::new("strace");
+        command.args(["-D", "-f", "-qq", "--seccomp-bpf"]).args(trace);
+        command.arg(plain.get_program()).args(plain.get_args());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        match Self::try_spawn(&mut command, data) {
+            Ok(server) => server,
+            Err(log) => panic!("the server did not start under strace: {log}"),
+        }
     }
 
     /// Starts over the engine of the lane; it dies, as by `kill -9`, when it comes to the failpoint.
@@ -174,6 +200,11 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// What it has used of the machine so far.
+    pub fn usage(&self) -> Usage {
+        Usage::of(self.child.id())
+    }
+
     /// Sends a signal by name (`TERM`, `HUP`).
     pub fn signal(&self, name: &str) {
         let command = format!("kill -{name} {}", self.child.id());
@@ -236,9 +267,13 @@ pub fn set_versioning(client: &Client, bucket: &str, versioning: &str) {
     }
 }
 
+/// Another binary to test than the one that cargo has built for the lane: one that is optimized.
+pub const BINARY_VARIABLE: &str = "TIDELOCK_TEST_BINARY";
+
 /// The binary without any credentials or settings of the machine.
 pub fn tidelock() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidelock"));
+    let binary = std::env::var(BINARY_VARIABLE);
+    let mut command = Command::new(binary.as_deref().unwrap_or(env!("CARGO_BIN_EXE_tidelock")));
     for (name, _) in std::env::vars() {
         if name.starts_with("AWS_") || name.starts_with("TIDELOCK_") {
             command.env_remove(name);

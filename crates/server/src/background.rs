@@ -33,6 +33,8 @@ const KEY_USE_FLUSH_INTERVAL: Duration = Duration::from_secs(300);
 const AUDIT_SEAL_INTERVAL: Duration = Duration::from_secs(2);
 /// Looks at what is to be sealed for one at what need not be kept.
 const AUDIT_SEALS_PER_TRIM: u32 = 150;
+/// Entries that were sealed, after which it is not waited for: some 6 MiB of the audit log.
+const AUDIT_ENTRIES_PER_TRIM: usize = 16_384;
 /// What metrics call the lease of the one server that looks after the audit log of a shared store.
 const AUDIT_LEASE: &str = "audit";
 /// What metrics call the lease of the one server that sweeps a shared store.
@@ -254,19 +256,18 @@ pub(crate) async fn keep_audit(
 ) -> std::io::Result<()> {
     let mut interval = tokio::time::interval(AUDIT_SEAL_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut looks, mut failing) = (0, false);
+    let (mut untrimmed, mut failing) = (Untrimmed::default(), false);
     loop {
         tokio::select! {
             _ = draining.wait_for(|draining| *draining) => break,
             _ = interval.tick() => {}
         }
-        let kept = keep_audit_once(&store, &mut turn, looks).await;
+        let kept = keep_audit_once(&store, &mut turn, &mut untrimmed).await;
         metrics.lease_held(AUDIT_LEASE, matches!(kept, Ok(true)));
         if let (Err(error), false) = (&kept, failing) {
             tracing::error!(error = %error, "the audit log was not sealed");
         }
         failing = kept.is_err();
-        looks = (looks + 1) % AUDIT_SEALS_PER_TRIM;
     }
     // So that another one need not wait for its end. If it fails, that is what happens.
     if let Err(error) = store.leave_audit().await {
@@ -276,17 +277,27 @@ pub(crate) async fn keep_audit(
     Ok(())
 }
 
+/// What has come since it was last looked what need not be kept.
+#[derive(Debug, Default)]
+struct Untrimmed {
+    looks: u32,
+    entries: usize,
+}
+
 /// Whether it was this server's turn.
 async fn keep_audit_once(
     store: &Store,
     turn: &mut AuditTurn,
-    looks: u32,
+    untrimmed: &mut Untrimmed,
 ) -> Result<bool, StorageError> {
+    let is_first = untrimmed.looks == 0;
+    untrimmed.looks = (untrimmed.looks + 1) % AUDIT_SEALS_PER_TRIM;
     if !store.has_audit_turn(turn).await? {
         return Ok(false);
     }
-    store.seal_audit(SealWhen::Due).await?;
-    if looks == 0 {
+    untrimmed.entries += store.seal_audit(SealWhen::Due).await?;
+    if is_first || untrimmed.entries >= AUDIT_ENTRIES_PER_TRIM {
+        untrimmed.entries = 0;
         store.trim_audit().await?;
     }
     Ok(true)

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::clock::ManualClock;
 use crate::conformance::{self, CheckThenAct};
+use crate::grouped::scan_grouped_by_skipping;
 use crate::{
     Batch, Direction, Expect, Key, KeyRange, MetaError, MetaStore, OpId, Outcome, ReadLevel,
     SystemClock, Version,
@@ -366,6 +367,43 @@ async fn taking_over_a_store_of_format_1_may_be_cut_off_anywhere() {
         assert_eq!(all(&open_on(&disk, directory.path(), options())).await, expected);
     }
     assert!(finished > 0, "none was cut off after its end");
+}
+
+/// Groups are the same, however many rows they have.
+#[tokio::test]
+async fn rows_are_grouped_as_by_plain_scans() {
+    let directory = TempDir::new().unwrap();
+    let store = open(directory.path());
+    for group in 0..40_u32 {
+        let mut rows = Batch::new(OpId([0; 16]));
+        for row in 0..group {
+            rows.put(
+                key(format!("r/{group:02}/{row}")),
+                Bytes::from(vec![b'v'; 60 * group as usize]),
+            );
+        }
+        rows.put(key(format!("r/{group:02}")), Bytes::new());
+        rows.put(Bytes::from(vec![b'r', b'/', 0xFF, 0xFF, group as u8]), Bytes::new());
+        committed(&store, rows).await;
+    }
+    for (prefix, skip, delimiter) in [
+        ("", 2, "/"),
+        ("r/", 2, "/"),
+        ("r/", 3, "1"),
+        ("r/3", 3, "/"),
+        ("r/39/", 5, "/"),
+        ("r/", 2, ""),
+        ("s", 1, "/"),
+    ] {
+        for limit in [0, 1, 2, 7, 64, 1000] {
+            let (range, level) = (KeyRange::prefix(prefix.as_bytes()), ReadLevel::Latest);
+            let delimiter = delimiter.as_bytes();
+            let plain =
+                scan_grouped_by_skipping(&store, range.clone(), skip, delimiter, limit, level);
+            let groups = store.scan_grouped(range, skip, delimiter, limit, level);
+            assert_eq!(groups.await, plain.await, "{prefix:?}, {delimiter:?}, {limit}");
+        }
+    }
 }
 
 #[tokio::test]

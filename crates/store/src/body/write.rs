@@ -187,7 +187,7 @@ struct BodySink<'a> {
 impl<'a> BodySink<'a> {
     fn new(store: &'a Store, inline_bytes_max: usize) -> Self {
         let data_key = Zeroizing::new(store.random());
-        let id = store.random();
+        let id = store.body_id();
         let cipher = ChunkCipher::new(&data_key, id);
         Self {
             store,
@@ -266,6 +266,17 @@ impl<'a> BodySink<'a> {
 }
 
 impl Store {
+    /// The id of a new body. Those of the same second are neighbours, so the rows of chunks that are written at
+    /// about the same time share the pages of an index. The first byte goes round: blobs are in directories
+    /// named by it.
+    fn body_id(&self) -> [u8; 16] {
+        let seconds = (self.now() / 1000) as u32;
+        let mut id: [u8; 16] = self.random();
+        id[0] = seconds as u8;
+        id[1..5].copy_from_slice(&seconds.to_be_bytes());
+        id
+    }
+
     async fn commit_intent(&self, id: [u8; 16]) -> Result<(Key, Version), StorageError> {
         let due = self.now() + self.config.intent_expiry.as_millis() as i64;
         let key = reclaim::key(due, id);
