@@ -72,7 +72,8 @@ impl Row {
         let pairs = self.turns.iter().zip(&other.turns);
         let ratios = pairs.filter_map(|(own, other)| {
             let (own, other) = (figure.of(own)?, figure.of(other)?);
-            (other > 0.0 && own > 0.0).then(|| own / other)
+            // Not of a turn without an operation.
+            (own > 0.0 && other > 0.0).then(|| own / other)
         });
         median(ratios.collect())
     }

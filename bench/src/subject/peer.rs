@@ -12,6 +12,9 @@ use tidelock_client::Client;
 
 use super::{ACCESS_KEY, BUCKET, Kind, Process, SECRET_KEY, client, garage, make_bucket};
 
+/// Seconds that a program has to do what it is told.
+const TELL_SECONDS_MAX: u32 = 30;
+
 /// Starts one, as far as that it can be asked to make a bucket.
 pub async fn start(kind: Kind, program: &Path, data: &Path) -> Result<(Process, Client)> {
     match kind {
@@ -47,6 +50,8 @@ async fn seaweedfs(kind: Kind, program: &Path, data: &Path) -> Result<(Process, 
     let names = ["master", "volume", "filer", "s3"];
     let mut command = Command::new(program);
     command.arg("server").args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]);
+    // Catalogs on ports that are the same for all.
+    command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]);
     command.arg(format!("-dir={}", volumes.display()));
     command.arg(format!("-s3.config={}", config.display()));
     for (at, name) in names.iter().enumerate() {
@@ -57,17 +62,22 @@ async fn seaweedfs(kind: Kind, program: &Path, data: &Path) -> Result<(Process, 
     let client = client(&endpoint(ports[6]), ACCESS_KEY, SECRET_KEY)?;
     if kind == Kind::SeaweedfsFsync {
         make_bucket(&client, kind).await?;
-        let mut shell = Command::new(program);
-        shell.arg("shell").arg(format!("-master=127.0.0.1:{}.{}", ports[0], ports[1]));
-        shell.arg(format!("-filer=127.0.0.1:{}.{}", ports[4], ports[5]));
+        let shell = [
+            "shell".to_owned(),
+            format!("-master=127.0.0.1:{}.{}", ports[0], ports[1]),
+            format!("-filer=127.0.0.1:{}.{}", ports[4], ports[5]),
+        ];
         let prefix = format!("fs.configure -locationPrefix=/buckets/{BUCKET}/ -fsync -apply\n");
-        tell(&mut shell, &prefix)?;
+        tell(program, &shell, &prefix)?;
     }
     Ok((server, client))
 }
 
-/// Gives a program one line to read, and waits for its end.
-fn tell(command: &mut Command, line: &str) -> Result<()> {
+/// Gives a program one line to read, and waits for its end. It may wait for a server that is gone, so `timeout`
+/// of coreutils runs it.
+fn tell(program: &Path, arguments: &[String], line: &str) -> Result<()> {
+    let mut command = Command::new("timeout");
+    command.arg(TELL_SECONDS_MAX.to_string()).arg(program).args(arguments);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     child.stdin.take().context("no stdin")?.write_all(line.as_bytes())?;

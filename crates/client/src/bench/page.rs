@@ -138,7 +138,9 @@ mod tests {
     #[test]
     fn a_page_has_the_keys_that_were_put_and_says_whether_there_are_more() {
         let range = |from, to| (from..to).collect::<Vec<usize>>();
-        let rows: &[(usize, usize, Vec<usize>, bool, Option<&str>)] = &[
+        // How many keys there are; where the page begins; what it holds; whether it says there are more.
+        type Row = (usize, usize, Vec<usize>, bool, Option<&'static str>);
+        let rows: &[Row] = &[
             (1500, 0, range(0, 1000), true, None),
             (1500, 500, range(500, 1500), false, None),
             (1500, 700, range(700, 1500), false, None),

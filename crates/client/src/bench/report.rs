@@ -33,9 +33,10 @@ pub struct Measured {
     pub max_ms: f64,
     /// Answers that were not right, and requests without one.
     pub errors: Vec<ErrorCount>,
-    /// CPU time of this process for an operation, in microseconds.
+    /// CPU time of this process for an operation, in microseconds; of all of it where there was none.
     pub client_cpu_us_per_operation: f64,
-    /// CPU time of the server's processes and their children for an operation, in microseconds.
+    /// CPU time of the server's processes and their children for an operation, in microseconds; none where
+    /// there was no operation.
     pub server_cpu_us_per_operation: Option<f64>,
     /// The same of each process.
     pub processes: Vec<ProcessCpu>,
@@ -73,7 +74,7 @@ impl Measured {
             count: faults.count,
             seen: faults.seen,
         });
-        let used = server_cpu.filter(|used| !used.is_empty());
+        let used = server_cpu.filter(|used| !used.is_empty() && operations > 0);
         let total = used.as_ref().map(|used| used.iter().map(|(_, cpu)| *cpu).sum());
         let processes = used.into_iter().flatten();
         Self {
