@@ -63,7 +63,7 @@ fn get(root: &Client, key: &str) -> Vec<u8> {
 
 /// The `round`th content of a key: it says its round.
 fn content(writer: u64, key: u64, round: u64) -> Vec<u8> {
-    let bytes = if (key + round) % 2 == 0 { LARGE_BYTES } else { SMALL_BYTES };
+    let bytes = if (key + round).is_multiple_of(2) { LARGE_BYTES } else { SMALL_BYTES };
     let mut content = body(writer * 1000 + key * 100 + round, bytes);
     content.extend_from_slice(&round.to_be_bytes());
     content

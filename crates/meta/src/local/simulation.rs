@@ -211,7 +211,7 @@ impl Simulation {
             model: Model::new(),
             last_commit: 0,
             undecided: None,
-            copies: Copies::default(),
+            copies: Copies::new(seed),
             seen: Seen::default(),
         }
     }

@@ -15,8 +15,9 @@ use super::super::syncs::SyncMeter;
 use super::{ManualClock, Model, Simulation, Wrong, all, difference};
 
 /// A copy of the log, as far as it was taken.
-#[derive(Default)]
 pub(super) struct Copies {
+    /// Once in so many steps, something is copied.
+    pause: u64,
     cursor: Option<Cursor>,
     segments: BTreeMap<u64, Vec<u8>>,
     /// From this time on it is a whole store; none before it was at the end of the log once.
@@ -26,6 +27,13 @@ pub(super) struct Copies {
 }
 
 impl Copies {
+    /// Nothing yet. Under some seeds it keeps up with the log, under others the log is cleaned meanwhile.
+    pub(super) fn new(seed: u64) -> Self {
+        let pause = if seed.is_multiple_of(2) { 4 } else { 40 };
+        let (segments, history) = (BTreeMap::new(), BTreeMap::new());
+        Self { pause, cursor: None, segments, complete_from: None, history }
+    }
+
     /// The store is `model` since the group of this time.
     pub(super) fn note(&mut self, time: u64, model: &Model) {
         self.history.insert(time, model.clone());
@@ -42,7 +50,7 @@ impl Simulation {
     /// Copies the next piece, and compares at the end of the log.
     pub(super) fn copy_some(&mut self) -> Result<(), Wrong> {
         let Some(running) = &self.running else { return Ok(()) };
-        if self.disk.is_stopped() || !self.chance.one_in(4) {
+        if self.disk.is_stopped() || !self.chance.one_in(self.copies.pause) {
             return Ok(());
         }
         let time = running.engine.time();
@@ -63,8 +71,8 @@ impl Simulation {
             Followed::End => Ok(()),
             Followed::Gone => {
                 self.seen.copies_begun_again += 1;
-                let history = std::mem::take(&mut self.copies.history);
-                self.copies = Copies { history, ..Copies::default() };
+                (self.copies.cursor, self.copies.complete_from) = (None, None);
+                self.copies.segments.clear();
                 Ok(())
             }
             Followed::Diverged => Err(Wrong("the log does not go on from its copy".into())),
