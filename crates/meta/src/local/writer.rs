@@ -20,7 +20,7 @@ use crate::{Batch, Clock};
 const GATHER_TIME_MAX: Duration = Duration::from_millis(2);
 
 /// How long after a checkpoint the next one is made, if there is something for it.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The same after one that has found no room: it writes all of the index.
 const POSTPONED_INTERVAL: Duration = Duration::from_secs(30);
