@@ -45,7 +45,7 @@ const UNSYNCED_INDEX_BYTES_MAX: usize = 64 << 20;
 const UNSYNCED_INDEX_BYTES_LIMIT: usize = 8 * UNSYNCED_INDEX_BYTES_MAX;
 
 /// The log is cleaned when it has more bytes than this that nothing needs, and more than it has of others.
-const GARBAGE_BYTES_MIN: u64 = 32 << 20;
+const GARBAGE_BYTES_MIN: u64 = 16 << 20;
 
 /// How much of the oldest segment a step of cleaning goes through, at least.
 const CLEAN_STEP_BYTES: usize = 256 << 10;

@@ -1,8 +1,8 @@
 //! The queue in front of the writer, and how groups form in it. Knows no disk.
 //!
-//! Nothing is ever waited for when one caller commits at a time. When the last group had several
+//! Nothing is ever waited for when one caller commits at a time. When groups had several
 //! batches, their callers are likely on their way back with the next ones: the writer then waits for
-//! as many, but no longer than the caller says. Without that, a group of 64 is followed by a group of
+//! as many as long as they go on coming. Without that, a group of 64 is followed by a group of
 //! one, because the writer is faster than the callers it has just woken.
 
 use std::collections::VecDeque;
@@ -22,6 +22,15 @@ const GROUP_BYTES_MAX: usize = 4 << 20;
 
 /// Most bytes of waiting batches, past which a batch is refused.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
+
+/// When so long none has come, none is waited for: callers who are on their way come one after another.
+const GAP: Duration = Duration::from_micros(200);
+
+/// How often a gap is looked for, at most, which bounds the wait for a group to some 4 ms.
+const GAPS_MAX: u32 = 20;
+
+/// Groups that say how many callers there are.
+const REMEMBERED_GROUPS: usize = 8;
 
 /// The answer to one batch.
 type Reply = Result<Outcome, MetaError>;
@@ -56,11 +65,12 @@ enum Life {
     Failed(String),
 }
 
-/// How long, and for how many batches, the next group may be waited for.
-#[derive(Clone, Copy, Debug)]
+/// How many batches the next group may be waited for: as many as the largest of the last groups had. One of
+/// [`REMEMBERED_GROUPS`] asks for twice as many, to find out whether there are more callers.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Gather {
-    pub(super) batches: usize,
-    pub(super) at_most: Duration,
+    last: [usize; REMEMBERED_GROUPS],
+    count: usize,
 }
 
 /// What came of waiting for a group.
@@ -73,8 +83,17 @@ pub(super) enum Taken {
 }
 
 impl Gather {
-    /// Waits for the first batch only.
-    pub(super) const FIRST: Self = Self { batches: 1, at_most: Duration::ZERO };
+    /// Remembers a group.
+    pub(super) fn taken(&mut self, batches: usize) {
+        self.last[self.count % REMEMBERED_GROUPS] = batches;
+        self.count = self.count.wrapping_add(1);
+    }
+
+    fn batches(&self) -> usize {
+        let most = self.last.iter().copied().max().unwrap_or_default();
+        let asks_for_more = self.count.is_multiple_of(REMEMBERED_GROUPS) && most > 1;
+        (if asks_for_more { 2 * most } else { most }).min(GROUP_BATCHES_MAX)
+    }
 }
 
 impl Queue {
@@ -117,7 +136,7 @@ impl Queue {
 
     /// The next group, in the order of arrival. Waits for one, but not longer than `patience` if there is a
     /// limit to it.
-    pub(super) fn take_group(&self, gather: Gather, patience: Option<Duration>) -> Taken {
+    pub(super) fn take_group(&self, gather: &Gather, patience: Option<Duration>) -> Taken {
         let mut state = locked(&self.state);
         state.wake_at_batches = 1;
         let first = |state: &mut QueueState| state.must_wait_for(1);
@@ -128,10 +147,18 @@ impl Queue {
         if state.must_wait_for(1) {
             return Taken::Nothing;
         }
-        if gather.batches > 1 {
-            state.wake_at_batches = gather.batches;
-            let pending = |state: &mut QueueState| state.must_wait_for(gather.batches);
-            state = wait_while_at_most(&self.arrived, state, gather.at_most, pending);
+        let wanted = gather.batches();
+        state.wake_at_batches = wanted.max(1);
+        for _ in 0..GAPS_MAX {
+            let before = state.waiting.len();
+            if !state.must_wait_for(wanted) {
+                break;
+            }
+            let pending = |state: &mut QueueState| state.must_wait_for(wanted);
+            state = wait_while_at_most(&self.arrived, state, GAP, pending);
+            if state.waiting.len() == before {
+                break;
+            }
         }
         state.take_group().map_or(Taken::End, Taken::Group)
     }

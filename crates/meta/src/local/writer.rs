@@ -15,10 +15,6 @@ use super::group::{Gather, Queue, Taken};
 use super::syncs::{SyncMeter, Syncs};
 use crate::{Batch, Clock};
 
-/// The longest wait for a group to fill. The wait is also never longer than the commit before it, so
-/// it at most doubles what a caller among many waits anyway.
-const GATHER_TIME_MAX: Duration = Duration::from_millis(2);
-
 /// How long after a checkpoint the next one is made, if there is something for it.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -64,11 +60,12 @@ impl Writer {
 
     /// Commits groups until the queue ends, or says why it cannot go on.
     fn serve(&mut self) -> Result<(), String> {
-        let mut gather = Gather::FIRST;
+        let mut gather = Gather::default();
         loop {
-            match self.queue.take_group(gather, self.patience()) {
+            match self.queue.take_group(&gather, self.patience()) {
                 Taken::Group(batches) => {
-                    gather = self.commit(&batches)?;
+                    self.commit(&batches)?;
+                    gather.taken(batches.len());
                     self.engine.merge_if_full()?;
                 }
                 Taken::Nothing => self.use_the_pause()?,
@@ -90,8 +87,7 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, batches: &[Batch]) -> Result<Gather, String> {
-        let began = self.clock.monotonic();
+    fn commit(&mut self, batches: &[Batch]) -> Result<(), String> {
         match self.engine.commit(batches) {
             Ok(outcomes) => self.queue.answer(outcomes),
             Err(GroupError::Refused(error)) => {
@@ -105,8 +101,7 @@ impl Writer {
         self.reported = syncs;
         self.observer.group_committed(batches.len(), since.time, since.count);
         self.observer.log_measured(self.engine.space());
-        let took = self.clock.monotonic().saturating_sub(began);
-        Ok(Gather { batches: batches.len(), at_most: took.min(GATHER_TIME_MAX) })
+        Ok(())
     }
 
     fn use_the_pause(&mut self) -> Result<(), String> {
