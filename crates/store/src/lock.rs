@@ -101,6 +101,7 @@ fn open_only_chunk(
     sealed: &[u8],
 ) -> Result<Vec<u8>, StorageError> {
     let mut chunk = sealed.to_vec();
-    ChunkCipher::new(key, body).open(place_of(0, size)?, &mut chunk)?;
+    let length = ChunkCipher::new(key, body).open(place_of(0, size)?, &mut chunk)?;
+    chunk.truncate(length);
     Ok(chunk)
 }
