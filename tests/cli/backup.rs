@@ -22,7 +22,7 @@ const WRITERS: u64 = 3;
 const KEYS: u64 = 5;
 
 /// Above the limit of what goes with a commit: a blob.
-const LARGE_BYTES: usize = 400 << 10;
+const LARGE_BYTES: usize = 600 << 10;
 const SMALL_BYTES: usize = 20 << 10;
 
 /// Backups that are taken while they write.

@@ -24,7 +24,7 @@ const PAYLOAD_AT: usize = 8;
 const LIVES: usize = 3;
 const BUCKET: &str = "rotting";
 /// In the index, in the log, of several chunks, and a file of its own.
-const LENGTHS_BYTES: [usize; 4] = [100, 3000, 100_000, 400_000];
+const LENGTHS_BYTES: [usize; 4] = [100, 3000, 100_000, 600_000];
 const OBJECTS_PER_LIFE: usize = 12;
 /// A commit of each of so many objects may be in one group.
 const LOST_MAX: usize = 2;
