@@ -17,6 +17,8 @@ const TELL_SECONDS_MAX: u32 = 30;
 
 /// Starts one, as far as that it can be asked to make a bucket.
 pub async fn start(kind: Kind, program: &Path, data: &Path) -> Result<(Process, Client)> {
+    // They are started in the directory of their data.
+    let program = &std::path::absolute(program)?;
     match kind {
         Kind::Seaweedfs | Kind::SeaweedfsFsync => seaweedfs(kind, program, data).await,
         Kind::S3sFs => {

@@ -18,7 +18,29 @@ pub(crate) fn http_date(millis: UnixMillis) -> String {
 
 /// `2015-10-21T07:28:00.000Z`, as S3's documents have it.
 pub(crate) fn iso8601(millis: UnixMillis) -> String {
-    timestamp(millis).strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    let moment = timestamp(millis);
+    let civil = jiff::tz::Offset::UTC.to_datetime(moment);
+    let Ok(year @ 0..=9999) = u32::try_from(civil.year()) else {
+        return moment.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+    };
+    // By hand: a page of a listing has a thousand of them.
+    let mut text = String::with_capacity("2015-10-21T07:28:00.000Z".len());
+    let parts = [
+        (year, 4, '-'),
+        (civil.month().unsigned_abs().into(), 2, '-'),
+        (civil.day().unsigned_abs().into(), 2, 'T'),
+        (civil.hour().unsigned_abs().into(), 2, ':'),
+        (civil.minute().unsigned_abs().into(), 2, ':'),
+        (civil.second().unsigned_abs().into(), 2, '.'),
+        (civil.millisecond().unsigned_abs().into(), 3, 'Z'),
+    ];
+    for (number, digits, end) in parts {
+        for place in (0..digits).rev() {
+            text.extend(char::from_digit(number / 10_u32.pow(place) % 10, 10));
+        }
+        text.push(end);
+    }
+    text
 }
 
 /// Reads any of RFC 9110's three forms, or ISO 8601; nothing if it is none of them.
@@ -66,6 +88,10 @@ mod tests {
         assert_eq!(http_date(MOMENT), "Wed, 21 Oct 2015 07:28:00 GMT");
         assert_eq!(iso8601(MOMENT), "2015-10-21T07:28:00.123Z");
         assert_eq!(iso8601(0), "1970-01-01T00:00:00.000Z");
+        for millis in [YEAR_0_MS, -1, 1, 951_782_399_999, 951_782_400_000, 253_402_214_399_999] {
+            let formatted = timestamp(millis).strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+            assert_eq!(iso8601(millis), formatted);
+        }
     }
 
     #[test]

@@ -78,11 +78,17 @@ impl ETagMatch {
 
 /// An entity tag as clients know it, without quotes.
 pub fn etag_text(etag: &ETag) -> String {
-    let digest = hex::encode(etag.md5);
-    match etag.parts {
-        Some(parts) => format!("{digest}-{parts}"),
-        None => digest,
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(40);
+    for byte in etag.md5 {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
+    if let Some(parts) = etag.parts {
+        text.push('-');
+        text.push_str(&parts.to_string());
+    }
+    text
 }
 
 impl WriteCondition {
