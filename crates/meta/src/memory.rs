@@ -2,7 +2,6 @@
 //! process. Knows nothing of disks.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -107,8 +106,7 @@ impl Rows {
         if range.is_empty() {
             return Vec::new();
         }
-        let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
-        let rows = self.by_key.range((Bound::Included(range.start), end));
+        let rows = self.by_key.range::<[u8], _>(range.bounds());
         let owned = |(key, row): (&Key, &Versioned)| (key.clone(), row.clone());
         match direction {
             Direction::Forward => rows.take(limit).map(owned).collect(),

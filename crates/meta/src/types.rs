@@ -1,5 +1,7 @@
 //! The words of the storage boundary: keys, versions, checks, batches and their outcomes.
 
+use std::ops::Bound;
+
 use bytes::Bytes;
 
 /// A row's key: at most [`Limits::key_bytes_max`] bytes, ordered bytewise.
@@ -219,6 +221,12 @@ impl KeyRange {
             self.start = start;
         }
         self
+    }
+
+    /// The same, as maps want it.
+    pub(crate) fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
+        let end = self.end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded(&end[..]));
+        (Bound::Included(&self.start[..]), end)
     }
 
     /// Whether no key can belong.

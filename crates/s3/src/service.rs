@@ -339,7 +339,6 @@ fn sdk_attempt(headers: &HeaderMap) -> u32 {
     attempt.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// Failures of ours are logged here, once; refusals are the access log's.
 /// Whether a browser may have sent the request by itself, and show the answer as a page: it puts no
 /// signature into headers. A page that somebody has uploaded must not act as one of the console's,
 /// which have the same origin.
@@ -347,6 +346,7 @@ fn may_be_opened(parts: &request::Parts) -> bool {
     !parts.headers.contains_key(header::AUTHORIZATION)
 }
 
+/// Failures of ours are logged here, once; refusals are the access log's.
 fn log_failure(operation: Operation, id: &RequestId, error: &S3Error) {
     let is_too_much = error.code() == ErrorCode::SlowDown && error.cause().is_none();
     if is_too_much {

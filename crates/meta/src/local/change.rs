@@ -1,7 +1,6 @@
 //! A group on its way: decides the checks of its batches against what is committed and what the batches before
 //! have left, and collects the rows that it writes. Neither visible nor durable until it is committed.
 
-use bytes::Bytes;
 use tidelock_log::{GroupBuilder, Place, Record, record_bytes};
 
 use super::index::Index;
@@ -146,9 +145,8 @@ impl<'a> Change<'a> {
 
     /// The version of a row, and where the log has its value.
     fn place_of(&self, key: &[u8]) -> Result<Option<(Version, Place)>, redb::Error> {
-        let decoded = |stored: &Bytes| Row::decode(stored).map(|row| (row.version, row.place));
         match self.rows.get(key) {
-            Some(row) => row.as_ref().map(decoded).transpose(),
+            Some(row) => row.as_ref().map(|stored| Row::place_of(stored)).transpose(),
             None => self.index.place_of(key),
         }
     }

@@ -4,7 +4,7 @@
 //! ```text
 //! table "rows"   key -> row (see row.rs)
 //! table "store"  "format"       -> FORMAT
-//!                "last_commit"  -> number of the last commit        all three of the checkpoint
+//!                "last_commit"  -> number of the last commit        all these of the checkpoint
 //!                "live_bytes"   -> bytes of the log that are current
 //!                "time"         -> of the last group, in milliseconds since 1970
 //!                "segment", "offset", "sequence" -> where the log goes on
@@ -147,13 +147,12 @@ impl Index {
 
     /// The version of a row, and where the log has its value.
     pub(super) fn place_of(&self, key: &[u8]) -> Result<Option<(Version, Place)>, redb::Error> {
-        let decoded = |stored: &[u8]| Row::decode(stored).map(|row| (row.version, row.place));
         let view = self.view();
         if let Some(recent) = view.memtable.get(key) {
-            return recent.as_ref().map(|stored| decoded(stored)).transpose();
+            return recent.as_ref().map(|stored| Row::place_of(stored)).transpose();
         }
         let Some(stored) = &view.stored else { return Ok(None) };
-        stored.get(key)?.map(|stored| decoded(stored.value())).transpose()
+        stored.get(key)?.map(|stored| Row::place_of(stored.value())).transpose()
     }
 
     /// Makes the rows of a change visible.

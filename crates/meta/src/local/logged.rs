@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -97,8 +96,7 @@ impl MetaStore for LoggedStore {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
-        let rows = self.rows.range((Bound::Included(range.start), end));
+        let rows = self.rows.range::<[u8], _>(range.bounds());
         let found = |(key, row)| Ok((Key::clone(key), self.value(row)?));
         match direction {
             Direction::Forward => rows.take(limit).map(found).collect(),

@@ -2,7 +2,6 @@
 //! at once. A row that is written again before that, or removed, costs the index nothing.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 use bytes::Bytes;
 
@@ -49,9 +48,7 @@ impl Memtable {
 
     /// The rows of `range`, in the order of their keys.
     pub(super) fn range(&self, range: &KeyRange) -> impl Iterator<Item = (&Key, &Recent)> {
-        let start = Bound::Included(&range.start[..]);
-        let end = range.end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded(&end[..]));
-        self.rows.range::<[u8], _>((start, end))
+        self.rows.range::<[u8], _>(range.bounds())
     }
 
     /// All rows, in the order of their keys.

@@ -16,7 +16,7 @@ use crate::Version;
 pub(super) const SHORT_VALUE_BYTES_MAX: usize = 1024;
 
 /// Length of a row without its value.
-pub(super) const HEADER_BYTES: usize = 28;
+const HEADER_BYTES: usize = 28;
 
 /// Where a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,11 @@ impl<'a> Row<'a> {
             crc: u32::from_be_bytes(*crc),
         };
         Some(Self { version: Version(u64::from_be_bytes(*version)), place, rest })
+    }
+
+    /// The version of a stored row, and where the log has its value.
+    pub(super) fn place_of(stored: &'a [u8]) -> Result<(Version, Place), redb::Error> {
+        Self::decode(stored).map(|row| (row.version, row.place))
     }
 
     /// The value, if it is here and what it was.

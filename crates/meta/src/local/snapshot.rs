@@ -7,7 +7,7 @@ use bytes::Bytes;
 use redb::{AccessGuard, ReadOnlyTable, StorageError};
 
 use super::memtable::Recent;
-use super::row::{HEADER_BYTES, Row, Value};
+use super::row::{Row, Value};
 use crate::{Direction, Key, KeyRange, Version};
 
 /// The table of rows as one transaction has left it.
@@ -40,17 +40,8 @@ impl Snapshot {
             return Ok(Vec::new());
         }
         let recent = self.recent_in(range);
-        let Some(stored) = &self.stored else {
-            let nothing = std::iter::empty();
-            return match direction {
-                Direction::Forward => merged(recent.iter(), nothing, direction, limit),
-                Direction::Backward => merged(recent.iter().rev(), nothing, direction, limit),
-            };
-        };
-        let stored = match &range.end {
-            Some(end) => stored.range::<&[u8]>(&range.start[..]..&end[..])?,
-            None => stored.range::<&[u8]>(&range.start[..]..)?,
-        };
+        let stored = self.stored.as_ref().map(|stored| stored.range::<&[u8]>(range.bounds()));
+        let stored = stored.transpose()?.into_iter().flatten();
         match direction {
             Direction::Forward => merged(recent.iter(), stored, direction, limit),
             Direction::Backward => merged(recent.iter().rev(), stored.rev(), direction, limit),
@@ -105,19 +96,21 @@ fn merged<'a>(
 
 /// A row of the table.
 pub(super) fn found(stored: &[u8]) -> Result<Found, redb::Error> {
-    let row = Row::decode(stored)?;
-    let value = match row.value()? {
-        Value::Here(value) => Value::Here(Bytes::copy_from_slice(value)),
-        Value::InLog(place) => Value::InLog(place),
-    };
-    Ok(Found { version: row.version, value })
+    found_with(stored, Bytes::copy_from_slice)
 }
 
 /// A row that is in memory: its value is not copied.
 pub(super) fn found_recent(stored: &Bytes) -> Result<Found, redb::Error> {
+    found_with(stored, |value| stored.slice_ref(value))
+}
+
+fn found_with<'a>(
+    stored: &'a [u8],
+    keep: impl FnOnce(&'a [u8]) -> Bytes,
+) -> Result<Found, redb::Error> {
     let row = Row::decode(stored)?;
     let value = match row.value()? {
-        Value::Here(_) => Value::Here(stored.slice(HEADER_BYTES..)),
+        Value::Here(value) => Value::Here(keep(value)),
         Value::InLog(place) => Value::InLog(place),
     };
     Ok(Found { version: row.version, value })
