@@ -19,6 +19,9 @@ use crate::{LogError, Position};
 /// Room of a segment unless it is said otherwise.
 const SEGMENT_BYTES_DEFAULT: u32 = 16 << 20;
 
+/// How much room there is asked for at once: so much of the disk is taken by a log that is not written.
+const RESERVED_BYTES: u32 = 4 << 20;
+
 /// How a log is opened.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -89,6 +92,8 @@ struct Head {
     first: Position,
     at: Position,
     version: u64,
+    /// Up to where there was asked for room.
+    reserved: u32,
 }
 
 impl Log {
@@ -194,6 +199,7 @@ impl Log {
         let bytes = group.finish(self.fence.epoch(), sequence, stamp);
         self.fence.check()?;
         self.is_dirty = true;
+        self.head.reserve(offset + bytes.len() as u32, self.options.segment_bytes);
         let written = self.head.file.write_at(&bytes, u64::from(offset));
         let pages = bytes.len() as u32;
         self.memory = bytes;
@@ -350,6 +356,17 @@ impl Head {
             return Err(error.into());
         }
         file.sync().and_then(|()| disk.sync()).map_err(LogError::of_sync)?;
-        Ok(Self { file, first: header.first(), at: header.first(), version })
+        Ok(Self { file, first: header.first(), at: header.first(), version, reserved: 0 })
+    }
+
+    /// Asks for room for what is written up to `end`, and for what comes next: a sync of bytes that have none changes
+    /// the file system's maps too, and writes 20 KiB to the journal of an ext4 instead of 12.
+    fn reserve(&mut self, end: u32, segment_bytes: u32) {
+        if end <= self.reserved {
+            return;
+        }
+        let start =
+            std::mem::replace(&mut self.reserved, (end + RESERVED_BYTES).min(segment_bytes));
+        self.file.reserve(u64::from(start), u64::from(self.reserved - start));
     }
 }

@@ -24,23 +24,22 @@ pub(crate) fn iso8601(millis: UnixMillis) -> String {
         return moment.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
     };
     // By hand: a page of a listing has a thousand of them.
-    let mut text = String::with_capacity("2015-10-21T07:28:00.000Z".len());
-    let parts = [
-        (year, 4, '-'),
-        (civil.month().unsigned_abs().into(), 2, '-'),
-        (civil.day().unsigned_abs().into(), 2, 'T'),
-        (civil.hour().unsigned_abs().into(), 2, ':'),
-        (civil.minute().unsigned_abs().into(), 2, ':'),
-        (civil.second().unsigned_abs().into(), 2, '.'),
-        (civil.millisecond().unsigned_abs().into(), 3, 'Z'),
-    ];
-    for (number, digits, end) in parts {
-        for place in (0..digits).rev() {
-            text.extend(char::from_digit(number / 10_u32.pow(place) % 10, 10));
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let mut put = |end: usize, number: u32| {
+        let mut rest = number;
+        for digit in text[..end].iter_mut().rev().take_while(|digit| digit.is_ascii_digit()) {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
         }
-        text.push(end);
-    }
-    text
+    };
+    put(4, year);
+    put(7, civil.month().unsigned_abs().into());
+    put(10, civil.day().unsigned_abs().into());
+    put(13, civil.hour().unsigned_abs().into());
+    put(16, civil.minute().unsigned_abs().into());
+    put(19, civil.second().unsigned_abs().into());
+    put(23, civil.millisecond().unsigned_abs().into());
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Reads any of RFC 9110's three forms, or ISO 8601; nothing if it is none of them.

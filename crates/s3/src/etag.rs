@@ -3,9 +3,16 @@
 use tidelock_store::ETag;
 pub(crate) use tidelock_store::etag_text as text;
 
+/// Length of an entity tag but of a multipart object's.
+const TEXT_BYTES: usize = 32;
+
 /// The text of an entity tag in quotes.
 pub(crate) fn quoted(etag: &ETag) -> String {
-    format!("\"{}\"", text(etag))
+    let mut quoted = String::with_capacity(TEXT_BYTES + 2);
+    quoted.push('"');
+    quoted.push_str(&text(etag));
+    quoted.push('"');
+    quoted
 }
 
 /// The quoted entity tag of a part.

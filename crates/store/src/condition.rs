@@ -79,11 +79,11 @@ impl ETagMatch {
 /// An entity tag as clients know it, without quotes.
 pub fn etag_text(etag: &ETag) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(40);
-    for byte in etag.md5 {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    let mut digits = [0; 32];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(etag.md5) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
+    let mut text = String::from_utf8_lossy(&digits).into_owned();
     if let Some(parts) = etag.parts {
         text.push('-');
         text.push_str(&parts.to_string());

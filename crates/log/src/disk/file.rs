@@ -98,8 +98,39 @@ impl DiskFile for File {
         File::set_len(self, len)
     }
 
+    #[cfg(target_os = "linux")]
+    fn reserve(&self, offset: u64, len: u64) {
+        let _ = rustix::fs::fallocate(self, rustix::fs::FallocateFlags::empty(), offset, len);
+    }
+
     /// With fdatasync(2): times of the file are of no interest, its length is synced by it.
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn room_that_was_asked_for_is_there_and_the_file_as_long_as_before() {
+        const ROOM: u64 = 1 << 20;
+        let directory = tempfile::TempDir::new().unwrap();
+        let disk = FileDisk::new(directory.path());
+        let file = disk.create("file").unwrap();
+        file.set_len(2 * ROOM).unwrap();
+        file.write_at(b"kept", ROOM).unwrap();
+        file.reserve(ROOM / 2, ROOM);
+        let found = fs::metadata(directory.path().join("file")).unwrap();
+        assert_eq!(found.len(), 2 * ROOM);
+        assert!(found.blocks() * 512 >= ROOM, "{} blocks", found.blocks());
+        let mut bytes = [9; 8];
+        file.read_at(&mut bytes, ROOM).unwrap();
+        assert_eq!(&bytes, b"kept\0\0\0\0");
+        // A full disk answers the write, not the wish.
+        file.reserve(0, u64::MAX);
     }
 }

@@ -73,6 +73,13 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Cuts the file, or makes it longer by zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
+    /// Asks for room for what will be written at `offset`, within the file's length, so that syncing it then
+    /// changes less of the file system. A wish: a disk that cannot does nothing, and one that is full answers the
+    /// write.
+    fn reserve(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
+
     /// Makes the bytes and the length durable. Once it has failed, what was not durable may be lost
     /// although a later one succeeds.
     fn sync(&self) -> io::Result<()>;

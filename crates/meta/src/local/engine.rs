@@ -36,7 +36,7 @@ pub(super) const MARK_NAME: &str = "unfinished";
 const NOT_WHOLE: &str = "the log in this directory was never finished";
 
 /// Most bytes of the log that are read again when the store is opened after a crash.
-const REPLAY_BYTES_MAX: u64 = 64 << 20;
+const REPLAY_BYTES_MAX: u64 = 128 << 20;
 
 /// Most bytes of the index that wait in memory for a checkpoint.
 const UNSYNCED_INDEX_BYTES_MAX: usize = 64 << 20;

@@ -24,10 +24,10 @@ const GROUP_BYTES_MAX: usize = 4 << 20;
 const QUEUE_BYTES_MAX: usize = 64 << 20;
 
 /// When so long none has come, none is waited for: callers who are on their way come one after another.
-const GAP: Duration = Duration::from_micros(500);
+const GAP: Duration = Duration::from_millis(2);
 
-/// How often a gap is looked for, at most, which bounds the wait for a group to some 4 ms.
-const GAPS_MAX: u32 = 8;
+/// How often a gap is looked for, at most, which bounds the wait for a group to some 8 ms.
+const GAPS_MAX: u32 = 4;
 
 /// Groups that say how many callers there are.
 const REMEMBERED_GROUPS: usize = 8;

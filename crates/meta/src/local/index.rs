@@ -173,13 +173,15 @@ impl Index {
     /// Commits `transaction` with the rows that wait to be merged, and shows them there.
     fn merge(&self, transaction: WriteTransaction) -> Result<(), redb::Error> {
         let mut table = transaction.open_table(ROWS)?;
-        for (key, row) in self.view().memtable.iter() {
+        let view = self.view();
+        for (key, row) in view.memtable.scattered() {
             match row {
                 Some(row) => drop(table.insert(&key[..], &row[..])?),
                 None => drop(table.remove(&key[..])?),
             }
         }
         drop(table);
+        drop(view);
         transaction.commit()?;
         let stored = stored_rows(&self.database)?;
         let merged = {

@@ -12,7 +12,7 @@
 use bytes::Bytes;
 
 use super::codec::{Reader, Writer};
-use super::version::ObjectVersion;
+use super::version::{ObjectSummary, ObjectVersion};
 use super::{BucketId, DecodeError, Tag};
 use crate::{Key, KeyRange};
 
@@ -94,6 +94,15 @@ impl HeadRow {
         reader.end()?;
         Ok(row)
     }
+
+    /// What a listing shows of the current object in a stored row, if there is one.
+    pub fn summary(bytes: &[u8]) -> Result<Option<ObjectSummary>, DecodeError> {
+        let mut reader = Reader::value(RECORD, LAYOUT, bytes)?;
+        reader.u64()?;
+        reader.u32()?;
+        reader.option(Reader::u64)?;
+        Ok(reader.option(ObjectSummary::read)?.flatten())
+    }
 }
 
 #[cfg(test)]
@@ -103,6 +112,14 @@ mod tests {
     use super::super::version::arbitrary;
     use super::*;
 
+    fn summary_of(row: &HeadRow) -> Option<ObjectSummary> {
+        let version = row.current.as_ref()?;
+        let facts = version.object()?;
+        let checksum = facts.checksum.as_ref().map(|checksum| (checksum.algorithm, checksum.kind));
+        let (size, etag, modified_ms) = (facts.size, facts.etag, version.modified_ms);
+        Some(ObjectSummary { size, etag, modified_ms, checksum })
+    }
+
     proptest! {
         #[test]
         fn rows_come_back(
@@ -110,6 +127,7 @@ mod tests {
             current in proptest::option::of(arbitrary::version()),
         ) {
             let row = HeadRow { mutations, uploads, null_sequence, current };
+            prop_assert_eq!(HeadRow::summary(&row.encode()).unwrap(), summary_of(&row));
             prop_assert_eq!(HeadRow::decode(&row.encode()).unwrap(), row);
         }
 

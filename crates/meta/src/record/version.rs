@@ -157,6 +157,19 @@ pub struct ObjectVersion {
     pub kind: VersionKind,
 }
 
+/// What a listing shows of an object: all that it reads of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectSummary {
+    /// Plaintext bytes.
+    pub size: u64,
+    /// The entity tag.
+    pub etag: ETag,
+    /// `Last-Modified`.
+    pub modified_ms: i64,
+    /// Algorithm and type of its checksum.
+    pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
+}
+
 /// The key of a noncurrent version.
 pub fn key(bucket: BucketId, object_key: &str, sequence: u64) -> Key {
     let mut writer = key_prefix(bucket, object_key);
@@ -278,6 +291,31 @@ impl ObjectVersion {
                 _ => return Err(reader.error("unknown kind")),
             },
         })
+    }
+}
+
+impl ObjectSummary {
+    /// Reads the version at `reader` as far as is needed; none if it is a delete marker.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Option<Self>, DecodeError> {
+        VersionId::read(reader)?;
+        reader.flag()?;
+        let modified_ms = reader.i64()?;
+        reader.skip_bytes()?;
+        match reader.u8()? {
+            0 => return Ok(None),
+            1..=3 => {}
+            _ => return Err(reader.error("unknown kind")),
+        }
+        let size = reader.u64()?;
+        let etag = ETag::read(reader)?;
+        for _headers_metadata_tags in 0..3 {
+            reader.skip_pairs()?;
+        }
+        let kind = |reader: &mut Reader<'_>| {
+            Ok((ChecksumAlgorithm::read(reader)?, ChecksumType::read(reader)?))
+        };
+        let checksum = reader.option(kind)?;
+        Ok(Some(Self { size, etag, modified_ms, checksum }))
     }
 }
 

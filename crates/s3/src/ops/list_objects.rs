@@ -39,16 +39,30 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
         encoding.write_optional(xml, "Delimiter", delimiter);
         encoding.write_type(xml);
         xml.value("IsTruncated", page.next_after.is_some());
-        for object in &page.objects {
-            write_object(xml, encoding, object, Some(&owner));
-        }
+        write_objects(xml, encoding, &page.objects, Some(&owner));
         encoding.write_common_prefixes(xml, &page.common_prefixes);
     });
     Ok(response::ok_xml(document))
 }
 
+/// Length of a `<Contents>` without its key, about.
+const CONTENTS_BYTES: usize = 400;
+
+/// `<Contents>` for each object.
+pub(super) fn write_objects(
+    xml: &mut XmlWriter,
+    encoding: Encoding,
+    objects: &[ListedObject],
+    owner: Option<&Owner>,
+) {
+    xml.reserve(objects.iter().map(|object| CONTENTS_BYTES + object.key.len()).sum());
+    for object in objects {
+        write_object(xml, encoding, object, owner);
+    }
+}
+
 /// `<Contents>`
-pub(super) fn write_object(
+fn write_object(
     xml: &mut XmlWriter,
     encoding: Encoding,
     object: &ListedObject,

@@ -2,7 +2,7 @@
 
 use tidelock_store::ListObjects;
 
-use super::list_objects::write_object;
+use super::list_objects::write_objects;
 use super::listing::{Encoding, decode_token, encode_token, limit};
 use crate::call::Call;
 use crate::error::S3Result;
@@ -45,9 +45,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
         encoding.write_optional(xml, "Delimiter", delimiter);
         encoding.write_type(xml);
         xml.value("IsTruncated", page.next_after.is_some());
-        for object in &page.objects {
-            write_object(xml, encoding, object, owner.as_ref());
-        }
+        write_objects(xml, encoding, &page.objects, owner.as_ref());
         encoding.write_common_prefixes(xml, &page.common_prefixes);
     });
     Ok(response::ok_xml(document))

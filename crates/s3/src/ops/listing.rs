@@ -13,6 +13,9 @@ use crate::xml::XmlWriter;
 /// AWS's largest page, and the page of a client that asks for none.
 pub(super) const ENTRIES_MAX: usize = 1000;
 
+/// Length of a `<CommonPrefixes>` without its prefix.
+const COMMON_PREFIX_BYTES: usize = 60;
+
 /// What `encoding-type=url` leaves as it is.
 const URL_ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
@@ -74,6 +77,7 @@ impl Encoding {
 
     /// `<CommonPrefixes>` for each prefix.
     pub(super) fn write_common_prefixes(self, xml: &mut XmlWriter, prefixes: &[String]) {
+        xml.reserve(prefixes.iter().map(|prefix| COMMON_PREFIX_BYTES + prefix.len()).sum());
         for prefix in prefixes {
             xml.element("CommonPrefixes", |xml| self.write(xml, "Prefix", prefix));
         }

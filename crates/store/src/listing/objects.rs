@@ -1,7 +1,7 @@
 //! ListObjects: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>.
 
 use tidelock_meta::record::head::{self, HeadRow};
-use tidelock_meta::record::version::{ChecksumAlgorithm, ChecksumType, ETag};
+use tidelock_meta::record::version::{ChecksumAlgorithm, ChecksumType, ETag, ObjectSummary};
 use tidelock_meta::{Key, KeyRange, Versioned, successor_of_key, successor_of_prefix};
 
 use super::LIST_SCAN_ROWS;
@@ -205,13 +205,7 @@ fn start(bucket: &OpenBucket, request: &ListObjects<'_>) -> KeyRange {
 
 /// The object in a head, if there is a current one.
 fn listed(key: &Key, row: &Versioned) -> Result<Option<ListedObject>, StorageError> {
-    let Some(version) = HeadRow::decode(&row.value)?.current else { return Ok(None) };
-    let Some(facts) = version.object() else { return Ok(None) };
-    Ok(Some(ListedObject {
-        key: head::decode_key(key)?,
-        size: facts.size,
-        etag: facts.etag,
-        modified_ms: version.modified_ms,
-        checksum: facts.checksum.as_ref().map(|checksum| (checksum.algorithm, checksum.kind)),
-    }))
+    let Some(summary) = HeadRow::summary(&row.value)? else { return Ok(None) };
+    let ObjectSummary { size, etag, modified_ms, checksum } = summary;
+    Ok(Some(ListedObject { key: head::decode_key(key)?, size, etag, modified_ms, checksum }))
 }
