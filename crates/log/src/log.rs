@@ -19,8 +19,11 @@ use crate::{LogError, Position};
 /// Room of a segment unless it is said otherwise.
 const SEGMENT_BYTES_DEFAULT: u32 = 16 << 20;
 
-/// How much room there is asked for at once: so much of the disk is taken by a log that is not written.
+/// Most room that is asked for at once.
 const RESERVED_BYTES: u32 = 4 << 20;
+
+/// No room is asked for while less than this is free: a file system may give its last, although it is not enough.
+const RESERVING_FREE_BYTES_MIN: u64 = 256 << 20;
 
 /// How a log is opened.
 #[derive(Clone, Copy, Debug)]
@@ -199,7 +202,7 @@ impl Log {
         let bytes = group.finish(self.fence.epoch(), sequence, stamp);
         self.fence.check()?;
         self.is_dirty = true;
-        self.head.reserve(offset + bytes.len() as u32, self.options.segment_bytes);
+        self.reserve(offset + bytes.len() as u32);
         let written = self.head.file.write_at(&bytes, u64::from(offset));
         let pages = bytes.len() as u32;
         self.memory = bytes;
@@ -210,6 +213,21 @@ impl Log {
         self.head.version = stamp.version;
         self.head.at = Position { segment, offset: offset + pages, sequence: sequence + 1 };
         Ok(())
+    }
+
+    /// Asks for room for what is written up to `end`, and for what comes next: a sync of bytes that have none changes
+    /// the file system's maps too, and writes 20 KiB to the journal of an ext4 instead of 12. For no more than is
+    /// written: a segment that is never filled, as each start of a server begins one, does not take a disk.
+    fn reserve(&mut self, end: u32) {
+        let (from, segment_bytes) = (self.head.reserved, self.options.segment_bytes);
+        if end <= from {
+            return;
+        }
+        let until = end.saturating_add(end.min(RESERVED_BYTES)).min(segment_bytes);
+        self.head.reserved = until;
+        if self.disk.free_bytes().is_ok_and(|free| free >= RESERVING_FREE_BYTES_MIN) {
+            self.head.file.reserve(from.into(), (until - from).into());
+        }
     }
 
     /// Forgets a group that [`Log::begin_group`] has given last.
@@ -357,16 +375,5 @@ impl Head {
         }
         file.sync().and_then(|()| disk.sync()).map_err(LogError::of_sync)?;
         Ok(Self { file, first: header.first(), at: header.first(), version, reserved: 0 })
-    }
-
-    /// Asks for room for what is written up to `end`, and for what comes next: a sync of bytes that have none changes
-    /// the file system's maps too, and writes 20 KiB to the journal of an ext4 instead of 12.
-    fn reserve(&mut self, end: u32, segment_bytes: u32) {
-        if end <= self.reserved {
-            return;
-        }
-        let start =
-            std::mem::replace(&mut self.reserved, (end + RESERVED_BYTES).min(segment_bytes));
-        self.file.reserve(u64::from(start), u64::from(self.reserved - start));
     }
 }

@@ -58,6 +58,26 @@ fn memory() -> (Arc<FaultyDisk>, Arc<dyn Disk>) {
     (Arc::clone(&disk), disk)
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_segment_that_is_hardly_written_takes_little_of_the_disk() {
+    use std::os::unix::fs::MetadataExt;
+    const STARTS: u64 = 10;
+    const BYTES_PER_START_MAX: u64 = 64 << 10;
+    let directory = tempfile::TempDir::new().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(FileDisk::new(directory.path()));
+    let options = LogOptions::new(7);
+    for version in 1..=STARTS {
+        let fence = Arc::new(Fence::take(&*disk, &options).unwrap());
+        let each = &mut |_: &Group| Ok::<_, LogError>(());
+        let mut log = Log::open(Arc::clone(&disk), options, fence, None, each).unwrap();
+        put(&mut log, "key", version, b"value");
+    }
+    let files = std::fs::read_dir(directory.path()).unwrap();
+    let taken: u64 = files.map(|file| file.unwrap().metadata().unwrap().blocks() * 512).sum();
+    assert!(taken <= STARTS * BYTES_PER_START_MAX, "{taken} bytes");
+}
+
 #[test]
 fn what_was_written_is_read_again_through_all_segments() {
     let (_, disk) = memory();

@@ -130,7 +130,7 @@ mod tests {
         let mut bytes = [9; 8];
         file.read_at(&mut bytes, ROOM).unwrap();
         assert_eq!(&bytes, b"kept\0\0\0\0");
-        // A full disk answers the write, not the wish.
+        // What the system refuses is no error.
         file.reserve(0, u64::MAX);
     }
 }

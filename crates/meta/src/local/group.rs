@@ -23,8 +23,14 @@ const GROUP_BYTES_MAX: usize = 4 << 20;
 /// Most bytes of waiting batches, past which a batch is refused.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
 
-/// When so long none has come, none is waited for: callers who are on their way come one after another.
-const GAP: Duration = Duration::from_millis(2);
+/// When none has come for so long, none is waited for: callers who are on their way come one after another.
+const GAP: Duration = Duration::from_micros(500);
+
+/// The same where there are many callers, who keep the processors from each other.
+const GAP_OF_MANY: Duration = Duration::from_millis(2);
+
+/// As many batches in a group are many.
+const MANY_BATCHES: usize = 16;
 
 /// How often a gap is looked for, at most, which bounds the wait for a group to some 8 ms.
 const GAPS_MAX: u32 = 4;
@@ -94,6 +100,12 @@ impl Gather {
         let asks_for_more = self.count.is_multiple_of(REMEMBERED_GROUPS) && most > 1;
         (if asks_for_more { 2 * most } else { most }).min(GROUP_BATCHES_MAX)
     }
+
+    /// How long the next batch is waited for.
+    fn gap(&self) -> Duration {
+        let are_many = self.last.iter().any(|batches| *batches >= MANY_BATCHES);
+        if are_many { GAP_OF_MANY } else { GAP }
+    }
 }
 
 impl Queue {
@@ -121,7 +133,7 @@ impl Queue {
         }
         state.waiting_bytes += size_bytes;
         state.waiting.push_back(Submission { batch, size_bytes, reply });
-        let wakes = state.waiting.len() >= state.wake_at_batches;
+        let wakes = !state.must_wait_for(state.wake_at_batches);
         drop(state);
         if wakes {
             self.arrived.notify_one();
@@ -155,7 +167,7 @@ impl Queue {
                 break;
             }
             let pending = |state: &mut QueueState| state.must_wait_for(wanted);
-            state = wait_while_at_most(&self.arrived, state, GAP, pending);
+            state = wait_while_at_most(&self.arrived, state, gather.gap(), pending);
             if state.waiting.len() == before {
                 break;
             }
@@ -214,7 +226,9 @@ impl Queue {
 
 impl QueueState {
     fn must_wait_for(&self, batches: usize) -> bool {
-        self.waiting.len() < batches && matches!(self.life, Life::Open)
+        self.waiting.len() < batches
+            && self.waiting_bytes < GROUP_BYTES_MAX
+            && matches!(self.life, Life::Open)
     }
 
     fn take_group(&mut self) -> Option<Vec<Batch>> {
@@ -241,5 +255,43 @@ impl Life {
             Self::Closing => Err(MetaError::Unavailable("the store is closing".into())),
             Self::Failed(reason) => Err(MetaError::Unavailable(reason.clone())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{OpId, Write};
+
+    fn batch(value_bytes: usize) -> Batch {
+        let mut batch = Batch::new(OpId([1; 16]));
+        batch.writes.push(Write::Put("key".into(), vec![0; value_bytes].into()));
+        batch
+    }
+
+    #[test]
+    fn a_group_that_is_full_waits_for_no_more() {
+        for (value_bytes, waits) in [(1, true), (GROUP_BYTES_MAX, false)] {
+            let queue = Queue::new(2);
+            let _answer = queue.push(batch(value_bytes)).unwrap();
+            assert_eq!(locked(&queue.state).must_wait_for(2), waits, "{value_bytes}");
+        }
+    }
+
+    #[test]
+    fn many_callers_are_waited_for_longer() {
+        let mut gather = Gather::default();
+        for (batches, gap, wanted) in [
+            (1, GAP, 1),
+            (MANY_BATCHES - 1, GAP, MANY_BATCHES - 1),
+            (MANY_BATCHES, GAP_OF_MANY, MANY_BATCHES),
+        ] {
+            gather.taken(batches);
+            assert_eq!((gather.gap(), gather.batches()), (gap, wanted), "{batches}");
+        }
+        for _ in 0..REMEMBERED_GROUPS {
+            gather.taken(1);
+        }
+        assert_eq!((gather.gap(), gather.batches()), (GAP, 1));
     }
 }

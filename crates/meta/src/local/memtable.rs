@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::{Key, KeyRange};
 
-/// Rows that wait at most: bounds how long a merge keeps commits waiting, to some 20 ms.
+/// Rows that wait at most: bounds how long a merge keeps commits waiting, to some tens of milliseconds.
 pub(super) const ROWS_MAX: usize = 4096;
 
 /// Bytes of them at most, keys included.

@@ -95,7 +95,8 @@ impl HeadRow {
         Ok(row)
     }
 
-    /// What a listing shows of the current object in a stored row, if there is one.
+    /// What a listing shows of the current object in a stored row, if there is one. Reads no further than that: of what
+    /// follows it does not say whether it is sound.
     pub fn summary(bytes: &[u8]) -> Result<Option<ObjectSummary>, DecodeError> {
         let mut reader = Reader::value(RECORD, LAYOUT, bytes)?;
         reader.u64()?;
