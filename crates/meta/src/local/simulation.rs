@@ -9,8 +9,10 @@ mod copies;
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,15 +53,28 @@ fn nothing_acknowledged_is_lost_whatever_the_disk_does() {
     if let Some(seed) = number("TIDELOCK_SIMULATION_SEED") {
         return check(seed, None).unwrap();
     }
+    let seeds = number("TIDELOCK_SIMULATION_SEEDS").unwrap_or(SEEDS_DEFAULT);
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let mut seen = Seen::default();
-    for seed in 0..number("TIDELOCK_SIMULATION_SEEDS").unwrap_or(SEEDS_DEFAULT) {
+    thread::scope(|scope| {
+        let share = |first: usize| (first as u64..seeds).step_by(threads);
+        let spawn = |first| scope.spawn(move || run_all(share(first)));
+        let workers: Vec<_> = (0..threads).map(spawn).collect();
+        workers.into_iter().for_each(|worker| seen.add(&worker.join().unwrap()));
+    });
+    seen.check();
+}
+
+fn run_all(seeds: impl Iterator<Item = u64>) -> Seen {
+    let mut seen = Seen::default();
+    for seed in seeds {
         let mut simulation = Simulation::new(seed, None);
         if let Err(wrong) = simulation.run() {
             panic!("TIDELOCK_SIMULATION_SEED={seed}: {wrong}");
         }
         seen.add(&simulation.seen);
     }
-    seen.check();
+    seen
 }
 
 #[test]
