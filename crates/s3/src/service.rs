@@ -251,9 +251,10 @@ impl S3Service {
             }
         };
         let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
-        let principal = caller.principal.clone().with_origin(origin);
+        let payload = Payload::of(&caller, &parts.headers, body, self.config.body_idle_timeout);
+        let principal = caller.principal.with_origin(origin);
         *requester = Some(principal.clone());
-        let payload = Payload::of(&caller, &parts.headers, body, self.config.body_idle_timeout)?;
+        let payload = payload?;
         let Routed { query, address, operation } = routed;
         let mut call = Call {
             service: self,

@@ -106,10 +106,12 @@ impl Dispatch {
         turn: Option<Turn>,
     ) -> Response<ObservedBody> {
         let peer = self.proxies.client_of(peer, request.headers());
-        if self.target(&request).own && console::is_path(request.uri().path()) {
-            return Box::pin(self.answer_console(request, peer, turn)).await;
+        let target = self.target(&request);
+        if target.own && console::is_path(request.uri().path()) {
+            return Box::pin(self.answer_console(request, target, peer, turn)).await;
         }
-        self.answer_service(request.map(Inbound::Wire), peer, Entrance::Listener, turn).await
+        let request = request.map(Inbound::Wire);
+        self.answer_service(request, target, (peer, Entrance::Listener), turn).await
     }
 
     /// Answers a request that this process itself makes for somebody at `peer`, in the room of the request
@@ -119,17 +121,18 @@ impl Dispatch {
         request: Request<Full<Bytes>>,
         peer: Peer,
     ) -> Response<ObservedBody> {
-        self.answer_service(request.map(Inbound::Within), peer, Entrance::Within, None).await
+        let target = self.target(&request);
+        let request = request.map(Inbound::Within);
+        self.answer_service(request, target, (peer, Entrance::Within), None).await
     }
 
     async fn answer_service(
         &self,
         request: Request<Inbound>,
-        peer: Peer,
-        entrance: Entrance,
+        target: Target,
+        (peer, entrance): (Peer, Entrance),
         turn: Option<Turn>,
     ) -> Response<ObservedBody> {
-        let target = self.target(&request);
         let protocol = protocol_of(target.own, request.uri().path());
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
         let mut in_work = InWork::begin(clock, metrics, target);
@@ -195,11 +198,12 @@ impl Dispatch {
     async fn answer_console(
         self: &Arc<Self>,
         request: Request<Incoming>,
+        target: Target,
         peer: Peer,
         turn: Option<Turn>,
     ) -> Response<ObservedBody> {
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
-        let mut in_work = InWork::begin(clock, metrics, self.target(&request));
+        let mut in_work = InWork::begin(clock, metrics, target);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let answering = async {
             if framing::is_ambiguous(&request) {

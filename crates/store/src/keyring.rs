@@ -9,7 +9,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 use tidelock_meta::record::store::Fingerprint;
 use zeroize::Zeroizing;
@@ -127,10 +127,13 @@ impl Keyring {
     fn wrap_with(known: &RingKey, secret: &[u8], place: &[u8], entropy: &dyn Entropy) -> Vec<u8> {
         let RingKey { name, key, .. } = known;
         let nonce = entropy::array::<NONCE_LEN>(entropy);
-        let mut wrapped = vec![LAYOUT, name.len() as u8];
+        let sealed_bytes = secret.len() + MAX_TAG_LEN;
+        let mut wrapped = Vec::with_capacity(2 + name.len() + NONCE_LEN + sealed_bytes);
+        wrapped.extend_from_slice(&[LAYOUT, name.len() as u8]);
         wrapped.extend_from_slice(name.as_bytes());
         wrapped.extend_from_slice(&nonce);
-        let mut sealed = secret.to_vec();
+        let mut sealed = Vec::with_capacity(sealed_bytes);
+        sealed.extend_from_slice(secret);
         seal(key, nonce, place, &mut sealed);
         wrapped.extend_from_slice(&sealed);
         wrapped

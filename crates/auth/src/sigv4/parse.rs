@@ -188,15 +188,14 @@ fn same_day(credential: &Credential<'_>, date: &AmzDate) -> Result<(), Malformed
 
 /// A list names each header once, and not so many that verifying is work.
 fn check_names(signed_headers: &str) -> Result<(), Malformed> {
-    let names = || signed_headers.split(';');
-    let count = names().take(SIGNED_HEADERS_MAX + 1).count();
-    let repeated = || {
-        names().enumerate().any(|(at, name)| names().take(at).any(|n| n.eq_ignore_ascii_case(name)))
+    let names: Vec<_> = signed_headers.split(';').take(SIGNED_HEADERS_MAX + 1).collect();
+    let is_repeated = |(at, name): (usize, &&str)| {
+        names[..at].iter().any(|before| before.eq_ignore_ascii_case(name))
     };
-    if count > SIGNED_HEADERS_MAX || names().any(str::is_empty) || repeated() {
-        return Err(Malformed::SignedHeaders);
-    }
-    Ok(())
+    let is_fine = names.len() <= SIGNED_HEADERS_MAX
+        && !names.iter().any(|name| name.is_empty())
+        && !names.iter().enumerate().any(is_repeated);
+    if is_fine { Ok(()) } else { Err(Malformed::SignedHeaders) }
 }
 
 /// The host and every `x-amz-` header must be signed, or a thief of the signature could change

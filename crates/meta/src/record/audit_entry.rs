@@ -22,6 +22,8 @@ const LAYOUT: u8 = 1;
 pub const AUDIT_TEXT_BYTES_MAX: usize = 1024;
 /// Texts of an entry.
 const TEXTS: usize = 18;
+/// Length of what every entry has: time, id, protocol, whether there is a serial, and which texts.
+const HEAD_BYTES: usize = 8 + 16 + 1 + 1 + 4;
 
 /// One entry: what was asked, by whom, from where, and what became of it. Texts that do not apply are
 /// empty.
@@ -146,22 +148,24 @@ pub fn cut(text: &str, bytes_max: usize) -> &str {
 impl AuditEntry {
     /// The entry in plain bytes, its length before it.
     pub fn encode(&self) -> Bytes {
-        let mut writer = Writer::default();
+        let texts = self.texts().map(|text| cut(text, AUDIT_TEXT_BYTES_MAX));
+        let serial_bytes = self.serial.map_or(0, |_| size_of::<u64>());
+        let filled = texts.iter().filter(|text| !text.is_empty());
+        let texts_bytes: usize = filled.map(|text| size_of::<u16>() + text.len()).sum();
+        let length = HEAD_BYTES + serial_bytes + texts_bytes;
+        let mut writer = Writer::with_capacity(size_of::<u32>() + length);
+        writer.u32(length as u32);
         writer.i64(self.time_ms);
         writer.raw(&self.id);
         writer.u8(self.protocol);
         writer.option(self.serial.as_ref(), |writer, serial| writer.u64(*serial));
-        let texts = self.texts();
-        let filled = |(index, text): (usize, &&String)| u32::from(!text.is_empty()) << index;
-        writer.u32(texts.iter().enumerate().map(filled).sum());
+        let bit = |(index, text): (usize, &&str)| u32::from(!text.is_empty()) << index;
+        writer.u32(texts.iter().enumerate().map(bit).sum());
         for text in texts.iter().filter(|text| !text.is_empty()) {
-            let text = cut(text, AUDIT_TEXT_BYTES_MAX);
             writer.u16(text.len() as u16);
             writer.raw(text.as_bytes());
         }
-        let mut whole = Writer::default();
-        whole.bytes(&writer.finish());
-        whole.finish()
+        writer.finish()
     }
 
     /// The entry from its plain bytes.

@@ -21,19 +21,36 @@ impl From<DecodeError> for crate::MetaError {
     }
 }
 
+/// A key of common length fits without growing the buffer.
+const KEY_BYTES_TYPICAL: usize = 96;
+
+/// So does a value.
+const VALUE_BYTES_TYPICAL: usize = 384;
+
 /// Builds a key or a value.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Writer(Vec<u8>);
 
 impl Writer {
     /// A key of the record that `tag` names.
     pub(crate) fn key(tag: super::Tag) -> Self {
-        Self(vec![tag as u8])
+        Self::beginning_with(tag as u8, KEY_BYTES_TYPICAL)
     }
 
     /// A value whose layout is `layout`.
     pub(crate) fn value(layout: u8) -> Self {
-        Self(vec![layout])
+        Self::beginning_with(layout, VALUE_BYTES_TYPICAL)
+    }
+
+    /// Bytes that begin with nothing of their own, for which there is room.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
+    fn beginning_with(first: u8, bytes: usize) -> Self {
+        let mut writer = Self::with_capacity(bytes);
+        writer.u8(first);
+        writer
     }
 
     /// The finished bytes.

@@ -54,6 +54,9 @@ impl Address {
 /// The bucket that a host names: what stands before one of `domains`, which are in lower case. None where the
 /// host is a domain itself, or another.
 pub fn bucket_of_host(host: &str, domains: &[String]) -> Option<String> {
+    if domains.is_empty() {
+        return None;
+    }
     let name = without_port(host).to_ascii_lowercase();
     if domains.contains(&name) {
         return None;

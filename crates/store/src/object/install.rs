@@ -140,7 +140,10 @@ impl Store {
 
     /// What a data key is bound to: bucket, object key and version.
     pub(crate) fn key_place(bucket: BucketId, key: &ObjectKey, id: VersionId) -> Vec<u8> {
-        let mut place = b"object\0".to_vec();
+        const PREFIX: &[u8] = b"object\0";
+        let fixed_bytes = PREFIX.len() + size_of::<BucketId>() + size_of::<VersionId>();
+        let mut place = Vec::with_capacity(fixed_bytes + key.as_str().len());
+        place.extend_from_slice(PREFIX);
         place.extend_from_slice(&bucket.0);
         place.extend_from_slice(&id.sequence.to_be_bytes());
         place.extend_from_slice(&id.random.to_be_bytes());
