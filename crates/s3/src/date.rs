@@ -39,7 +39,7 @@ pub(crate) fn iso8601(millis: UnixMillis) -> String {
     put(16, civil.minute().unsigned_abs().into());
     put(19, civil.second().unsigned_abs().into());
     put(23, civil.millisecond().unsigned_abs().into());
-    String::from_utf8_lossy(&text).into_owned()
+    String::from(std::str::from_utf8(&text).unwrap_or_default())
 }
 
 /// Reads any of RFC 9110's three forms, or ISO 8601; nothing if it is none of them.

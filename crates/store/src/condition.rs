@@ -83,7 +83,7 @@ pub fn etag_text(etag: &ETag) -> String {
     for (pair, byte) in digits.chunks_exact_mut(2).zip(etag.md5) {
         pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
-    let mut text = String::from_utf8_lossy(&digits).into_owned();
+    let mut text = String::from(std::str::from_utf8(&digits).unwrap_or_default());
     if let Some(parts) = etag.parts {
         text.push('-');
         text.push_str(&parts.to_string());
