@@ -259,16 +259,11 @@ impl<'a> Reader<'a> {
         self.list(|reader| Ok((reader.text()?, reader.text()?)))
     }
 
-    /// Passes over what [`Self::bytes`] or [`Self::text`] would read.
-    pub(crate) fn skip_bytes(&mut self) -> Result<(), DecodeError> {
-        self.bytes().map(drop)
-    }
-
     /// Passes over what [`Self::pairs`] would read.
     pub(crate) fn skip_pairs(&mut self) -> Result<(), DecodeError> {
         for _ in 0..self.u32()? {
-            self.skip_bytes()?;
-            self.skip_bytes()?;
+            self.bytes()?;
+            self.bytes()?;
         }
         Ok(())
     }

@@ -300,7 +300,7 @@ impl ObjectSummary {
         VersionId::read(reader)?;
         reader.flag()?;
         let modified_ms = reader.i64()?;
-        reader.skip_bytes()?;
+        reader.bytes()?;
         match reader.u8()? {
             0 => return Ok(None),
             1..=3 => {}

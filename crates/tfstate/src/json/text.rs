@@ -64,7 +64,7 @@ fn unescape(inner: &[u8]) -> String {
     text
 }
 
-/// One `\uXXXX`: a character, or half of one.
+/// One escape of `\u` and four hexadecimal digits: a character, or half of one.
 fn push_unit(text: &mut String, pending_high: &mut Option<u16>, unit: u16) {
     if let Some(high) = pending_high.take() {
         if let Some(Ok(character)) = char::decode_utf16([high, unit]).next() {
