@@ -101,10 +101,9 @@ pub fn read_value(disk: &dyn Disk, place: &Place) -> Result<Option<Bytes>, LogEr
 }
 
 fn value_at(file: &dyn DiskFile, place: &Place, trust: Trust) -> Result<Option<Bytes>, LogError> {
-    let mut value = vec![0; place.len as usize];
-    match file.read_at(&mut value, u64::from(place.offset)) {
+    let value = match file.read_value(place.len as usize, u64::from(place.offset)) {
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
-        done => done?,
-    }
+        value => value?,
+    };
     Ok(trust.takes_value(&value, place.crc).then(|| Bytes::from(value)))
 }

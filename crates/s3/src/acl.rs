@@ -4,7 +4,7 @@
 //! everything (`BucketOwnerEnforced`, as every bucket is made) a request may ask for nothing but the owner's
 //! full control. What a list allows is decided elsewhere (`access`).
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tidelock_store::{
     Acl, BucketAccess, Grant, Grantee, ObjectOwnership, Permission, Principal, Store,
 };
@@ -15,7 +15,7 @@ use crate::owner::{ANONYMOUS_ID, Owner, Owners};
 use crate::xml::XmlWriter;
 use crate::xml::documents::{AclDocument, GranteeName};
 
-const CANNED: &str = "x-amz-acl";
+pub(crate) const CANNED: HeaderName = HeaderName::from_static("x-amz-acl");
 const GRANT_PREFIX: &str = "x-amz-grant-";
 /// Grants by header, and what they give.
 const GRANT_HEADERS: [(&str, Permission); 5] = [
@@ -187,7 +187,7 @@ impl Asked {
             )),
             (Some(name), false) => match Canned::of(name) {
                 Some(canned) => Ok(Self::Canned(canned)),
-                None => Err(S3Error::invalid_argument("Invalid Argument", CANNED, name)),
+                None => Err(S3Error::invalid_argument("Invalid Argument", CANNED.as_str(), name)),
             },
             (None, true) => Ok(Self::Grants(grants_of(headers)?)),
         }

@@ -6,7 +6,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use http::{Extensions, HeaderMap, Uri, request};
+use http::{Extensions, HeaderMap, HeaderName, Uri, request};
 use jiff::Timestamp;
 use tidelock_auth::identity::SecretAccessKey;
 use tidelock_auth::sigv2;
@@ -18,7 +18,7 @@ use tidelock_store::{
 use crate::Clock;
 use crate::error::{ErrorCode, S3Error, S3Result};
 
-const CONTENT_SHA256: &str = "x-amz-content-sha256";
+pub(crate) const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 const S3: &str = "s3";
 const EXPIRED_KEY: &str = "The AWS Access Key Id you provided has expired.";
 /// Signing keys kept ready: one for each access key, day, region and service in use.
@@ -201,7 +201,7 @@ impl Authenticator {
         let secret = SecretAccessKey::new(credentials.secret_access_key.as_str());
         request.verify(&secret, self.now())?;
         self.admit(&parts.extensions, &access_key_id)?;
-        let payload_mode = match headers.get("x-amz-content-sha256") {
+        let payload_mode = match headers.get(CONTENT_SHA256) {
             None => PayloadMode::Unsigned,
             Some(mode) => PayloadMode::parse(mode.as_bytes())?,
         };

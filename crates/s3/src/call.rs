@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, header};
+use http::header::AsHeaderName;
+use http::{HeaderMap, HeaderName, Method, header};
 use tidelock_auth::policy::Access;
 use tidelock_store::{
     ACCOUNT_ID, BucketAccess, BucketName, InvalidObjectKey, ObjectKey, Principal, Store,
@@ -10,6 +11,7 @@ use tidelock_store::{
 };
 
 use crate::access::{self, Asked, Circumstances, Need};
+use crate::authn::CONTENT_SHA256;
 use crate::conditions::Forms;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::ops::copy_source;
@@ -18,8 +20,9 @@ use crate::query::Query;
 use crate::route::{Address, Operation};
 use crate::service::{Peer, S3Service};
 
-const EXPECTED_OWNER: &str = "x-amz-expected-bucket-owner";
-const SOURCE_EXPECTED_OWNER: &str = "x-amz-source-expected-bucket-owner";
+const EXPECTED_OWNER: HeaderName = HeaderName::from_static("x-amz-expected-bucket-owner");
+const SOURCE_EXPECTED_OWNER: HeaderName =
+    HeaderName::from_static("x-amz-source-expected-bucket-owner");
 const OBJECT_KEY_BYTES_MAX: usize = 1024;
 
 /// One request with its caller.
@@ -30,7 +33,7 @@ pub(crate) struct Call<'a> {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) query: Query,
-    pub(crate) address: Address,
+    pub(crate) address: &'a Address,
     pub(crate) peer: Peer,
     pub(crate) payload: Payload,
 }
@@ -72,14 +75,14 @@ impl<'a> Call<'a> {
     }
 
     /// The text of a header, if it has one.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// Refuses a body whose end nobody would notice to be missing. A signed hash tells a whole body
     /// from a part of it, so a body in HTTP's own chunks is then taken as it is.
     pub(crate) fn require_length(&self) -> S3Result<()> {
-        let signed_hash = self.header("x-amz-content-sha256").is_some_and(|hash| hash.len() == 64);
+        let signed_hash = self.header(CONTENT_SHA256).is_some_and(|hash| hash.len() == 64);
         let chunked = self.headers.contains_key(header::TRANSFER_ENCODING);
         if self.payload.content_bytes().is_some() || (signed_hash && chunked) {
             Ok(())

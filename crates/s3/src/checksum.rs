@@ -13,11 +13,13 @@ use tidelock_store::{
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::xml::XmlWriter;
 
-const SDK_ALGORITHM: &str = "x-amz-sdk-checksum-algorithm";
-const ALGORITHM: &str = "x-amz-checksum-algorithm";
-const TYPE: &str = "x-amz-checksum-type";
-const TRAILER: &str = "x-amz-trailer";
-const CONTENT_MD5: &str = "content-md5";
+const SDK_ALGORITHM: HeaderName = HeaderName::from_static("x-amz-sdk-checksum-algorithm");
+const ALGORITHM: HeaderName = HeaderName::from_static("x-amz-checksum-algorithm");
+const TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
+const TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
+const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
+/// What the headers of all algorithms begin with.
+const HEADER_PREFIX: &str = "x-amz-checksum-";
 const MD5_BYTES: usize = 16;
 
 /// An algorithm with its spellings.
@@ -150,7 +152,7 @@ pub(crate) fn write_part_element(xml: &mut XmlWriter, checksum: &Checksum) {
 /// `InvalidRequest` for more than one checksum, a malformed one, or names that disagree.
 pub(crate) fn request_of(headers: &HeaderMap) -> S3Result<Option<ChecksumRequest>> {
     let named = named_algorithm(headers)?;
-    let mut sent = ALGORITHMS.into_iter().filter(|found| headers.contains_key(found.header));
+    let mut sent = sent(headers);
     let (header, second) = (sent.next(), sent.next());
     let trailer = trailer_algorithm(headers)?;
     if second.is_some() || (header.is_some() && trailer.is_some()) {
@@ -164,7 +166,7 @@ pub(crate) fn request_of(headers: &HeaderMap) -> S3Result<Option<ChecksumRequest
     }
     let expectation = match (header, trailer) {
         (Some(algorithm), _) => {
-            ChecksumExpectation::Value(algorithm.decode(header_text(headers, algorithm.header)?)?)
+            ChecksumExpectation::Value(algorithm.decode(header_text(headers, algorithm.header())?)?)
         }
         (None, Some(_)) => ChecksumExpectation::Trailer,
         (None, None) => ChecksumExpectation::Computed,
@@ -175,11 +177,11 @@ pub(crate) fn request_of(headers: &HeaderMap) -> S3Result<Option<ChecksumRequest
 /// The one checksum a request states of a whole multipart object: `base64`, or `base64-N` of a
 /// composite one.
 pub(crate) fn stated(headers: &HeaderMap) -> S3Result<Option<(ChecksumAlgorithm, Vec<u8>)>> {
-    let mut sent = ALGORITHMS.into_iter().filter(|found| headers.contains_key(found.header));
+    let mut sent = sent(headers);
     match (sent.next(), sent.next()) {
         (None, _) => Ok(None),
         (Some(found), None) => {
-            let text = header_text(headers, found.header)?;
+            let text = header_text(headers, found.header())?;
             let digest = text.split_once('-').map_or(text, |(digest, _parts)| digest);
             Ok(Some((found.kind, found.decode(digest)?)))
         }
@@ -197,14 +199,21 @@ pub(crate) fn mismatch() -> S3Error {
 
 /// The same, naming the algorithm that the headers of the request name.
 pub(crate) fn mismatch_of(headers: &HeaderMap) -> S3Error {
-    let sent = ALGORITHMS.into_iter().find(|found| headers.contains_key(found.header));
-    let Some(algorithm) = sent.or_else(|| trailer_algorithm(headers).ok().flatten()) else {
+    let Some(algorithm) =
+        sent(headers).next().or_else(|| trailer_algorithm(headers).ok().flatten())
+    else {
         return mismatch();
     };
     S3Error::with_message(
         ErrorCode::BadDigest,
         format!("The {} you specified did not match the calculated checksum.", algorithm.name),
     )
+}
+
+/// The algorithms of which a request sends a checksum in a header.
+fn sent(headers: &HeaderMap) -> impl Iterator<Item = Algorithm> {
+    let of_checksum = |name: &&HeaderName| name.as_str().starts_with(HEADER_PREFIX);
+    headers.keys().filter(of_checksum).filter_map(|name| Algorithm::of_header(name.as_str()))
 }
 
 fn several() -> S3Error {
@@ -216,7 +225,7 @@ fn several() -> S3Error {
 /// The algorithm that `x-amz-checksum-algorithm` or the SDK's header names.
 pub(crate) fn named_algorithm(headers: &HeaderMap) -> S3Result<Option<Algorithm>> {
     for header in [ALGORITHM, SDK_ALGORITHM] {
-        if headers.contains_key(header) {
+        if headers.contains_key(&header) {
             let name = header_text(headers, header)?;
             return Algorithm::of_name(name).map(Some).ok_or_else(|| {
                 S3Error::invalid_request(
@@ -278,9 +287,9 @@ fn trailer_algorithm(headers: &HeaderMap) -> S3Result<Option<Algorithm>> {
     }
 }
 
-fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> S3Result<&'a str> {
+fn header_text(headers: &HeaderMap, name: HeaderName) -> S3Result<&str> {
     headers
-        .get(name)
+        .get(&name)
         .and_then(|value| value.to_str().ok())
         .ok_or_else(|| S3Error::invalid_request(format!("Value for {name} header is invalid.")))
 }

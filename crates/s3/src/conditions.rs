@@ -4,7 +4,7 @@
 //! where AWS's own answers are wanted, the forms AWS refuses are refused
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html>).
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use tidelock_store::{DeleteCondition, ETagMatch, WriteCondition};
 
 use crate::date;
@@ -14,14 +14,18 @@ use crate::error::{ErrorCode, S3Error, S3Result};
 const FOREIGN_DELETE_CONDITIONS: [&str; 2] =
     ["x-amz-if-match-last-modified-time", "x-amz-if-match-size"];
 /// Conditions of a read, in the order in which [`ReadCondition::of`] takes their names.
-const OF_OBJECT: [&str; 4] =
-    ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
+const OF_OBJECT: [HeaderName; 4] = [
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+];
 /// The same, of what is copied.
-const OF_COPY_SOURCE: [&str; 4] = [
-    "x-amz-copy-source-if-match",
-    "x-amz-copy-source-if-none-match",
-    "x-amz-copy-source-if-modified-since",
-    "x-amz-copy-source-if-unmodified-since",
+const OF_COPY_SOURCE: [HeaderName; 4] = [
+    HeaderName::from_static("x-amz-copy-source-if-match"),
+    HeaderName::from_static("x-amz-copy-source-if-none-match"),
+    HeaderName::from_static("x-amz-copy-source-if-modified-since"),
+    HeaderName::from_static("x-amz-copy-source-if-unmodified-since"),
 ];
 
 /// Which forms of a write's conditions are taken.
@@ -40,8 +44,8 @@ pub(crate) enum Forms {
 ///
 /// 501 `NotImplemented` for the forms AWS refuses, existing object or not.
 pub(crate) fn write(headers: &HeaderMap, forms: Forms) -> S3Result<WriteCondition> {
-    let if_match = etags(headers, header::IF_MATCH.as_str());
-    let if_none_match = etags(headers, header::IF_NONE_MATCH.as_str());
+    let if_match = etags(headers, header::IF_MATCH);
+    let if_none_match = etags(headers, header::IF_NONE_MATCH);
     if forms == Forms::Aws {
         match (&if_match, &if_none_match) {
             (Some(_), Some(_)) => {
@@ -77,7 +81,7 @@ pub(crate) fn delete(headers: &HeaderMap) -> S3Result<DeleteCondition> {
     match FOREIGN_DELETE_CONDITIONS.into_iter().find(|name| headers.contains_key(*name)) {
         Some(name) => Err(S3Error::header_not_implemented(name)),
         None => {
-            let if_match = etags(headers, header::IF_MATCH.as_str());
+            let if_match = etags(headers, header::IF_MATCH);
             Ok(DeleteCondition { if_match, ..DeleteCondition::default() })
         }
     }
@@ -112,7 +116,7 @@ impl ReadCondition {
         Self::of(headers, OF_COPY_SOURCE)
     }
 
-    fn of(headers: &HeaderMap, names: [&str; 4]) -> Self {
+    fn of(headers: &HeaderMap, names: [HeaderName; 4]) -> Self {
         let second = |name| {
             let text = headers.get(name)?.to_str().ok()?;
             date::parse(text).map(|millis| millis.div_euclid(1000))
@@ -198,7 +202,7 @@ pub(crate) fn unquoted(etag: &str) -> &str {
     quoted.unwrap_or(etag)
 }
 
-fn etags(headers: &HeaderMap, name: &str) -> Option<ETagMatch> {
+fn etags(headers: &HeaderMap, name: HeaderName) -> Option<ETagMatch> {
     // A value that is not text is compared, and equals nothing.
     headers.get(name).map(|value| parse_etags(&String::from_utf8_lossy(value.as_bytes())))
 }
@@ -216,7 +220,7 @@ fn refused(header: &'static str, additional_message: &'static str) -> S3Error {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderValue;
 
     use super::*;
 

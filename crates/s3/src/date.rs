@@ -1,5 +1,8 @@
 //! The three forms a moment has on the wire: HTTP dates, ISO 8601, and what clients send.
 
+use std::sync::{Mutex, PoisonError};
+
+use http::HeaderValue;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use jiff::fmt::strtime;
@@ -7,13 +10,37 @@ use jiff::fmt::strtime;
 /// Milliseconds since 1970-01-01T00:00:00Z, as the domain counts.
 type UnixMillis = i64;
 
+const EPOCH: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
+
 /// 0000-01-01T00:00:00Z. What was before has no form of four digits.
 const YEAR_0_MS: UnixMillis = -62_167_219_200_000;
 
 /// `Wed, 21 Oct 2015 07:28:00 GMT`, as RFC 9110 §5.6.7 wants it; the fraction is dropped.
 pub(crate) fn http_date(millis: UnixMillis) -> String {
     let printed = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&timestamp(millis));
-    printed.unwrap_or_else(|_| String::from("Thu, 01 Jan 1970 00:00:00 GMT"))
+    printed.unwrap_or_else(|_| EPOCH.to_owned())
+}
+
+/// The `Date` of answers, written once in a second.
+#[derive(Default)]
+pub(crate) struct DateHeader(Mutex<Option<(i64, HeaderValue)>>);
+
+impl DateHeader {
+    /// The date at a moment.
+    pub(crate) fn at(&self, millis: UnixMillis) -> HeaderValue {
+        let second = millis.div_euclid(1000);
+        // Each change is whole: a panic elsewhere leaves nothing half done.
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((of, date)) if *of == second => date.clone(),
+            _ => {
+                let date = HeaderValue::try_from(http_date(millis));
+                let date = date.unwrap_or(HeaderValue::from_static(EPOCH));
+                *last = Some((second, date.clone()));
+                date
+            }
+        }
+    }
 }
 
 /// `2015-10-21T07:28:00.000Z`, as S3's documents have it.
@@ -90,6 +117,14 @@ mod tests {
         for millis in [YEAR_0_MS, -1, 1, 951_782_399_999, 951_782_400_000, 253_402_214_399_999] {
             let formatted = timestamp(millis).strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
             assert_eq!(iso8601(millis), formatted);
+        }
+    }
+
+    #[test]
+    fn the_date_of_answers_is_that_of_their_moment() {
+        let header = DateHeader::default();
+        for millis in [MOMENT, MOMENT + 500, MOMENT + 1000, MOMENT, -1] {
+            assert_eq!(header.at(millis), http_date(millis), "{millis}");
         }
     }
 

@@ -79,6 +79,9 @@ pub(crate) fn write(headers: &mut HeaderMap, encryption: &ServerSideEncryption) 
 ///
 /// `InvalidArgument` for contradictions and malformed keys, 501 for encryption with two layers.
 pub(crate) fn of_write(headers: &HeaderMap) -> S3Result<EncryptionRequest> {
+    if !says_anything(headers) {
+        return Ok(EncryptionRequest::BucketDefault);
+    }
     let asked = text(headers, ENCRYPTION);
     let customer = customer_key(headers, &OF_OBJECT)?;
     if let (Some(asked), true) = (asked, customer.is_some()) {
@@ -129,6 +132,9 @@ pub(crate) fn of_part(headers: &HeaderMap) -> S3Result<Option<CustomerKey>> {
 ///
 /// `InvalidArgument`, as AWS answers.
 pub(crate) fn of_read(headers: &HeaderMap) -> S3Result<Option<CustomerKey>> {
+    if !says_anything(headers) {
+        return Ok(None);
+    }
     if let Some(asked) = text(headers, ENCRYPTION) {
         return Err(S3Error::invalid_argument(
             "x-amz-server-side-encryption header is not supported for this operation.",
@@ -200,6 +206,12 @@ fn customer_key(headers: &HeaderMap, names: &KeyHeaders) -> S3Result<Option<Cust
         );
     }
     Ok(Some(key))
+}
+
+/// Whether a request says anything of its object's encryption: most say nothing, and then no header is looked up.
+fn says_anything(headers: &HeaderMap) -> bool {
+    // All the others begin with it.
+    headers.keys().any(|name| name.as_str().starts_with(ENCRYPTION))
 }
 
 fn refuse_without_kms(of_kms: &[(&'static str, Option<&str>)]) -> S3Result<()> {

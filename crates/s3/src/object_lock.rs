@@ -12,9 +12,9 @@ use crate::date;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::xml::documents::{mode_of_text, mode_text};
 
-const MODE: HeaderName = HeaderName::from_static("x-amz-object-lock-mode");
+pub(crate) const MODE: HeaderName = HeaderName::from_static("x-amz-object-lock-mode");
 const RETAIN_UNTIL: HeaderName = HeaderName::from_static("x-amz-object-lock-retain-until-date");
-const LEGAL_HOLD: HeaderName = HeaderName::from_static("x-amz-object-lock-legal-hold");
+pub(crate) const LEGAL_HOLD: HeaderName = HeaderName::from_static("x-amz-object-lock-legal-hold");
 const BYPASS: &str = "x-amz-bypass-governance-retention";
 
 /// Reads into `controls` how a write asks its object to be locked.

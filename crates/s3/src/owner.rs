@@ -43,7 +43,7 @@ pub(crate) struct Owner {
 impl Owner {
     /// The caller.
     pub(crate) fn of_principal(principal: &Principal) -> Self {
-        Self { id: principal.canonical_id.clone(), name: principal.name.clone() }
+        Self { id: principal.canonical_id.to_string(), name: principal.name.to_string() }
     }
 
     /// Whoever has this canonical id; without a name if there is nobody. What is theirs is mostly the
@@ -55,7 +55,7 @@ impl Owner {
     ) -> S3Result<Self> {
         let root = Principal::root();
         for known in [principal, &root] {
-            if known.canonical_id == canonical_id {
+            if *known.canonical_id == *canonical_id {
                 return Ok(Self::of_principal(known));
             }
         }
@@ -66,7 +66,7 @@ impl Owner {
     /// The user with this canonical id, or root.
     pub(crate) async fn find(store: &Store, canonical_id: &str) -> S3Result<Option<Self>> {
         let root = Principal::root();
-        if root.canonical_id == canonical_id {
+        if *root.canonical_id == *canonical_id {
             return Ok(Some(Self::of_principal(&root)));
         }
         let users = store.list_users(&root).await.map_err(S3Error::from)?;

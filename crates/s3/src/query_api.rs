@@ -208,7 +208,7 @@ fn user(caller: &Principal, asked: Option<&str>, id: &RequestId) -> S3Result<Str
         let reason = "Must specify userName when calling with non-User credentials";
         return Err(S3Error::with_message(ErrorCode::ValidationError, reason));
     }
-    if asked.is_some_and(|asked| asked != caller.name) {
+    if asked.is_some_and(|asked| asked != &*caller.name) {
         return Err(S3Error::with_message(
             ErrorCode::AccessDenied,
             format!("User: {} is not authorized to perform: iam:GetUser", caller.arn),
@@ -276,7 +276,7 @@ mod tests {
     use super::*;
 
     fn principal(is_root: bool) -> Principal {
-        Principal { is_root, name: "ci".to_owned(), ..Principal::root() }
+        Principal { is_root, name: "ci".into(), ..Principal::root() }
     }
 
     #[test]

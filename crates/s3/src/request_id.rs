@@ -12,14 +12,16 @@ pub(crate) const X_AMZ_ID_2: HeaderName = HeaderName::from_static("x-amz-id-2");
 
 const RANDOM_BYTES: usize = 24;
 const REQUEST_ID_CHARS: usize = 16;
+const HOST_ID_CHARS: usize = RANDOM_BYTES / 3 * 4;
 /// AWS's request ids use digits and capital letters.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// The ids of one request: 16 characters of base 32, and 32 of base 64.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestId {
-    request_id: String,
-    host_id: String,
+    /// Text, as the other.
+    request_id: [u8; REQUEST_ID_CHARS],
+    host_id: [u8; HOST_ID_CHARS],
 }
 
 impl RequestId {
@@ -31,27 +33,28 @@ impl RequestId {
     }
 
     pub(crate) fn from_random(bytes: [u8; RANDOM_BYTES]) -> Self {
-        let request_id = bytes[..REQUEST_ID_CHARS]
-            .iter()
-            .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
-            .collect();
-        Self { request_id, host_id: STANDARD.encode(bytes) }
+        let request_id = std::array::from_fn(|at| ALPHABET[usize::from(bytes[at] & 31)]);
+        let mut host_id = [0; HOST_ID_CHARS];
+        // It has the length that base 64 makes of the bytes.
+        let _filled = STANDARD.encode_slice(bytes, &mut host_id);
+        Self { request_id, host_id }
     }
 
     /// The value of `x-amz-request-id`.
     pub fn request_id(&self) -> &str {
-        &self.request_id
+        std::str::from_utf8(&self.request_id).unwrap_or_default()
     }
 
     /// The value of `x-amz-id-2`.
     pub fn host_id(&self) -> &str {
-        &self.host_id
+        std::str::from_utf8(&self.host_id).unwrap_or_default()
     }
 
     /// Puts both ids on an answer.
     pub(crate) fn insert_into(&self, headers: &mut HeaderMap) {
-        for (name, value) in [(X_AMZ_REQUEST_ID, &self.request_id), (X_AMZ_ID_2, &self.host_id)] {
-            if let Ok(value) = HeaderValue::from_str(value) {
+        let ids = [(X_AMZ_REQUEST_ID, &self.request_id[..]), (X_AMZ_ID_2, &self.host_id[..])];
+        for (name, value) in ids {
+            if let Ok(value) = HeaderValue::from_bytes(value) {
                 headers.insert(name, value);
             }
         }

@@ -3,7 +3,7 @@
 //! Nothing of the body is read before the signature of the head is verified, so a client that sent
 //! `Expect: 100-continue` is refused before it sends anything.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use crate::authn::{Authenticated, Authenticator, claimed_key, host_of};
 use crate::call::Call;
 use crate::config::S3Config;
 use crate::cors::CorsCache;
-use crate::date;
+use crate::date::DateHeader;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::ops;
 use crate::payload::{self, Payload, WireBody};
@@ -80,7 +80,7 @@ impl Peer {
         Origin {
             request_id: request_id.to_owned(),
             access_key_id,
-            address: self.address.ip().to_canonical().to_string(),
+            address: address_text(self.address.ip().to_canonical()),
             user_agent: user_agent(&String::from_utf8_lossy(agent)),
             protocol,
             attempt: sdk_attempt(headers),
@@ -105,6 +105,7 @@ pub struct S3Service {
     authenticator: Arc<Authenticator>,
     authorizer: Arc<Authorizer>,
     random: SystemEntropy,
+    date: DateHeader,
 }
 
 impl S3Service {
@@ -122,6 +123,7 @@ impl S3Service {
             cors: CorsCache::default(),
             identities: Arc::new(NoWebIdentities),
             random: SystemEntropy::new(),
+            date: DateHeader::default(),
         }
     }
 
@@ -160,16 +162,16 @@ impl S3Service {
                 requester = Some(peer.unproven(Protocol::S3, &parts, id.request_id()));
                 error.into_response(&method, parts.uri.path(), &id)
             }
-            Ok(routed) => {
+            Ok((routed, address)) => {
                 let operation = routed.operation;
-                let resource = routed.address.resource();
-                let bucket = routed.address.bucket.as_deref();
+                let bucket = address.bucket.as_deref();
                 let cors = self.cors_headers(&parts, operation, bucket).await;
                 let is_opened = operation == Operation::GetObject && may_be_opened(&parts);
-                let result = self.run(parts, body, peer, routed, &id, &mut requester).await;
+                let about = (routed, &address);
+                let result = self.run(parts, body, peer, about, &id, &mut requester).await;
                 let mut response = result.unwrap_or_else(|error| {
                     log_failure(operation, &id, &error);
-                    error.into_response(&method, &resource, &id)
+                    error.into_response(&method, &address.resource(), &id)
                 });
                 if response.extensions().get::<Operation>().is_none() {
                     response.extensions_mut().insert(operation);
@@ -197,13 +199,13 @@ impl S3Service {
         response
     }
 
-    fn route(&self, parts: &request::Parts) -> S3Result<Routed> {
+    fn route(&self, parts: &request::Parts) -> S3Result<(Routed, Address)> {
         let query = Query::parse(parts.uri.query().unwrap_or_default())?;
         let host = host_of(&parts.headers, &parts.uri);
         let address = Address::parse(host, parts.uri.path(), &self.config.domains)?;
         let copies = parts.headers.contains_key(COPY_SOURCE);
         let operation = Operation::choose(address.scope(), &parts.method, &query, copies)?;
-        Ok(Routed { query, address, operation })
+        Ok((Routed { query, operation }, address))
     }
 
     async fn run(
@@ -211,7 +213,7 @@ impl S3Service {
         parts: request::Parts,
         mut body: WireBody,
         peer: Peer,
-        routed: Routed,
+        (routed, address): (Routed, &Address),
         id: &RequestId,
         requester: &mut Option<Principal>,
     ) -> S3Result<Response> {
@@ -224,15 +226,14 @@ impl S3Service {
             }
             Operation::PostObject => {
                 *requester = Some(unproven(&parts));
-                let place = (&peer, id, routed.address);
+                let place = (&peer, id, address.clone());
                 let posted = ops::post_object::handle(self, parts, body, place, requester);
                 return Box::pin(posted).await;
             }
             Operation::PreflightBucket | Operation::PreflightObject => {
                 *requester = Some(unproven(&parts));
-                let bucket = routed.address.bucket.as_deref().unwrap_or_default();
-                let scope = routed.address.scope();
-                return ops::preflight::handle(self, &parts, bucket, scope).await;
+                let bucket = address.bucket.as_deref().unwrap_or_default();
+                return ops::preflight::handle(self, &parts, bucket, address.scope()).await;
             }
             _ => {}
         }
@@ -243,7 +244,7 @@ impl S3Service {
         let caller = match authenticated {
             Ok(caller) => caller,
             Err(error) if routed.operation == Operation::HeadBucket => {
-                return Err(self.with_region(error, &routed.address).await);
+                return Err(self.with_region(error, address).await);
             }
             Err(error) => {
                 payload::drain(&mut body, &parts.headers).await;
@@ -255,7 +256,7 @@ impl S3Service {
         let principal = caller.principal.with_origin(origin);
         *requester = Some(principal.clone());
         let payload = payload?;
-        let Routed { query, address, operation } = routed;
+        let Routed { query, operation } = routed;
         let mut call = Call {
             service: self,
             operation,
@@ -271,7 +272,7 @@ impl S3Service {
         let result = match call.authorize().await {
             Ok(()) => ops::dispatch(&mut call).await,
             Err(denied) if call.operation == Operation::HeadBucket => {
-                Err(self.with_region(denied, &call.address).await)
+                Err(self.with_region(denied, call.address).await)
             }
             Err(denied) => Err(denied),
         };
@@ -312,9 +313,7 @@ impl S3Service {
         id.insert_into(response.headers_mut());
         let headers = response.headers_mut();
         headers.insert(header::SERVER, HeaderValue::from_static(SERVER));
-        if let Ok(date) = HeaderValue::from_str(&date::http_date(self.clock.now())) {
-            headers.insert(header::DATE, date);
-        }
+        headers.insert(header::DATE, self.date.at(self.clock.now()));
         response.extensions_mut().insert(id);
     }
 }
@@ -325,11 +324,25 @@ impl std::fmt::Debug for S3Service {
     }
 }
 
-/// A request whose resource and operation are known.
+/// A request whose operation is known.
 struct Routed {
     query: Query,
-    address: Address,
     operation: Operation,
+}
+
+/// An address as text: each request has it, and the digits of four bytes need no formatter.
+fn address_text(address: IpAddr) -> String {
+    let IpAddr::V4(address) = address else { return address.to_string() };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for octet in address.octets() {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        let digits = [octet / 100, octet / 10 % 10, octet % 10];
+        let leading = digits[..2].iter().take_while(|digit| **digit == 0).count();
+        text.extend(digits[leading..].iter().map(|digit| char::from(b'0' + digit)));
+    }
+    text
 }
 
 /// Which attempt the client's SDK says that this is: `attempt=2; max=5`.
@@ -361,5 +374,22 @@ fn log_failure(operation: Operation, id: &RequestId, error: &S3Error) {
             "request failed: {}",
             error.cause().unwrap_or(error.message())
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_what_the_library_writes() {
+        for octet in 0..=u8::MAX {
+            let address = IpAddr::from(Ipv4Addr::new(octet, 0, 255, octet));
+            assert_eq!(address_text(address), address.to_string());
+        }
+        let address = IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(address_text(address), "2001:db8::1");
     }
 }

@@ -18,9 +18,9 @@ const METADATA_BYTES_MAX: usize = 2048;
 /// fit the row of an object.
 const SYSTEM_HEADERS_BYTES_MAX: usize = 8192;
 const METADATA_PREFIX: &str = "x-amz-meta-";
-pub(crate) const TAGGING: &str = "x-amz-tagging";
-const STORAGE_CLASS: &str = "x-amz-storage-class";
-const REDIRECT_LOCATION: &str = "x-amz-website-redirect-location";
+pub(crate) const TAGGING: HeaderName = HeaderName::from_static("x-amz-tagging");
+const STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class");
+const REDIRECT_LOCATION: HeaderName = HeaderName::from_static("x-amz-website-redirect-location");
 /// What an object without a content type has, as AWS gives it.
 const CONTENT_TYPE_DEFAULT: &str = "binary/octet-stream";
 /// The coding of the transfer, not of the object.
@@ -123,7 +123,7 @@ fn system_headers(headers: &HeaderMap) -> S3Result<Vec<(String, String)>> {
         }
     }
     if let Some(location) = headers.get(REDIRECT_LOCATION) {
-        kept.push((REDIRECT_LOCATION.to_owned(), text_of(location)));
+        kept.push((REDIRECT_LOCATION.as_str().to_owned(), text_of(location)));
     }
     // One character stands for one byte.
     let size_bytes: usize =
@@ -166,7 +166,7 @@ fn check_storage_class(headers: &HeaderMap) -> S3Result<()> {
     match text_of(class).as_str() {
         "" | "STANDARD" => Ok(()),
         class if FOREIGN_STORAGE_CLASSES.contains(&class) => {
-            Err(S3Error::header_not_implemented(STORAGE_CLASS))
+            Err(S3Error::header_not_implemented(STORAGE_CLASS.as_str()))
         }
         class => {
             Err(S3Error::new(ErrorCode::InvalidStorageClass).field("StorageClassRequested", class))

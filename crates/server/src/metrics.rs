@@ -34,7 +34,7 @@ const WAIT_BUCKETS_S: [f64; 8] = [0.0001, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
     operation: &'static str,
-    code: String,
+    code: &'static str,
 }
 
 /// Label of the latency histogram: the code would multiply the series for little insight.
@@ -143,9 +143,8 @@ impl Metrics {
     }
 
     /// One request is over: answered, or given up by its client.
-    pub fn request_finished(&self, finished: &Finished<'_>) {
-        let labels =
-            RequestLabels { operation: finished.operation, code: finished.code.to_owned() };
+    pub fn request_finished(&self, finished: &Finished) {
+        let labels = RequestLabels { operation: finished.operation, code: finished.code };
         self.requests.get_or_create(&labels).inc();
         let label = OperationLabel { operation: finished.operation };
         self.durations.get_or_create(&label).observe(finished.duration.as_secs_f64());
@@ -352,11 +351,11 @@ impl CommitObserver for Metrics {
 
 /// What is counted of a request that is over.
 #[derive(Clone, Copy, Debug)]
-pub struct Finished<'a> {
+pub struct Finished {
     /// S3 operation name, or the name of ours.
     pub operation: &'static str,
     /// Error code, or `OK`.
-    pub code: &'a str,
+    pub code: &'static str,
     /// From the arrival of the headers to the last byte sent.
     pub duration: Duration,
     /// Body bytes read of the request.

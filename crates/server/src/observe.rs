@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderName, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -23,6 +23,7 @@ use crate::pace::Turn;
 use crate::room;
 use crate::target::Target;
 
+const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 /// Code of a request whose client went away before its answer began.
 const CODE_GONE: &str = "ClientGone";
 /// Code of an answer that broke off in the middle.
@@ -37,7 +38,7 @@ pub(crate) struct InWork {
     started: Duration,
     place: Place,
     received_bytes: Arc<AtomicU64>,
-    request_id: Option<String>,
+    request_id: Option<RequestId>,
     operation: &'static str,
     code: &'static str,
     status: u16,
@@ -97,7 +98,7 @@ impl InWork {
         code: &'static str,
     ) {
         let extensions = response.extensions();
-        self.request_id = extensions.get::<RequestId>().map(|id| id.request_id().to_owned());
+        self.request_id = extensions.get::<RequestId>().copied();
         if let Some(place) = extensions.get::<Place>() {
             self.place = place.clone();
         }
@@ -108,7 +109,7 @@ impl InWork {
 
     /// What the audit log is told of a request that was answered.
     pub(crate) fn audit_event(&self, response: &Response<ResponseBody>) -> AuditEvent {
-        let version_id = response.headers().get("x-amz-version-id");
+        let version_id = response.headers().get(VERSION_ID);
         let Place { bucket, key, subject, refused_version } = self.place.clone();
         AuditEvent {
             action: self.operation.into(),
@@ -132,7 +133,7 @@ impl InWork {
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    request.id = self.request_id.as_deref(),
+                    request.id = self.request_id.as_ref().map(RequestId::request_id),
                     op = self.operation,
                     bucket,
                     key,
@@ -283,7 +284,7 @@ impl Body for ObservedBody {
             Some(Err(error)) => {
                 self.request.code = CODE_BROKEN;
                 tracing::error!(
-                    request.id = self.request.request_id.as_deref(),
+                    request.id = self.request.request_id.as_ref().map(RequestId::request_id),
                     error = %error,
                     "an answer broke off"
                 );

@@ -29,7 +29,7 @@ const EXIT_INTERRUPTED: i32 = 130;
 /// [`ServeError`] says why the server does not start, or what broke while it ran.
 pub async fn serve(args: ServeArgs, output: &mut (dyn Write + Send)) -> Result<(), ServeError> {
     let config = resolve(args)?;
-    telemetry::install(config.log_format, &config.log_level)?;
+    let log = telemetry::install(config.log_format, &config.log_level)?;
     log_panics();
     tracing::debug!(config = %config, "configuration");
     // Before anything slow: a signal during the start must not be lost.
@@ -47,6 +47,7 @@ pub async fn serve(args: ServeArgs, output: &mut (dyn Write + Send)) -> Result<(
             return Ok(());
         }
     };
+    log.flush();
     announce_root(server.root());
     if let Some(bucket) = bootstrap {
         let (backend, pair) = server.bootstrap(&bucket).await?;
@@ -57,6 +58,7 @@ pub async fn serve(args: ServeArgs, output: &mut (dyn Write + Send)) -> Result<(
         write!(output, "{}\n{}", backend.block(), backend.environment(Some(key)))?;
         output.flush()?;
     }
+    log.flush();
     eprintln!("tidelock: listening on {}", server.url());
     let manager = Notifier::new(std::env::var_os(notify::VARIABLE).as_deref());
     manager.tell(Progress::Ready);

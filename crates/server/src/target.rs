@@ -43,8 +43,10 @@ impl Target {
 }
 
 fn decode(text: &str) -> Option<String> {
-    let decoded = percent_decode_str(text).decode_utf8_lossy();
-    (!text.is_empty()).then(|| decoded.into_owned())
+    if !text.as_bytes().contains(&b'%') {
+        return (!text.is_empty()).then(|| text.to_owned());
+    }
+    Some(percent_decode_str(text).decode_utf8_lossy().into_owned())
 }
 
 #[cfg(test)]

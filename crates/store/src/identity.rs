@@ -37,11 +37,11 @@ const USER_NAME_BYTES_MAX: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     /// `arn:aws:iam::000000000000:user/NAME`, [`ROOT_ARN`], or that of a session of a role.
-    pub arn: String,
+    pub arn: Arc<str>,
     /// 64 hex digits; owner of buckets. In a role it is root's: what is made in it belongs to root.
-    pub canonical_id: String,
+    pub canonical_id: Arc<str>,
     /// The user's name, or `root`, also in a role.
-    pub name: String,
+    pub name: Arc<str>,
     /// May do everything.
     pub is_root: bool,
     /// The request that proved it.
@@ -114,26 +114,31 @@ impl From<DecodeError> for Unproven {
 impl Principal {
     /// Root.
     pub fn root() -> Self {
-        static CANONICAL_ID: LazyLock<String> =
-            LazyLock::new(|| hex::encode(digest::digest(&digest::SHA256, ROOT_ARN.as_bytes())));
+        /// ARN, canonical id and name.
+        static NAMES: LazyLock<[Arc<str>; 3]> = LazyLock::new(|| {
+            let id = hex::encode(digest::digest(&digest::SHA256, ROOT_ARN.as_bytes()));
+            [ROOT_ARN.into(), id.into(), "root".into()]
+        });
+        static ENTITLEMENT: LazyLock<Arc<Entitlement>> = LazyLock::new(Arc::default);
+        let [arn, canonical_id, name] = NAMES.clone();
         Self {
-            arn: ROOT_ARN.to_owned(),
-            canonical_id: CANONICAL_ID.clone(),
-            name: "root".to_owned(),
+            arn,
+            canonical_id,
+            name,
             is_root: true,
             origin: Arc::default(),
             grants: Vec::new(),
             is_bound: true,
-            entitlement: Arc::default(),
+            entitlement: ENTITLEMENT.clone(),
         }
     }
 
     /// Whoever sent a request that proves nothing; `origin` may name the key that was claimed.
     pub fn unproven(origin: Origin) -> Self {
         Self {
-            arn: ANONYMOUS.to_owned(),
-            canonical_id: String::new(),
-            name: ANONYMOUS.to_owned(),
+            arn: ANONYMOUS.into(),
+            canonical_id: "".into(),
+            name: ANONYMOUS.into(),
             is_root: false,
             origin: Arc::new(origin),
             grants: Vec::new(),
@@ -162,35 +167,25 @@ impl Principal {
 
     /// Whether what belongs to this canonical id is theirs. In a role nothing is.
     pub fn is_owner(&self, canonical_id: &str) -> bool {
-        let is_own = !self.canonical_id.is_empty() && canonical_id == self.canonical_id;
+        let is_own = !self.canonical_id.is_empty() && canonical_id == &*self.canonical_id;
         is_own && self.entitlement.role.is_none()
     }
 
     /// Who holds the locks that they take.
     pub(crate) fn holder(&self) -> String {
-        self.entitlement.holder().unwrap_or_else(|| self.arn.clone())
+        self.entitlement.holder().unwrap_or_else(|| self.arn.to_string())
     }
 
     /// Whether nothing is known of who sent the request.
     pub fn is_unproven(&self) -> bool {
-        self.arn == ANONYMOUS
+        &*self.arn == ANONYMOUS
     }
 
     /// The server itself, at nobody's request: for the audit log. It may do nothing.
     pub(crate) fn server() -> Self {
-        let name = "server".to_owned();
-        let (canonical_id, origin) = (String::new(), Arc::default());
-        let grants = Vec::new();
-        Self {
-            arn: name.clone(),
-            canonical_id,
-            name,
-            is_root: false,
-            origin,
-            grants,
-            is_bound: true,
-            entitlement: Arc::default(),
-        }
+        let name: Arc<str> = "server".into();
+        let (arn, canonical_id) = (Arc::clone(&name), "".into());
+        Self { arn, canonical_id, name, is_root: false, ..Self::root() }
     }
 
     /// The same, with the request that proved it.
@@ -208,9 +203,9 @@ impl Principal {
 
     fn user(name: &str, row: UserRow, groups: Vec<GroupRow>) -> Self {
         Self {
-            arn: user_arn(name),
-            canonical_id: row.canonical_id.clone(),
-            name: name.to_owned(),
+            arn: user_arn(name).into(),
+            canonical_id: row.canonical_id.as_str().into(),
+            name: name.into(),
             is_root: false,
             entitlement: Arc::new(Entitlement::of_user(row, groups)),
             ..Self::root()
@@ -221,7 +216,7 @@ impl Principal {
     fn in_role(role: Role, session_name: &str) -> Self {
         let entitlement = Entitlement::of_role(role, session_name);
         let arn = entitlement.role.as_ref().map(AssumedRole::session_arn).unwrap_or_default();
-        Self { arn, is_root: false, entitlement: Arc::new(entitlement), ..Self::root() }
+        Self { arn: arn.into(), is_root: false, entitlement: Arc::new(entitlement), ..Self::root() }
     }
 }
 

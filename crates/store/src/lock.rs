@@ -40,7 +40,7 @@ impl Store {
         let Some(facts) = current.object() else { return Ok(Comparison::Other) };
         let encryption = &facts.controls.encryption;
         let could_be = target.key.is_lock()
-            && current.author == target.principal.arn
+            && *current.author == *target.principal.arn
             && facts.size == written.size
             && (is_customers(encryption) || facts.etag.md5 == written.md5);
         let (Body::Inline { id, chunks: 1 }, Some(sent)) = (&facts.body, written.only_chunk())

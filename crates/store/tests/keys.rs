@@ -107,7 +107,7 @@ async fn rotation_overlaps_and_never_prolongs() {
         assert_eq!((new.key.user.as_str(), new.key.expires_ms), ("ann", new_end));
         let known = store.credentials(&new.key.access_key_id).await.unwrap().unwrap();
         assert_eq!(known.secret_access_key, new.secret_access_key);
-        assert_eq!(known.principal.name, "ann");
+        assert_eq!(&*known.principal.name, "ann");
         assert_eq!(listed(&fixture, &old).await.expires_ms, Some(expected));
         let is_over = expected <= START_MS;
         let refused = refusal(store, &old).await;
@@ -138,7 +138,7 @@ async fn the_last_use_is_known_to_the_minute_and_goes_only_forward() {
         assert_eq!(last_used(server).await, Some(minute + 10 * MINUTE_MS), "the later one stays");
     }
     let credentials = one.store.credentials(&key).await.unwrap().unwrap();
-    assert_eq!(credentials.principal.name, "ann");
+    assert_eq!(&*credentials.principal.name, "ann");
     assert_eq!(listed(&one, &key).await.created_ms, START_MS);
 }
 

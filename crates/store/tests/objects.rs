@@ -88,7 +88,7 @@ async fn the_same_lock_by_the_same_principal_is_taken_once_and_answered_twice() 
     let refused = fixture.put_if("s.tflock", other, &condition).await;
     assert!(matches!(refused, Err(PutObjectError::Condition(ConditionFailure::IfNoneMatch))));
     let somebody =
-        Principal { arn: "arn:aws:iam::000000000000:user/x".to_owned(), ..Principal::root() };
+        Principal { arn: "arn:aws:iam::000000000000:user/x".into(), ..Principal::root() };
     assert!(fixture.put_as(&somebody, "s.tflock", lock, &condition).await.is_err());
     // Only a lock is idempotent.
     fixture.put_if("plain", lock, &condition).await.unwrap();
@@ -206,7 +206,7 @@ async fn users_have_keys_and_buckets_of_their_own() {
     let key = fixture.store.create_access_key(&fixture.root, "alice", None).await.unwrap();
     let known = fixture.store.credentials(&key.key.access_key_id).await.unwrap().unwrap();
     assert_eq!(known.secret_access_key, key.secret_access_key);
-    assert_eq!(known.principal.name, "alice");
+    assert_eq!(&*known.principal.name, "alice");
     let denied = fixture.store.bucket(&known.principal, &fixture.bucket).await;
     assert_eq!(denied, Err(BucketError::AccessDenied));
     let in_use = fixture.store.delete_user(&fixture.root, "alice").await;

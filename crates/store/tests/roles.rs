@@ -89,7 +89,7 @@ async fn a_session_ends_with_what_it_rests_on() {
         for session in &sessions {
             let (id, token) = (&session.access_key_id, &session.session_token);
             let found = store.session_credentials(id, token).await.unwrap();
-            arns.push(found.map(|found| found.principal.arn));
+            arns.push(found.map(|found| found.principal.arn.to_string()));
         }
         arns
     };

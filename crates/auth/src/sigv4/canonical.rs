@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use ring::digest;
 
-use super::request::RequestHead;
+use super::request::{RequestHead, names};
 use super::timestamp::AmzDate;
 use super::{ALGORITHM, presigned};
 
@@ -52,7 +52,7 @@ impl Canonical<'_> {
         line(out, path.as_bytes());
         write_query(self.head.query, out);
         out.push(b'\n');
-        for name in self.signed_headers.split(';') {
+        for name in names(self.signed_headers) {
             write_lowercase(name, out);
             out.push(b':');
             self.write_values(name, out);
@@ -66,7 +66,7 @@ impl Canonical<'_> {
 
     /// Whether the request has every header that its signature names.
     pub(crate) fn is_complete(&self) -> bool {
-        self.signed_headers.split(';').all(|name| {
+        names(self.signed_headers).all(|name| {
             let is_host = name.eq_ignore_ascii_case("host");
             self.head.values(name).next().is_some() || (is_host && self.head.authority.is_some())
         })

@@ -41,8 +41,12 @@ pub(crate) struct Credential<'a> {
 impl<'a> Credential<'a> {
     /// Splits the credential from its end, as an access key id may hold what it likes.
     pub(crate) fn parse(text: Cow<'a, str>) -> Result<Self, Malformed> {
-        let mut slashes = text.rmatch_indices('/').map(|(at, _)| at);
-        let mut next = || slashes.next().ok_or(Malformed::Credential);
+        let mut end = text.len();
+        let mut next = || {
+            end = text.as_bytes()[..end].iter().rposition(|byte| *byte == b'/')?;
+            Some(end)
+        };
+        let mut next = || next().ok_or(Malformed::Credential);
         let [terminal, service, region, date] = [next()?, next()?, next()?, next()?];
         let [date, region, service] =
             [date + 1..region, region + 1..service, service + 1..terminal];

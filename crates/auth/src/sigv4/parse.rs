@@ -8,7 +8,7 @@ use super::credential::Credential;
 use super::error::{AuthError, Malformed, QueryFault};
 use super::payload::{self, PayloadMode, UNSIGNED_PAYLOAD};
 use super::presigned::{self, Parameters, QueryClaim};
-use super::request::{RequestHead, Sole};
+use super::request::{RequestHead, Sole, names};
 use super::timestamp::AmzDate;
 use super::verify::{Placement, SignedRequest};
 use super::{ALGORITHM, SIGNED_HEADERS_MAX};
@@ -188,7 +188,7 @@ fn same_day(credential: &Credential<'_>, date: &AmzDate) -> Result<(), Malformed
 
 /// A list names each header once, and not so many that verifying is work.
 fn check_names(signed_headers: &str) -> Result<(), Malformed> {
-    let names: Vec<_> = signed_headers.split(';').take(SIGNED_HEADERS_MAX + 1).collect();
+    let names: Vec<_> = names(signed_headers).take(SIGNED_HEADERS_MAX + 1).collect();
     let is_repeated = |(at, name): (usize, &&str)| {
         names[..at].iter().any(|before| before.eq_ignore_ascii_case(name))
     };
@@ -205,21 +205,21 @@ fn check_signed(
     signed_headers: &str,
     exempt: impl Fn(&str, &[u8]) -> bool,
 ) -> Result<(), AuthError> {
-    let is_signed = |name: &str| signed_headers.split(';').any(|n| n.eq_ignore_ascii_case(name));
+    let is_signed = |name: &str| names(signed_headers).any(|it| it.eq_ignore_ascii_case(name));
     let is_amz = |name: &str| name.get(..6).is_some_and(|p| p.eq_ignore_ascii_case("x-amz-"));
-    let mut names = Vec::new();
+    let mut unsigned = Vec::new();
     if !is_signed("host") {
-        names.push("host".to_owned());
+        unsigned.push("host".to_owned());
     }
     for (name, value) in head.headers {
         if is_amz(name) && !is_signed(name) && !exempt(name, value.trim_ascii()) {
-            names.push(name.to_ascii_lowercase());
+            unsigned.push(name.to_ascii_lowercase());
         }
     }
-    if names.is_empty() {
+    if unsigned.is_empty() {
         return Ok(());
     }
-    Err(AuthError::HeadersNotSigned { names: names.join(", ") })
+    Err(AuthError::HeadersNotSigned { names: unsigned.join(", ") })
 }
 
 /// Text that was already found to be ASCII, or is nobody's token.

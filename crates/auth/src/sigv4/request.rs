@@ -17,6 +17,17 @@ pub struct RequestHead<'a> {
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
+/// The names of a list of signed headers. They are few and short, so they are looked for byte by byte.
+pub(crate) fn names(signed_headers: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(signed_headers);
+    std::iter::from_fn(move || {
+        let list = rest?;
+        let Some(end) = list.bytes().position(|byte| byte == b';') else { return rest.take() };
+        rest = Some(&list[end + 1..]);
+        Some(&list[..end])
+    })
+}
+
 /// How often a header occurs that may occur once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sole<'a> {

@@ -90,6 +90,24 @@ impl DiskFile for File {
         self.read_exact_at(bytes, offset)
     }
 
+    /// Without filling the memory with zeros first.
+    fn read_value(&self, len: usize, offset: u64) -> io::Result<Vec<u8>> {
+        let mut value = Vec::with_capacity(len);
+        while value.len() < len {
+            let at = offset + value.len() as u64;
+            let room = rustix::buffer::spare_capacity(&mut value);
+            match rustix::io::pread(self, room, at) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_read) => {}
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // There may have been more room than was asked for.
+        value.truncate(len);
+        Ok(value)
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.write_all_at(bytes, offset)
     }
@@ -114,6 +132,18 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
+
+    #[test]
+    fn a_value_is_read_whole_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = FileDisk::new(directory.path()).create("a").unwrap();
+        file.write_at(b"0123456789", 0).unwrap();
+        for (len, offset, expected) in [(4, 3, "3456"), (0, 10, ""), (10, 0, "0123456789")] {
+            assert_eq!(file.read_value(len, offset).unwrap(), expected.as_bytes());
+        }
+        let kind = file.read_value(4, 7).unwrap_err().kind();
+        assert_eq!(kind, io::ErrorKind::UnexpectedEof);
+    }
 
     #[test]
     fn room_that_was_asked_for_is_there_and_the_file_as_long_as_before() {

@@ -66,6 +66,13 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// ends before that.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
 
+    /// The `len` bytes at `offset`, as [`Self::read_at`] reads them.
+    fn read_value(&self, len: usize, offset: u64) -> io::Result<Vec<u8>> {
+        let mut value = vec![0; len];
+        self.read_at(&mut value, offset)?;
+        Ok(value)
+    }
+
     /// Writes all of `bytes` at `offset`; the file grows as needed. When it fails, any part of them may
     /// have been written.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;

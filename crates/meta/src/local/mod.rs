@@ -139,7 +139,7 @@ impl LocalStore {
         let syncs = Arc::new(SyncMeter::new(Arc::clone(&options.clock), options.gate.clone()));
         let (released, on_release) = mpsc::channel();
         let held = Held { _lock: lock.map(Arc::new), _released: released };
-        let clock = Arc::clone(&options.clock);
+        let (clock, room_clock) = (Arc::clone(&options.clock), Arc::clone(&options.clock));
         let engine_options = EngineOptions::new(options.log_tag, options.cache_bytes, clock);
         let engine = Engine::open(&disk, &engine_options, &syncs, &held)?;
         drop(held);
@@ -152,7 +152,7 @@ impl LocalStore {
             options.clock,
             options.observer,
         )?;
-        let room = Room { directory: path.to_owned(), space: options.space };
+        let room = Room::new(path, options.space, room_clock);
         let (rows, writer) = (RwLock::new(Some(rows)), Mutex::new(Some(writer)));
         Ok(Self { queue, syncs, room, rows, released: Mutex::new(on_release), writer })
     }

@@ -26,9 +26,9 @@ const TEXTS: usize = 18;
 const HEAD_BYTES: usize = 8 + 16 + 1 + 1 + 4;
 
 /// One entry: what was asked, by whom, from where, and what became of it. Texts that do not apply are
-/// empty.
+/// empty. With borrowed texts it is written, and read where it goes on as it is, without a copy of each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AuditEntry {
+pub struct AuditEntry<Text = String> {
     /// When, by the server's clock.
     pub time_ms: i64,
     /// Names it.
@@ -38,45 +38,45 @@ pub struct AuditEntry {
     /// Serial of the state it is about.
     pub serial: Option<u64>,
     /// ARN of the requester, or `anonymous` where nothing was proven.
-    pub principal: String,
+    pub principal: Text,
     /// The key that signed, or that was claimed.
-    pub access_key_id: String,
+    pub access_key_id: Text,
     /// The client's IP address.
-    pub address: String,
+    pub address: Text,
     /// Its `User-Agent`.
-    pub user_agent: String,
+    pub user_agent: Text,
     /// Names the request in answers and logs.
-    pub request_id: String,
+    pub request_id: Text,
     /// What was done: an operation, or an act of the guard.
-    pub action: String,
+    pub action: Text,
     /// `OK`, or the code of the error.
-    pub code: String,
+    pub code: Text,
     /// What the client was told, or what there is to say.
-    pub message: String,
+    pub message: Text,
     /// The bucket.
-    pub bucket: String,
+    pub bucket: Text,
     /// The key of the object.
-    pub key: String,
+    pub key: Text,
     /// The version of the object.
-    pub version_id: String,
+    pub version_id: Text,
     /// The user, access key or webhook that an administrative act is about.
-    pub subject: String,
+    pub subject: Text,
     /// `ID` of the lock.
-    pub lock_id: String,
+    pub lock_id: Text,
     /// `Operation` of the lock.
-    pub lock_operation: String,
+    pub lock_operation: Text,
     /// `Who` of the lock.
-    pub lock_who: String,
+    pub lock_who: Text,
     /// Lineage of the state.
-    pub lineage: String,
+    pub lineage: Text,
     /// The refused version that keeps the body.
-    pub refused_version: String,
+    pub refused_version: Text,
     /// Why, as whoever did it says.
-    pub reason: String,
+    pub reason: Text,
 }
 
 /// The key of a row whose first entry is this one.
-pub fn key(first: &AuditEntry) -> Key {
+pub fn key<Text>(first: &AuditEntry<Text>) -> Key {
     let mut writer = Writer::key(Tag::AuditEntry);
     writer.u64(u64::try_from(first.time_ms).unwrap_or_default());
     writer.raw(&first.id);
@@ -145,10 +145,10 @@ pub fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..end]
 }
 
-impl AuditEntry {
+impl<Text: AsRef<str>> AuditEntry<Text> {
     /// The entry in plain bytes, its length before it.
     pub fn encode(&self) -> Bytes {
-        let texts = self.texts().map(|text| cut(text, AUDIT_TEXT_BYTES_MAX));
+        let texts = self.texts().map(|text| cut(text.as_ref(), AUDIT_TEXT_BYTES_MAX));
         let serial_bytes = self.serial.map_or(0, |_| size_of::<u64>());
         let filled = texts.iter().filter(|text| !text.is_empty());
         let texts_bytes: usize = filled.map(|text| size_of::<u16>() + text.len()).sum();
@@ -167,9 +167,11 @@ impl AuditEntry {
         }
         writer.finish()
     }
+}
 
+impl<'a, Text: From<&'a str> + Default> AuditEntry<Text> {
     /// The entry from its plain bytes.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let mut whole = Reader::over(RECORD, bytes);
         let mut reader = Reader::over(RECORD, whole.bytes()?);
         whole.end()?;
@@ -187,15 +189,18 @@ impl AuditEntry {
         for (index, text) in entry.texts_mut().into_iter().enumerate() {
             if filled >> index & 1 == 1 {
                 let length = usize::from(reader.u16()?);
-                let bytes = reader.raw(length)?.to_vec();
-                *text = String::from_utf8(bytes).map_err(|_| reader.error("not UTF-8"))?;
+                let bytes = reader.raw(length)?;
+                let known = std::str::from_utf8(bytes).map_err(|_| reader.error("not UTF-8"))?;
+                *text = known.into();
             }
         }
         reader.end()?;
         Ok(entry)
     }
+}
 
-    fn texts(&self) -> [&String; TEXTS] {
+impl<Text> AuditEntry<Text> {
+    fn texts(&self) -> [&Text; TEXTS] {
         [
             &self.principal,
             &self.access_key_id,
@@ -219,7 +224,7 @@ impl AuditEntry {
     }
 
     /// In the order of [`Self::texts`].
-    fn texts_mut(&mut self) -> [&mut String; TEXTS] {
+    fn texts_mut(&mut self) -> [&mut Text; TEXTS] {
         [
             &mut self.principal,
             &mut self.access_key_id,
@@ -293,7 +298,8 @@ mod tests {
     fn a_text_that_is_too_long_is_cut() {
         let key = "ä".repeat(AUDIT_TEXT_BYTES_MAX);
         let entry = AuditEntry { key, ..AuditEntry::default() };
-        let read = AuditEntry::decode(&entry.encode()).unwrap();
+        let bytes = entry.encode();
+        let read = AuditEntry::<&str>::decode(&bytes).unwrap();
         assert_eq!(read.key.len(), AUDIT_TEXT_BYTES_MAX);
         assert_eq!((cut("ää", 3), cut("ä", 1), cut("", 9), cut("abc", 3)), ("ä", "", "", "abc"));
     }

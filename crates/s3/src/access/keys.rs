@@ -10,13 +10,12 @@ use jiff::Timestamp;
 use tidelock_auth::policy::ConditionKeys;
 use tidelock_store::{ACCOUNT_ID, Principal, RetentionMode};
 
-use crate::date;
 use crate::object_lock::status_text;
 use crate::query::Query;
 use crate::route::Operation;
 use crate::service::Peer;
-use crate::tags;
 use crate::xml::documents::mode_text;
+use crate::{date, settings, tags};
 
 /// Headers whose condition key is their name.
 const HEADER_KEYS: [&str; 15] = [
@@ -52,7 +51,6 @@ const LEGAL_HOLD: &str = "s3:object-lock-legal-hold";
 const REQUEST_TAG: &str = "s3:RequestObjectTag";
 /// Parameters of lists.
 const QUERY_KEYS: [&str; 3] = ["prefix", "delimiter", "max-keys"];
-const TAGGING: &str = "x-amz-tagging";
 const SIGNATURE_PARAMETER: &str = "X-Amz-Signature";
 
 /// A request, as far as policies can ask about it.
@@ -131,10 +129,10 @@ impl Circumstances<'_> {
             keys.add("aws:userid", format!("{}:{}", role.id, role.session_name));
         } else {
             keys.add("aws:PrincipalType", if principal.is_root { "Account" } else { "User" });
-            keys.add("aws:PrincipalArn", principal.arn.as_str());
-            keys.add("aws:userid", principal.canonical_id.as_str());
+            keys.add("aws:PrincipalArn", &*principal.arn);
+            keys.add("aws:userid", &*principal.canonical_id);
             if !principal.is_root {
-                keys.add("aws:username", principal.name.as_str());
+                keys.add("aws:username", &*principal.name);
             }
         }
         add_session(keys, principal);
@@ -150,7 +148,8 @@ impl Circumstances<'_> {
 
     /// Tags that a request brings along; a malformed header is the operation's to refuse.
     fn add_request_tags(&self, keys: &mut ConditionKeys) {
-        let Some(text) = self.headers.get(TAGGING).and_then(|value| value.to_str().ok()) else {
+        let Some(text) = self.headers.get(settings::TAGGING).and_then(|value| value.to_str().ok())
+        else {
             return;
         };
         let tags = tags::parse_header(text).unwrap_or_default();

@@ -4,10 +4,11 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>, for lists
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#permissions>.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, header};
 use tidelock_store::Permission;
 
 use crate::route::Operation;
+use crate::{acl, object_lock, settings};
 
 /// Whose list may allow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +152,6 @@ pub(crate) fn needs_besides(
     of_version: bool,
 ) -> Vec<Need> {
     use Operation as Op;
-    let has = |name: &str| headers.contains_key(name);
     let mut needs = Vec::new();
     let mut add = |wanted: bool, action| {
         needs.extend(wanted.then_some(Need { action, ..Need::PUT_OBJECT }));
@@ -161,14 +161,15 @@ pub(crate) fn needs_besides(
         Op::PutObject | Op::PostObject | Op::CopyObject | Op::CreateMultipartUpload
     ) {
         let is_grant = |name: &HeaderName| name.as_str().starts_with("x-amz-grant-");
-        add(has("x-amz-tagging"), "s3:PutObjectTagging");
-        add(has("x-amz-acl") || headers.keys().any(is_grant), "s3:PutObjectAcl");
-        add(has("x-amz-object-lock-mode"), "s3:PutObjectRetention");
-        add(has("x-amz-object-lock-legal-hold"), "s3:PutObjectLegalHold");
+        add(headers.contains_key(settings::TAGGING), "s3:PutObjectTagging");
+        let asks_list = headers.contains_key(acl::CANNED) || headers.keys().any(is_grant);
+        add(asks_list, "s3:PutObjectAcl");
+        add(headers.contains_key(object_lock::MODE), "s3:PutObjectRetention");
+        add(headers.contains_key(object_lock::LEGAL_HOLD), "s3:PutObjectLegalHold");
     }
     let writes = [Op::PutObject, Op::CopyObject, Op::CompleteMultipartUpload, Op::DeleteObject];
     let compares = writes.contains(&operation)
-        && headers.get("if-match").is_some_and(|tag| tag.as_bytes() != b"*");
+        && headers.get(header::IF_MATCH).is_some_and(|tag| tag.as_bytes() != b"*");
     if compares || operation == Op::GetObjectAttributes {
         needs.push(Need::get_object(of_version && operation == Op::GetObjectAttributes));
     }

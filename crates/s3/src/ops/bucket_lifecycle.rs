@@ -75,7 +75,7 @@ pub(super) async fn write_expiration(
 }
 
 fn asked_minimum(call: &Call<'_>) -> S3Result<TransitionMinimum> {
-    match call.header(MINIMUM.as_str()) {
+    match call.header(MINIMUM) {
         None | Some(ALL_CLASSES) => Ok(TransitionMinimum::AllStorageClasses128K),
         Some(BY_CLASS) => Ok(TransitionMinimum::VariesByStorageClass),
         Some(other) => Err(S3Error::invalid_argument("Invalid Argument", MINIMUM.as_str(), other)),

@@ -26,7 +26,7 @@ pub(crate) struct Source {
 impl Source {
     /// The source that a call names.
     pub(super) fn of(call: &Call<'_>) -> S3Result<Self> {
-        let source = Self::parse(call.header(COPY_SOURCE.as_str()).unwrap_or_default())?;
+        let source = Self::parse(call.header(COPY_SOURCE).unwrap_or_default())?;
         Ok(Self { customer_key: encryption::of_copy_source(&call.headers)?, ..source })
     }
 
@@ -78,7 +78,7 @@ impl Source {
 
 /// The source that a call names, if it names one that can be.
 pub(crate) fn named(call: &Call<'_>) -> Option<(BucketName, ObjectKey, Option<VersionSelector>)> {
-    let source = Source::parse(call.header(COPY_SOURCE.as_str())?).ok()?;
+    let source = Source::parse(call.header(COPY_SOURCE)?).ok()?;
     Some((source.bucket, source.key, source.version))
 }
 

@@ -16,7 +16,7 @@ use crate::{date, encryption, etag, object_lock, settings};
 
 const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
 const PARTS_COUNT: HeaderName = HeaderName::from_static("x-amz-mp-parts-count");
-const CHECKSUM_MODE: &str = "x-amz-checksum-mode";
+const CHECKSUM_MODE: HeaderName = HeaderName::from_static("x-amz-checksum-mode");
 const PART_NUMBERS: std::ops::RangeInclusive<usize> = 1..=10_000;
 
 /// Query parameters that put a header of the answer in another way.
@@ -99,7 +99,7 @@ pub(super) fn write_version(response: &mut Response, info: &ObjectInfo) {
 impl Wish {
     fn of(call: &Call<'_>) -> S3Result<Self> {
         let range = call
-            .header(header::RANGE.as_str())
+            .header(header::RANGE)
             .and_then(|text| range::parse(text).map(|wanted| (wanted, text.to_owned())));
         let part = call.query.filled("partNumber").map(part_number).transpose()?;
         if range.is_some() && part.is_some() {

@@ -12,13 +12,13 @@ use crate::{checksum, conditions, encryption, etag, object_lock, settings};
 pub(super) const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
 /// The header of appends to objects in directory buckets.
-const WRITE_OFFSET: &str = "x-amz-write-offset-bytes";
+const WRITE_OFFSET: HeaderName = HeaderName::from_static("x-amz-write-offset-bytes");
 
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let (bucket, key) = (call.bucket()?, call.key()?);
     let condition = conditions::write(&call.headers, call.condition_forms())?;
     if call.headers.contains_key(WRITE_OFFSET) {
-        return Err(S3Error::header_not_implemented(WRITE_OFFSET));
+        return Err(S3Error::header_not_implemented(WRITE_OFFSET.as_str()));
     }
     let settings = settings::of_write(call.service, &call.headers, &call.principal).await?;
     let content_md5 = checksum::content_md5(&call.headers)?;

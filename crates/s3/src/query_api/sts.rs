@@ -74,7 +74,7 @@ pub(super) async fn assume_role(asked: &Asked<'_>) -> S3Result<String> {
         transitive_tag_keys: [kept, transitive].concat(),
         policies: request.policy.map(str::to_owned).into_iter().collect(),
         source_identity: before.and_then(|it| it.source_identity.clone()).or(source_identity),
-        provider: Some(asked.caller.arn.clone()),
+        provider: Some(asked.caller.arn.to_string()),
         ..NewSession::of(subject(&role, &request), request.term(role.session_max_s)?)
     };
     let made = issue(asked, new)?;
@@ -150,7 +150,7 @@ pub(super) fn get_session_token(asked: &Asked<'_>) -> S3Result<String> {
     let (subject, default_s) = if caller.is_root {
         (SessionSubject::Root, ROOT_TERM_S_MAX)
     } else {
-        let (name, canonical_id) = (caller.name.clone(), caller.canonical_id.clone());
+        let (name, canonical_id) = (caller.name.to_string(), caller.canonical_id.to_string());
         (SessionSubject::User { name, canonical_id }, USER_TERM_S_DEFAULT)
     };
     let mut term_s = parameters::term_s(asked.query, default_s, USER_TERM_S_MAX)?;

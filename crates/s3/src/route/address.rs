@@ -77,6 +77,9 @@ fn without_port(host: &str) -> &str {
 
 fn decode(raw: &str) -> S3Result<String> {
     let bytes = raw.as_bytes();
+    if !bytes.contains(&b'%') {
+        return Ok(raw.to_owned());
+    }
     let escapes_are_whole = bytes.iter().enumerate().all(|(at, byte)| {
         *byte != b'%'
             || bytes

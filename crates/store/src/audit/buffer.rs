@@ -59,7 +59,7 @@ impl Drop for Taken<'_> {
 
 impl Buffer {
     /// Takes an entry, if there is room.
-    pub(super) fn push(&self, entry: &AuditEntry) {
+    pub(super) fn push(&self, entry: &AuditEntry<&str>) {
         let (key, bytes) = (audit_entry::key(entry), entry.encode());
         let mut waiting = self.waiting();
         let is_full = waiting.entries.len() >= AUDIT_BUFFER_ENTRIES_MAX
@@ -73,7 +73,7 @@ impl Buffer {
     }
 
     /// Takes an entry, room or no room: the one that tells of the others.
-    pub(super) fn push_always(&self, entry: &AuditEntry) {
+    pub(super) fn push_always(&self, entry: &AuditEntry<&str>) {
         let (key, bytes) = (audit_entry::key(entry), entry.encode());
         let mut waiting = self.waiting();
         waiting.bytes += bytes.len();
@@ -126,7 +126,7 @@ impl Buffer {
 mod tests {
     use super::*;
 
-    fn entry(number: u8) -> AuditEntry {
+    fn entry(number: u8) -> AuditEntry<&'static str> {
         AuditEntry { time_ms: i64::from(number), id: [number; 16], ..AuditEntry::default() }
     }
 
@@ -141,7 +141,8 @@ mod tests {
         drop(taken);
         let taken = buffer.take(9, 9 * length);
         let plain = &taken.rows()[0].plain;
-        let read = audit_entry::decode_entries(plain).unwrap();
+        let parts = audit_entry::split(plain).unwrap();
+        let read: Vec<_> = parts.into_iter().map(|it| AuditEntry::decode(it).unwrap()).collect();
         assert_eq!(read, (0..5).map(entry).collect::<Vec<_>>());
         taken.are_written();
         assert!(buffer.take(9, length).rows().is_empty());

@@ -70,34 +70,39 @@ impl AuditEvent {
         Self { subject: subject.into(), ..self }
     }
 
-    pub(super) fn entry(&self, principal: &Principal, time_ms: i64, id: [u8; 16]) -> AuditEntry {
+    pub(super) fn entry<'a>(
+        &'a self,
+        principal: &'a Principal,
+        time_ms: i64,
+        id: [u8; 16],
+    ) -> AuditEntry<&'a str> {
         let origin = &*principal.origin;
         let is_unproven = principal.is_unproven();
         let bytes_max = if is_unproven { UNPROVEN_TEXT_BYTES_MAX } else { AUDIT_TEXT_BYTES_MAX };
-        let chosen = |text: &str| cut(text, bytes_max).to_owned();
+        let chosen = |text: &'a str| cut(text, bytes_max);
         AuditEntry {
             time_ms,
             id,
             protocol: number(origin.protocol),
             serial: self.serial,
-            principal: principal.arn.clone(),
+            principal: &principal.arn,
             access_key_id: chosen(&origin.access_key_id),
-            address: origin.address.clone(),
-            user_agent: cut(&origin.user_agent, AGENT_BYTES_MAX).to_owned(),
-            request_id: origin.request_id.clone(),
-            action: self.action.to_string(),
-            code: if self.code.is_empty() { "OK".to_owned() } else { self.code.to_string() },
-            message: self.message.clone(),
+            address: &origin.address,
+            user_agent: cut(&origin.user_agent, AGENT_BYTES_MAX),
+            request_id: &origin.request_id,
+            action: &self.action,
+            code: if self.code.is_empty() { "OK" } else { &self.code },
+            message: &self.message,
             bucket: chosen(&self.bucket),
             key: chosen(&self.key),
-            version_id: self.version_id.clone(),
+            version_id: &self.version_id,
             subject: chosen(&self.subject),
-            lock_id: self.lock_id.clone(),
-            lock_operation: self.lock_operation.clone(),
-            lock_who: self.lock_who.clone(),
-            lineage: self.lineage.clone(),
-            refused_version: self.refused_version.clone(),
-            reason: self.reason.clone(),
+            lock_id: &self.lock_id,
+            lock_operation: &self.lock_operation,
+            lock_who: &self.lock_who,
+            lineage: &self.lineage,
+            refused_version: &self.refused_version,
+            reason: &self.reason,
         }
     }
 }
@@ -137,8 +142,9 @@ mod tests {
             (Principal::unproven(origin), "anonymous"),
         ];
         for (principal, expected) in rows {
-            let entry = AuditEvent::new("GetObject").entry(&principal, 1, [0; 16]);
-            assert_eq!((entry.principal.as_str(), entry.code.as_str()), (expected, "OK"));
+            let event = AuditEvent::new("GetObject");
+            let entry = event.entry(&principal, 1, [0; 16]);
+            assert_eq!((entry.principal, entry.code), (expected, "OK"));
         }
     }
 

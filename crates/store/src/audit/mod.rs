@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use bytes::Bytes;
 use tidelock_meta::record::audit_chain::{self, AuditChainRow};
 use tidelock_meta::record::audit_entry::{self, AuditEntry};
 use tidelock_meta::{Batch, Key, OpId, Versioned};
@@ -149,8 +150,8 @@ impl Store {
                 message: format!("{dropped} entries found no room in memory and are lost"),
                 ..AuditEvent::default()
             };
-            let entry = self.audit_entry(&Principal::server(), &event);
-            self.audit_log.buffer.push_always(&entry);
+            let server = Principal::server();
+            self.audit_log.buffer.push_always(&self.audit_entry(&server, &event));
         }
     }
 
@@ -158,19 +159,30 @@ impl Store {
         self.keyring.wrap(plain, &entry_place(key), &*self.entropy)
     }
 
-    /// The entries that are sealed for `place`, or how they are damaged. A key that is not in the
-    /// keyring is no damage: it can be put there.
+    /// The entries that are sealed for `place`, or how they are damaged.
     fn unseal_entries(
         &self,
         sealed: Result<&[u8], impl std::fmt::Display>,
         place: &[u8],
     ) -> Result<Result<Vec<AuditEntry>, String>, StorageError> {
+        let plain = self.unseal_plain(sealed, place)?;
+        let decode = |plain: Bytes| audit_entry::decode_entries(&plain);
+        Ok(plain.and_then(|plain| decode(plain).map_err(|error| error.to_string())))
+    }
+
+    /// The plain bytes that are sealed for `place`, or how they are damaged. A key that is not in the
+    /// keyring is no damage: it can be put there.
+    fn unseal_plain(
+        &self,
+        sealed: Result<&[u8], impl std::fmt::Display>,
+        place: &[u8],
+    ) -> Result<Result<Bytes, String>, StorageError> {
         let sealed = match sealed {
             Ok(sealed) => sealed,
             Err(error) => return Ok(Err(error.to_string())),
         };
         match self.keyring.unwrap(sealed, place) {
-            Ok(plain) => Ok(audit_entry::decode_entries(&plain).map_err(|error| error.to_string())),
+            Ok(mut plain) => Ok(Ok(Bytes::from(std::mem::take(&mut *plain)))),
             Err(error @ KeyringError::NoSuchKey(_)) => {
                 Err(StorageError::Corrupt(format!("audit log: {error}")))
             }
@@ -178,15 +190,15 @@ impl Store {
         }
     }
 
-    /// What stands for entries that are damaged.
-    fn damaged_entry(&self, message: String) -> AuditEntry {
+    /// What stands for entries that are damaged, in plain bytes.
+    fn damaged_entry(&self, message: String) -> Bytes {
         let event = AuditEvent {
             action: "AuditEntryDamaged".into(),
             code: "Damaged".into(),
             message,
             ..AuditEvent::default()
         };
-        self.audit_entry(&Principal::server(), &event)
+        self.audit_entry(&Principal::server(), &event).encode()
     }
 }
 
@@ -214,7 +226,11 @@ impl Store {
         chain_of(read.await?.as_ref())
     }
 
-    fn audit_entry(&self, principal: &Principal, event: &AuditEvent) -> AuditEntry {
+    fn audit_entry<'a>(
+        &self,
+        principal: &'a Principal,
+        event: &'a AuditEvent,
+    ) -> AuditEntry<&'a str> {
         let mut id: [u8; 16] = self.random();
         let made = self.audit_log.made.fetch_add(1, Ordering::Relaxed);
         id[..4].copy_from_slice(&made.to_be_bytes());

@@ -352,13 +352,15 @@ impl Store {
         row: &SegmentRead,
     ) -> Result<Vec<AuditEntry>, StorageError> {
         let sealed = row.as_ref().map(|row| row.sealed.as_slice());
-        let opened = self.unseal_entries(sealed, &segment_place(number))?;
-        Ok(opened.unwrap_or_else(|reason| {
-            tracing::error!(segment = number, reason, "a segment of the audit log is damaged");
-            let entry = self.damaged_entry(format!("segment {number}: {reason}"));
-            let time_ms = row.as_ref().map_or(entry.time_ms, |row| row.last_ms);
-            vec![AuditEntry { id: u128::from(number).to_be_bytes(), time_ms, ..entry }]
-        }))
+        let reason = match self.unseal_entries(sealed, &segment_place(number))? {
+            Ok(entries) => return Ok(entries),
+            Err(reason) => reason,
+        };
+        tracing::error!(segment = number, reason, "a segment of the audit log is damaged");
+        let damaged = self.damaged_entry(format!("segment {number}: {reason}"));
+        let entry: AuditEntry = AuditEntry::decode(&damaged)?;
+        let time_ms = row.as_ref().map_or(entry.time_ms, |row| row.last_ms);
+        Ok(vec![AuditEntry { id: u128::from(number).to_be_bytes(), time_ms, ..entry }])
     }
 }
 

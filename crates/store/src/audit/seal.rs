@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use ring::digest::{Context, SHA256};
+use tidelock_meta::record::DecodeError;
 use tidelock_meta::record::audit_chain::{self, AuditChainRow};
 use tidelock_meta::record::audit_entry::{self, AuditEntry};
 use tidelock_meta::record::audit_segment::{self, AuditSegmentRow, SegmentHash};
@@ -160,43 +162,55 @@ impl Store {
     fn take_entries(
         &self,
         rows: &[(Key, Versioned)],
-    ) -> Result<(usize, Vec<AuditEntry>), StorageError> {
+    ) -> Result<(usize, Vec<PlainEntry>), StorageError> {
         let (mut taken, mut entries, mut bytes) = (0, Vec::new(), 0);
         for (key, row) in rows {
             if bytes >= STEP_BYTES_MAX {
                 break;
             }
             bytes += row.value.len();
-            entries.extend(self.open_entries(key, &row.value)?);
+            self.open_entries(key, &row.value, &mut entries)?;
             taken += 1;
         }
         entries.sort_by_key(|entry| (entry.time_ms, entry.id));
         Ok((taken, entries))
     }
 
-    /// The entries in a row; of one that is damaged, an entry that says so. A row that stayed for good
+    /// Adds the entries in a row; of one that is damaged, an entry that says so. A row that stayed for good
     /// would keep all others out of the chain.
-    fn open_entries(&self, key: &Key, value: &[u8]) -> Result<Vec<AuditEntry>, StorageError> {
-        let opened = self.unseal_entries(audit_entry::decode(value), &entry_place(key))?;
-        let damaged =
-            |reason| vec![self.damaged_entry(format!("row {}: {reason}", hex::encode(key)))];
-        Ok(opened.unwrap_or_else(damaged))
+    fn open_entries(
+        &self,
+        key: &Key,
+        value: &[u8],
+        entries: &mut Vec<PlainEntry>,
+    ) -> Result<(), StorageError> {
+        let plain = self.unseal_plain(audit_entry::decode(value), &entry_place(key))?;
+        let known = entries.len();
+        let opened = plain.and_then(|plain| {
+            PlainEntry::all_of(&plain, entries).map_err(|error| error.to_string())
+        });
+        if let Err(reason) = opened {
+            entries.truncate(known);
+            let damaged = self.damaged_entry(format!("row {}: {reason}", hex::encode(key)));
+            PlainEntry::all_of(&damaged, entries)?;
+        }
+        Ok(())
     }
 
     /// The chain with `entries` behind its head, and the segments that hold them.
     fn extend_chain(
         &self,
         mut chain: AuditChainRow,
-        entries: &[AuditEntry],
+        entries: &[PlainEntry],
     ) -> (AuditChainRow, Vec<(u64, AuditSegmentRow)>) {
         let mut segments = Vec::new();
         let mut open = Open::default();
         for entry in entries {
-            let bytes = entry.encode();
-            if !open.plain.is_empty() && open.plain.len() + bytes.len() > SEGMENT_BYTES_MAX {
+            let bytes = entry.bytes.len();
+            if !open.plain.is_empty() && open.plain.len() + bytes > SEGMENT_BYTES_MAX {
                 segments.push(self.close_segment(std::mem::take(&mut open), &mut chain));
             }
-            open.add(entry, &bytes);
+            open.add(entry);
         }
         segments.push(self.close_segment(open, &mut chain));
         (chain, segments)
@@ -227,6 +241,24 @@ struct Step {
     was_last: bool,
 }
 
+/// An entry on its way into a segment, as it was written.
+struct PlainEntry {
+    time_ms: i64,
+    id: [u8; 16],
+    bytes: Bytes,
+}
+
+impl PlainEntry {
+    /// Adds all entries in `plain`, each of which must be one.
+    fn all_of(plain: &Bytes, entries: &mut Vec<Self>) -> Result<(), DecodeError> {
+        for part in audit_entry::split(plain)? {
+            let AuditEntry::<&str> { time_ms, id, .. } = AuditEntry::decode(part)?;
+            entries.push(Self { time_ms, id, bytes: plain.slice_ref(part) });
+        }
+        Ok(())
+    }
+}
+
 /// A segment that is being filled.
 #[derive(Default)]
 struct Open {
@@ -237,13 +269,13 @@ struct Open {
 }
 
 impl Open {
-    fn add(&mut self, entry: &AuditEntry, bytes: &[u8]) {
+    fn add(&mut self, entry: &PlainEntry) {
         if self.count == 0 {
             (self.first_ms, self.last_ms) = (entry.time_ms, entry.time_ms);
         }
         self.first_ms = self.first_ms.min(entry.time_ms);
         self.last_ms = self.last_ms.max(entry.time_ms);
-        self.plain.extend_from_slice(bytes);
+        self.plain.extend_from_slice(&entry.bytes);
         self.count += 1;
     }
 }

@@ -58,7 +58,7 @@ impl Store {
             .await?;
         let row = BucketRow {
             id: BucketId(self.random()),
-            owner: principal.canonical_id.clone(),
+            owner: principal.canonical_id.to_string(),
             created_ms: self.now(),
             region: new.region,
             versioning: match new.object_lock {
@@ -82,7 +82,7 @@ impl Store {
         self.update(std::slice::from_ref(&key), |view| {
             if let Some(seen) = &view.rows[0] {
                 let existing = BucketRow::decode(&seen.value)?;
-                let is_own = existing.owner == principal.canonical_id;
+                let is_own = *existing.owner == *principal.canonical_id;
                 return Err(match is_own {
                     true => CreateBucketError::AlreadyOwnedByYou,
                     false => CreateBucketError::AlreadyExists,
@@ -110,7 +110,7 @@ async fn count_buckets(
 ) -> Result<usize, CreateBucketError> {
     let mut owned = 0;
     for (_, value) in reading.all(bucket::range("")).await? {
-        if BucketRow::decode(&value)?.owner == principal.canonical_id {
+        if BucketRow::decode(&value)?.owner == *principal.canonical_id {
             owned += 1;
         }
     }

@@ -64,7 +64,7 @@ impl Store {
         body_md5: [u8; 16],
     ) -> Wait<'_> {
         let lock = head::key(bucket.row.id, target.key.as_str());
-        let asked = (lock.clone(), target.principal.arn.clone(), body_md5);
+        let asked = (lock.clone(), target.principal.arn.to_string(), body_md5);
         let now = self.now();
         let asks_again = self.refused_locks.asked.was_marked(&asked, now - ASKS_AGAIN_WITHIN_MS);
         self.refused_locks.asked.mark(asked, now);

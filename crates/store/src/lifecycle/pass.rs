@@ -95,7 +95,8 @@ impl Store {
             return Ok(None);
         };
         let rules: Vec<_> = lifecycle.rules.into_iter().filter(|rule| rule.enabled).collect();
-        let principal = Principal { canonical_id: row.owner, ..Principal::server() }.unbound();
+        let principal =
+            Principal { canonical_id: row.owner.into(), ..Principal::server() }.unbound();
         let ruled = Ruled { name, id: row.id, document, rules, principal };
         Ok((!ruled.rules.is_empty()).then_some(ruled))
     }

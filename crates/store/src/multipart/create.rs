@@ -61,8 +61,8 @@ impl Store {
         let place = upload_place(bucket_id, request.key, id);
         let mut row = UploadRow {
             initiated_ms: self.now(),
-            initiator: request.principal.canonical_id.clone(),
-            author: request.principal.arn.clone(),
+            initiator: request.principal.canonical_id.to_string(),
+            author: request.principal.arn.to_string(),
             mutations: 0,
             headers: request.settings.headers.clone(),
             metadata: request.settings.metadata.clone(),

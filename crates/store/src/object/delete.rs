@@ -199,7 +199,7 @@ impl Store {
             id: head.next_id(now, random),
             is_null: writes_null(bucket.row.versioning),
             modified_ms: head.modified_ms(now),
-            author: target.principal.arn.clone(),
+            author: target.principal.arn.to_string(),
             kind: VersionKind::DeleteMarker,
         }
     }

@@ -362,7 +362,7 @@ impl Store {
             id,
             is_null: is_null || writes_null(bucket.row.versioning),
             modified_ms: head.modified_ms(now),
-            author: target.principal.arn.clone(),
+            author: target.principal.arn.to_string(),
             kind: VersionKind::Object(Box::new(ObjectFacts {
                 size: written.size,
                 etag: ETag { md5, parts: None },

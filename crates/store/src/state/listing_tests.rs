@@ -281,7 +281,7 @@ async fn searches_find_by_type_name_address_and_provider() {
 async fn only_the_owner_may_look() {
     let fixture = Fixture::new();
     fixture.make_bucket("bucket").await;
-    let other = Principal { is_root: false, canonical_id: "other".to_owned(), ..Principal::root() };
+    let other = Principal { is_root: false, canonical_id: "other".into(), ..Principal::root() };
     let (bucket, query) = ("bucket".parse().unwrap(), ResourceQuery::default());
     let request =
         ListStates { principal: &other, bucket: &bucket, prefix: "", after: None, limit: 1 };

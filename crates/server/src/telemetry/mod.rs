@@ -1,29 +1,55 @@
 //! Where log lines go: stderr, as text or as JSON, filtered by level.
 //!
+//! ```text
+//! text.rs    an event as one line of text
+//! stderr.rs  lines on their way
+//! ```
+//!
 //! Fields and their names are in docs/logging.md.
 
+mod stderr;
+mod text;
+
 use std::io::IsTerminal as _;
+
+use stderr::{Flush, Lines};
+use text::Text;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::LogFormat;
 
-/// Installs the subscriber of this process.
+/// Installs the subscriber of this process. What is logged is written by the time the result is dropped.
 ///
 /// # Errors
 /// The filter is malformed, or the process has a subscriber already.
-pub(crate) fn install(format: LogFormat, level: &str) -> Result<(), TelemetryError> {
+pub(crate) fn install(format: LogFormat, level: &str) -> Result<Log, TelemetryError> {
     let filter = filter(level)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = Lines::to_stderr();
+    let log = Log { lines: lines.clone(), _flush: lines.flush_at_end() };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
+    let is_coloured = std::io::stderr().is_terminal() && no_color_is_unset();
     let installed = match format {
-        LogFormat::Text => {
-            let colour = std::io::stderr().is_terminal() && no_color_is_unset();
-            builder.with_ansi(colour).with_target(false).try_init()
-        }
+        LogFormat::Text if is_coloured => builder.with_ansi(true).with_target(false).try_init(),
+        LogFormat::Text => builder.with_ansi(false).event_format(Text).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
     };
-    installed.map_err(|error| TelemetryError::Installed { reason: error.to_string() })
+    installed.map_err(|error| TelemetryError::Installed { reason: error.to_string() })?;
+    Ok(log)
+}
+
+/// The log of this process, as long as it serves.
+pub(crate) struct Log {
+    lines: Lines,
+    _flush: Flush,
+}
+
+impl Log {
+    /// Writes what waits to be written: something else goes to stderr next.
+    pub(crate) fn flush(&self) {
+        self.lines.flush();
+    }
 }
 
 /// A word without `=` would pass for the name of a module whose every line is wanted.
