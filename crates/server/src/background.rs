@@ -31,6 +31,11 @@ const AUDIT_FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 const KEY_USE_FLUSH_INTERVAL: Duration = Duration::from_secs(300);
 /// Pause between looks at what is to be sealed.
 const AUDIT_SEAL_INTERVAL: Duration = Duration::from_secs(2);
+/// The same after a look that found [`AUDIT_ENTRIES_MANY_PER_S`]: what is sealed soon never reaches the index of the local
+/// engine.
+const AUDIT_SEAL_INTERVAL_BUSY: Duration = Duration::from_millis(50);
+/// So many entries a second are many.
+const AUDIT_ENTRIES_MANY_PER_S: u32 = 1000;
 /// Looks at what is to be sealed for one at what need not be kept.
 const AUDIT_SEALS_PER_TRIM: u32 = 150;
 /// Entries that were sealed, after which it is not waited for: some 6 MiB of the audit log.
@@ -254,16 +259,18 @@ pub(crate) async fn keep_audit(
     mut turn: AuditTurn,
     mut draining: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let mut interval = tokio::time::interval(AUDIT_SEAL_INTERVAL);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pause = Duration::ZERO;
     let (mut untrimmed, mut failing) = (Untrimmed::default(), false);
     loop {
         tokio::select! {
             _ = draining.wait_for(|draining| *draining) => break,
-            _ = interval.tick() => {}
+            () = tokio::time::sleep(pause) => {}
         }
         let kept = keep_audit_once(&store, &mut turn, &mut untrimmed).await;
-        metrics.lease_held(AUDIT_LEASE, matches!(kept, Ok(true)));
+        metrics.lease_held(AUDIT_LEASE, matches!(kept, Ok(Some(_))));
+        let sealed = kept.as_ref().ok().copied().flatten().unwrap_or_default();
+        let is_busy = sealed as f64 >= pause.as_secs_f64() * f64::from(AUDIT_ENTRIES_MANY_PER_S);
+        pause = if is_busy && sealed > 0 { AUDIT_SEAL_INTERVAL_BUSY } else { AUDIT_SEAL_INTERVAL };
         if let (Err(error), false) = (&kept, failing) {
             tracing::error!(error = %error, "the audit log was not sealed");
         }
@@ -284,23 +291,24 @@ struct Untrimmed {
     entries: usize,
 }
 
-/// Whether it was this server's turn.
+/// How many entries were sealed, if it was this server's turn.
 async fn keep_audit_once(
     store: &Store,
     turn: &mut AuditTurn,
     untrimmed: &mut Untrimmed,
-) -> Result<bool, StorageError> {
+) -> Result<Option<usize>, StorageError> {
     let is_first = untrimmed.looks == 0;
     untrimmed.looks = (untrimmed.looks + 1) % AUDIT_SEALS_PER_TRIM;
     if !store.has_audit_turn(turn).await? {
-        return Ok(false);
+        return Ok(None);
     }
-    untrimmed.entries += store.seal_audit(SealWhen::Due).await?;
+    let sealed = store.seal_audit(SealWhen::Due).await?;
+    untrimmed.entries += sealed;
     if is_first || untrimmed.entries >= AUDIT_ENTRIES_PER_TRIM {
         untrimmed.entries = 0;
         store.trim_audit().await?;
     }
-    Ok(true)
+    Ok(Some(sealed))
 }
 
 fn report(swept: Result<SweepReport, StorageError>) {

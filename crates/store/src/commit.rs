@@ -193,10 +193,10 @@ impl Store {
         batch: Batch,
     ) -> Result<bool, StorageError> {
         let is_read = |key: &Key| keys.contains(key) || view.has_seen(key);
-        let are_read: Vec<_> = batch.checks.iter().map(|(key, _)| is_read(key)).collect();
+        let checked: Vec<Key> = batch.checks.iter().map(|(key, _)| key.clone()).collect();
         match self.commit_once(batch).await? {
             Landing::Landed => Ok(true),
-            Landing::Conflict { first } if are_read.get(first) == Some(&false) => {
+            Landing::Conflict { first } if checked.get(first).is_some_and(|key| !is_read(key)) => {
                 Err(StorageError::Overloaded(
                     "the body took too long to arrive and was given up".to_owned(),
                 ))

@@ -14,6 +14,13 @@ const INLINE_BYTES_LARGE: usize = 17 * CHUNK_BYTES;
 /// A batch that carries so large a body, and what else its commit writes.
 const LARGE_BATCH_BYTES: usize = 1 << 20;
 
+/// Rows of a step of sealing the audit log that any engine takes, besides the segments.
+const AUDIT_STEP_ROWS_COMMON: usize = 40;
+/// The same where a batch may have [`MANY_OPERATIONS`].
+const AUDIT_STEP_ROWS_MANY: usize = 400;
+/// A batch that carries so many rows, and the segments that they fill.
+const MANY_OPERATIONS: usize = 1000;
+
 /// Settings of a [`crate::Store`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
@@ -39,6 +46,8 @@ pub struct StoreConfig {
     pub lock_waits_max: usize,
     /// Entries of the audit log are kept for this long.
     pub audit_retention: Duration,
+    /// Rows that one step moves into the chain of the audit log: each is a check and a delete of its batch.
+    pub audit_step_rows_max: usize,
     /// Bytes of the audit log that are kept.
     pub audit_bytes_max: u64,
     /// How long a pass of lifecycle rules takes a day to be: 24 hours, but in tests that cannot wait. What
@@ -61,6 +70,7 @@ impl Default for StoreConfig {
             completed_upload_kept: Duration::from_secs(3600),
             lock_waits_max: 64,
             audit_retention: Duration::from_secs(400 * 24 * 3600),
+            audit_step_rows_max: AUDIT_STEP_ROWS_COMMON,
             audit_bytes_max: 1 << 30,
             lifecycle_day: Duration::from_secs(24 * 3600),
             failpoint: None,
@@ -73,6 +83,9 @@ impl StoreConfig {
     pub fn for_engine(limits: &Limits) -> Self {
         let is_large = limits.batch_bytes_max >= LARGE_BATCH_BYTES;
         let inline_body_bytes_max = if is_large { INLINE_BYTES_LARGE } else { INLINE_BYTES_COMMON };
-        Self { inline_body_bytes_max, ..Self::default() }
+        let has_many = limits.batch_operations_max >= MANY_OPERATIONS;
+        let audit_step_rows_max =
+            if has_many { AUDIT_STEP_ROWS_MANY } else { AUDIT_STEP_ROWS_COMMON };
+        Self { inline_body_bytes_max, audit_step_rows_max, ..Self::default() }
     }
 }

@@ -4,7 +4,7 @@
 use tidelock_log::{GroupBuilder, Place, Record, record_bytes};
 
 use super::index::Index;
-use super::memtable::Memtable;
+use super::memtable::{Indexed, Memtable};
 use super::row::{self, Row};
 use crate::{Batch, Expect, Key, Outcome, Version, Write};
 
@@ -128,10 +128,12 @@ impl<'a> Change<'a> {
         place: Place,
         value: &[u8],
     ) -> Result<(), redb::Error> {
-        let replaced = self.place_of(&key)?.map_or(0, |(_, place)| record_len(&key, place));
+        let replaced = self.place_of(&key)?;
+        let indexed = if replaced.is_some() { Indexed::Maybe } else { Indexed::No };
+        let replaced = replaced.map_or(0, |(_, place)| record_len(&key, place));
         self.counts.live_bytes += record_len(&key, place);
         self.counts.live_bytes = self.counts.live_bytes.saturating_sub(replaced);
-        self.rows.set(key, Some(row::encode(version, place, value)));
+        self.rows.set(key, Some(row::encode(version, place, value)), indexed);
         Ok(())
     }
 
@@ -139,7 +141,7 @@ impl<'a> Change<'a> {
     fn delete(&mut self, key: &Key) -> Result<bool, redb::Error> {
         let Some((_, removed)) = self.place_of(key)? else { return Ok(false) };
         self.counts.live_bytes = self.counts.live_bytes.saturating_sub(record_len(key, removed));
-        self.rows.set(Key::clone(key), None);
+        self.rows.set(Key::clone(key), None, Indexed::Maybe);
         Ok(true)
     }
 

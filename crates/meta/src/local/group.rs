@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::lock::{locked, wait_while, wait_while_at_most};
-use crate::{Batch, MetaError, Outcome};
+use crate::{Batch, Limits, MetaError, Outcome};
 
 /// Most batches of one group: bounds how long the first of them waits for the last to be applied.
 const GROUP_BATCHES_MAX: usize = 1024;
@@ -34,6 +34,9 @@ const MANY_BATCHES: usize = 16;
 
 /// How often a gap is looked for, at most, which bounds the wait for a group to some 8 ms.
 const GAPS_MAX: u32 = 4;
+
+/// Above this a batch is of a task that moves many rows at once now and then: nobody need wait for its next one.
+const CALLER_OPERATIONS_MAX: usize = Limits::COMMON.batch_operations_max;
 
 /// Groups that say how many callers there are.
 const REMEMBERED_GROUPS: usize = 8;
@@ -90,8 +93,10 @@ pub(super) enum Taken {
 
 impl Gather {
     /// Remembers a group.
-    pub(super) fn taken(&mut self, batches: usize) {
-        self.last[self.count % REMEMBERED_GROUPS] = batches;
+    pub(super) fn taken(&mut self, batches: &[Batch]) {
+        let operations = |batch: &Batch| batch.checks.len() + batch.writes.len();
+        let of_callers = batches.iter().filter(|it| operations(it) <= CALLER_OPERATIONS_MAX);
+        self.last[self.count % REMEMBERED_GROUPS] = of_callers.count();
         self.count = self.count.wrapping_add(1);
     }
 
@@ -286,12 +291,21 @@ mod tests {
             (MANY_BATCHES - 1, GAP, MANY_BATCHES - 1),
             (MANY_BATCHES, GAP_OF_MANY, MANY_BATCHES),
         ] {
-            gather.taken(batches);
+            gather.taken(&vec![batch(1); batches]);
             assert_eq!((gather.gap(), gather.batches()), (gap, wanted), "{batches}");
         }
         for _ in 0..REMEMBERED_GROUPS {
-            gather.taken(1);
+            gather.taken(&[batch(1)]);
         }
         assert_eq!((gather.gap(), gather.batches()), (GAP, 1));
+    }
+
+    #[test]
+    fn a_task_that_moves_many_rows_is_waited_for_by_nobody() {
+        let mut large = batch(1);
+        large.writes = vec![large.writes[0].clone(); CALLER_OPERATIONS_MAX + 1];
+        let mut gather = Gather::default();
+        gather.taken(&[batch(1), large, batch(1)]);
+        assert_eq!(gather.batches(), 2);
     }
 }

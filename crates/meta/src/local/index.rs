@@ -26,7 +26,7 @@ use super::backend::{IndexBackend, IndexFile};
 use super::memtable::{self, Memtable, Recent};
 use super::row::Row;
 use super::snapshot::{Found, Snapshot, StoredRows, found, found_recent};
-use crate::{Key, KeyRange, MetaError, Version};
+use crate::{Direction, Key, KeyRange, MetaError, Version};
 
 /// The newest format this version writes and reads. Format 1 had no log.
 pub(super) const FORMAT: u64 = 2;
@@ -136,12 +136,29 @@ impl Index {
 
     /// The rows of `range` as they are now.
     pub(super) fn snapshot(&self, range: &KeyRange) -> Snapshot {
-        if range.is_empty() {
+        self.snapshot_of_first(range, usize::MAX, Direction::Forward)
+    }
+
+    /// As much of the rows of `range` as tells its first `limit` in this direction.
+    pub(super) fn snapshot_of_first(
+        &self,
+        range: &KeyRange,
+        limit: usize,
+        direction: Direction,
+    ) -> Snapshot {
+        if range.is_empty() || limit == 0 {
             return Snapshot { recent: Vec::new(), stored: None };
         }
         let view = self.view();
-        let recent = view.memtable.range(range);
-        let recent = recent.map(|(key, row)| (Key::clone(key), row.clone())).collect();
+        let rows = view.memtable.range(range);
+        let recent = match direction {
+            Direction::Forward => first_of(rows, limit),
+            Direction::Backward => {
+                let mut recent = first_of(rows.rev(), limit);
+                recent.reverse();
+                recent
+            }
+        };
         Snapshot { recent, stored: view.stored.clone() }
     }
 
@@ -289,6 +306,24 @@ impl Index {
         };
         Ok(Checkpoint { last_commit, live_bytes, time, position })
     }
+}
+
+/// Rows up to the first `limit` that are there. Those before them that were removed may stand for rows of the
+/// index.
+fn first_of<'a>(
+    rows: impl Iterator<Item = (&'a Key, &'a Recent)>,
+    limit: usize,
+) -> Vec<(Key, Recent)> {
+    let mut first = Vec::new();
+    let mut left = limit;
+    for (key, row) in rows {
+        first.push((Key::clone(key), row.clone()));
+        left -= usize::from(row.is_some());
+        if left == 0 {
+            break;
+        }
+    }
+    first
 }
 
 fn stored_rows(database: &Database) -> Result<Option<Arc<StoredRows>>, redb::Error> {

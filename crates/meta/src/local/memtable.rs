@@ -1,7 +1,8 @@
 //! Rows that are committed and not in the index yet: they are merged into it many at once. A row that is written
-//! again before that, or removed, costs the index nothing.
+//! again before that costs the index nothing, nor does one that is made and removed.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use bytes::Bytes;
 
@@ -22,42 +23,68 @@ pub(super) type Recent = Option<Bytes>;
 /// The rows, by key.
 #[derive(Default)]
 pub(super) struct Memtable {
-    rows: BTreeMap<Key, Recent>,
+    rows: BTreeMap<Key, Waiting>,
     bytes: usize,
+}
+
+struct Waiting {
+    row: Recent,
+    /// Whether the index has none under this key: nothing is left to be merged once it is removed.
+    is_new: bool,
+}
+
+/// Whether the index has a row under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Indexed {
+    No,
+    Maybe,
 }
 
 impl Memtable {
     /// The row under `key`; none if it is as the index says.
     pub(super) fn get(&self, key: &[u8]) -> Option<&Recent> {
-        self.rows.get(key)
+        self.rows.get(key).map(|waiting| &waiting.row)
     }
 
-    /// Sets a row, or says that it was removed.
-    pub(super) fn set(&mut self, key: Key, row: Recent) {
-        let bytes = |row: &Recent| row.as_ref().map_or(0, Bytes::len);
-        self.bytes += key.len() + bytes(&row);
-        let key_bytes = key.len();
-        if let Some(replaced) = self.rows.insert(key, row) {
-            self.bytes -= key_bytes + bytes(&replaced);
+    /// Sets a row, or says that it was removed. What is said of the index is of no account where a row waits
+    /// under the key already: then it is known.
+    pub(super) fn set(&mut self, key: Key, row: Recent, indexed: Indexed) {
+        let (key_bytes, row_bytes) = (key.len(), bytes_of(&row));
+        match self.rows.entry(key) {
+            Entry::Vacant(place) => {
+                self.bytes += key_bytes + row_bytes;
+                place.insert(Waiting { row, is_new: indexed == Indexed::No });
+            }
+            Entry::Occupied(place) if row.is_none() && place.get().is_new => {
+                self.bytes -= key_bytes + bytes_of(&place.remove().row);
+            }
+            Entry::Occupied(mut place) => {
+                self.bytes += row_bytes;
+                self.bytes -= bytes_of(&std::mem::replace(&mut place.get_mut().row, row));
+            }
         }
     }
 
     /// Sets what `newer` has.
     pub(super) fn extend(&mut self, newer: Self) {
-        for (key, row) in newer.rows {
-            self.set(key, row);
+        for (key, Waiting { row, is_new }) in newer.rows {
+            self.set(key, row, if is_new { Indexed::No } else { Indexed::Maybe });
         }
     }
 
     /// The rows of `range`, in the order of their keys.
-    pub(super) fn range(&self, range: &KeyRange) -> impl Iterator<Item = (&Key, &Recent)> {
-        self.rows.range::<[u8], _>(range.bounds())
+    pub(super) fn range(
+        &self,
+        range: &KeyRange,
+    ) -> impl DoubleEndedIterator<Item = (&Key, &Recent)> {
+        let rows = self.rows.range::<[u8], _>(range.bounds());
+        rows.map(|(key, waiting)| (key, &waiting.row))
     }
 
     /// All rows, shuffled, the same rows always alike. redb cuts a leaf that is full in two halves, and rows that
     /// come in the order of their keys leave every half as it is: shuffled ones fill them.
     pub(super) fn scattered(&self) -> Vec<(&Key, &Recent)> {
-        let mut rows: Vec<_> = self.rows.iter().collect();
+        let mut rows: Vec<_> = self.rows.iter().map(|(key, waiting)| (key, &waiting.row)).collect();
         let mut random = SHUFFLE_SEED;
         for last in (1..rows.len()).rev() {
             // Xorshift of 64 bits, by Marsaglia.
@@ -75,21 +102,61 @@ impl Memtable {
     }
 }
 
+fn bytes_of(row: &Recent) -> usize {
+    row.as_ref().map_or(0, Bytes::len)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What waits under the one key, after a row was set or removed several times.
+    fn waiting(steps: &[(Option<&'static str>, Indexed)]) -> (Option<Recent>, usize) {
+        let mut memtable = Memtable::default();
+        for (row, indexed) in steps {
+            let mut newer = Memtable::default();
+            newer.set(Key::from("k"), row.map(Bytes::from), *indexed);
+            memtable.extend(newer);
+        }
+        (memtable.get(b"k").cloned(), memtable.bytes)
+    }
+
+    #[test]
+    fn only_what_the_index_may_have_is_to_be_removed_from_it() {
+        use Indexed::{Maybe, No};
+        let (row, removed, nothing) = (|it| Some(Some(Bytes::from(it))), Some(None), None);
+        type Steps = &'static [(Option<&'static str>, Indexed)];
+        let rows: [(Steps, Option<Recent>, usize); 8] = [
+            (&[(Some("a"), No)], row("a"), 2),
+            (&[(Some("a"), No), (None, Maybe)], nothing.clone(), 0),
+            (&[(Some("a"), No), (Some("bc"), Maybe), (None, Maybe)], nothing.clone(), 0),
+            (&[(Some("a"), No), (None, Maybe), (Some("b"), No), (None, Maybe)], nothing, 0),
+            (&[(Some("a"), Maybe), (None, Maybe)], removed.clone(), 1),
+            (&[(None, Maybe)], removed.clone(), 1),
+            // The index has it until it is merged that it was removed.
+            (&[(None, Maybe), (Some("a"), No)], row("a"), 2),
+            (&[(None, Maybe), (Some("a"), No), (None, Maybe)], removed, 1),
+        ];
+        for (steps, expected, bytes) in rows {
+            assert_eq!(waiting(steps), (expected, bytes), "{steps:?}");
+        }
+    }
 
     #[test]
     fn all_rows_are_scattered_and_always_alike() {
         let mut memtable = Memtable::default();
         for number in 0..100_u8 {
-            memtable
-                .set(Key::from(vec![number]), (number % 3 > 0).then(|| Bytes::from(vec![number])));
+            memtable.set(
+                Key::from(vec![number]),
+                (number % 3 > 0).then(|| Bytes::from(vec![number])),
+                Indexed::Maybe,
+            );
         }
         let scattered = memtable.scattered();
         assert_eq!(scattered, memtable.scattered());
         assert!(!scattered.is_sorted());
         let in_order: BTreeMap<_, _> = scattered.into_iter().collect();
-        assert!(in_order.into_iter().eq(memtable.rows.iter()));
+        let all = KeyRange::prefix(b"");
+        assert!(in_order.into_iter().eq(memtable.range(&all)));
     }
 }

@@ -85,13 +85,15 @@ pub use verify::{Verification, verify};
 /// Longest scan that runs on the caller's thread; a longer one goes to the blocking pool.
 const INLINE_SCAN_ROWS_MAX: usize = 256;
 
-/// What a commit may be made of: large bodies cost the log as much as they have bytes.
-const LIMITS: Limits = Limits { batch_bytes_max: 1 << 20, ..Limits::COMMON };
+/// What a commit may be made of: large bodies cost the log as much as they have bytes, and many rows what each of
+/// them costs.
+const LIMITS: Limits =
+    Limits { batch_bytes_max: 1 << 20, batch_operations_max: 1000, ..Limits::COMMON };
 
 /// Locked while the store is open: nobody else may make, remove or rename what is in the directory.
 const LOCK_NAME: &str = "lock";
 
-/// A [`MetaStore`] in one directory of this machine. Takes batches of 1 MiB, and otherwise
+/// A [`MetaStore`] in one directory of this machine. Takes batches of 1 MiB and 1,000 operations, and otherwise
 /// [`Limits::COMMON`].
 ///
 /// Commits queue for one writer thread, which makes each group of them durable with one sync of the log

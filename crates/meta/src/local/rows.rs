@@ -50,8 +50,8 @@ impl Rows {
         direction: Direction,
     ) -> Result<Vec<(Key, Versioned)>, MetaError> {
         self.read(|| {
-            let found = self.index.snapshot(range).scan(range, limit, direction)?;
-            Ok(self.values(found))
+            let snapshot = self.index.snapshot_of_first(range, limit, direction);
+            Ok(self.values(snapshot.scan(range, limit, direction)?))
         })
     }
 

@@ -65,7 +65,7 @@ impl Writer {
             match self.queue.take_group(&gather, self.patience()) {
                 Taken::Group(batches) => {
                     self.commit(&batches)?;
-                    gather.taken(batches.len());
+                    gather.taken(&batches);
                     self.engine.merge_if_full()?;
                 }
                 Taken::Nothing => self.use_the_pause()?,

@@ -24,8 +24,6 @@ use crate::sweep::ServesAlone;
 
 /// Plain bytes of one segment; with what seals it, its row has at most 48 KiB.
 const SEGMENT_BYTES_MAX: usize = 47 << 10;
-/// Rows that one step takes into the chain: each is a check and a delete of its batch.
-const STEP_ROWS_MAX: usize = 40;
 /// Steps of one call.
 const STEPS_MAX: usize = 500;
 /// Plain bytes after which a step takes no further row.
@@ -129,13 +127,14 @@ impl Store {
     async fn seal_step(&self) -> Result<Step, StorageError> {
         let op_id = OpId(self.random());
         let range = audit_entry::range();
+        let rows_max = self.config.audit_step_rows_max;
         self.update(&[audit_chain::key()], |view| {
             let Some(rows) = view.scanned(&range) else {
-                return Ok(Plan::Scan(range.clone(), STEP_ROWS_MAX));
+                return Ok(Plan::Scan(range.clone(), rows_max));
             };
             let chain = chain_of(view.rows[0].as_ref())?;
             let (taken, entries) = self.take_entries(rows)?;
-            let was_last = rows.len() < STEP_ROWS_MAX && taken == rows.len();
+            let was_last = rows.len() < rows_max && taken == rows.len();
             if taken == 0 {
                 return Ok(Plan::Answer(Step { entries: 0, was_last: true }));
             }
