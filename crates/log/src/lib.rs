@@ -9,6 +9,7 @@
 //! follow.rs    a log that another process writes, piece by piece
 //! import.rs    a log, written from such pieces up to a time
 //! reader.rs    values by their place, on any thread
+//! cache.rs     values that were read lately
 //! fence.rs     who may write
 //! spares.rs    files that are used again
 //! disk/        what it is written to: a directory, or a disk that commits faults
@@ -20,6 +21,7 @@
 //! the order of truth, the last record of a key is what holds, and a deletion that reaches the old end
 //! has nothing left to delete.
 
+mod cache;
 mod codec;
 pub mod disk;
 mod error;
@@ -59,7 +61,7 @@ pub struct Position {
 }
 
 /// Where a value is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
     /// Number of the segment.
     pub segment: u64,

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 
+use crate::cache::ValueCache;
 use crate::disk::{Disk, DiskFile};
 use crate::group::Trust;
 use crate::segment::name_of;
@@ -22,11 +23,12 @@ pub struct LogReader {
     disk: Arc<dyn Disk>,
     trust: Trust,
     files: Arc<RwLock<Files>>,
+    cache: Arc<ValueCache>,
 }
 
 impl LogReader {
     pub(crate) fn new(disk: Arc<dyn Disk>, trust: Trust) -> Self {
-        Self { disk, trust, files: Arc::default() }
+        Self { disk, trust, files: Arc::default(), cache: Arc::default() }
     }
 
     /// The value at `place`; none when what is there is not that value.
@@ -38,10 +40,13 @@ impl LogReader {
     ///
     /// [`LogError::Io`] when the disk does not answer.
     pub fn read(&self, place: &Place) -> Result<Option<Bytes>, LogError> {
-        match self.file(place.segment)? {
-            Some(file) => value_at(&*file, place, self.trust),
-            None => Ok(None),
+        if let Some(value) = self.cache.get(place) {
+            return Ok(Some(value));
         }
+        let Some(file) = self.file(place.segment)? else { return Ok(None) };
+        let value = value_at(&*file, place, self.trust)?;
+        value.iter().for_each(|value| self.cache.keep(place, value));
+        Ok(value)
     }
 
     /// The file of a segment that is in the log.

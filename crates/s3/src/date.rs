@@ -44,7 +44,7 @@ impl DateHeader {
 }
 
 /// `2015-10-21T07:28:00.000Z`, as S3's documents have it.
-pub(crate) fn iso8601(millis: UnixMillis) -> String {
+pub fn iso8601(millis: UnixMillis) -> String {
     let moment = timestamp(millis);
     let civil = jiff::tz::Offset::UTC.to_datetime(moment);
     let Ok(year @ 0..=9999) = u32::try_from(civil.year()) else {

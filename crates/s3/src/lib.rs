@@ -42,6 +42,7 @@ pub use access::{Asked, Authorizer, ByList, Circumstances, Need, headers_of_anyb
 pub use authn::{Authenticated, Authenticator, KeyRoom, Turnstile, claimed_key};
 pub use checksum::content_md5;
 pub use config::S3Config;
+pub use date::iso8601;
 pub use error::{ErrorCode, S3Error};
 pub use payload::{Payload, WireBody, drain};
 pub use query::Query;

@@ -35,7 +35,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidelock_auth::sigv4::{PayloadMode, payload_hash};
 use tidelock_s3::{
-    Authenticated, Authenticator, Authorizer, Peer, RequestId, Requester, ResponseBody,
+    Authenticated, Authenticator, Authorizer, Peer, RequestId, Requester, ResponseBody, iso8601,
 };
 use tidelock_store::{
     BucketError, BucketName, InvalidObjectKey, ObjectKey, Principal, Protocol, Store, SystemEntropy,
@@ -291,12 +291,6 @@ fn no_content() -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
-}
-
-/// `2026-11-21T20:35:06.667Z`, as S3's lists have it.
-fn iso8601(unix_ms: i64) -> String {
-    let timestamp = jiff::Timestamp::from_millisecond(unix_ms).unwrap_or_default();
-    timestamp.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 #[cfg(test)]

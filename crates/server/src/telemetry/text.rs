@@ -4,8 +4,7 @@
 use std::fmt::{self, Write as _};
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
-use jiff::tz::Offset;
+use tidelock_s3::iso8601;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -34,9 +33,7 @@ where
             reason = "a line tells when it was written, to the microsecond"
         )]
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let mut time = TIME_FORM;
-        write_time(&mut time, now.unwrap_or_default());
-        writer.write_str(std::str::from_utf8(&time).unwrap_or_default())?;
+        write_time(&mut writer, now.unwrap_or_default())?;
         writer.write_str(match *event.metadata().level() {
             Level::ERROR => " ERROR",
             Level::WARN => "  WARN",
@@ -51,27 +48,12 @@ where
     }
 }
 
-const TIME_FORM: [u8; 27] = *b"0000-00-00T00:00:00.000000Z";
-
-/// Writes the time that is so long after 1970 into [`TIME_FORM`].
-fn write_time(form: &mut [u8; TIME_FORM.len()], since_1970: Duration) {
-    let seconds = i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
-    let moment = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
-    let civil = Offset::UTC.to_datetime(moment);
-    let mut put = |end: usize, number: u32| {
-        let mut rest = number;
-        for digit in form[..end].iter_mut().rev().take_while(|digit| digit.is_ascii_digit()) {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-    };
-    put(4, civil.year().unsigned_abs().into());
-    put(7, civil.month().unsigned_abs().into());
-    put(10, civil.day().unsigned_abs().into());
-    put(13, civil.hour().unsigned_abs().into());
-    put(16, civil.minute().unsigned_abs().into());
-    put(19, civil.second().unsigned_abs().into());
-    put(26, since_1970.subsec_micros());
+/// Writes the time that is so long after 1970: `2026-11-21T20:35:06.667920Z`.
+fn write_time(writer: &mut impl fmt::Write, since_1970: Duration) -> fmt::Result {
+    let millis = i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX);
+    let to_millis = iso8601(millis);
+    writer.write_str(to_millis.strip_suffix('Z').unwrap_or(&to_millis))?;
+    write!(writer, "{:03}Z", since_1970.subsec_micros() % 1000)
 }
 
 /// Writes fields as they come, the message among them.
@@ -176,7 +158,8 @@ mod tests {
             false => tracing::subscriber::with_default(builder.finish(), emit),
         }
         let lines = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
-        lines[TIME_FORM.len()..].to_owned()
+        let (_time, line) = lines.split_once(' ').unwrap();
+        line.to_owned()
     }
 
     struct Into(Arc<Mutex<Vec<u8>>>);
@@ -214,7 +197,7 @@ mod tests {
     #[test]
     fn a_message_is_one_line() {
         let line = written(true, || tracing::error!("one\ntwo\r\n"));
-        assert_eq!(line, " ERROR one\\ntwo\\r\\n\n");
+        assert_eq!(line, "ERROR one\\ntwo\\r\\n\n");
     }
 
     #[test]
@@ -224,9 +207,9 @@ mod tests {
             (Duration::from_micros(1_795_292_106_667_920), "2026-11-21T20:15:06.667920Z"),
         ];
         for (since, expected) in rows {
-            let mut form = TIME_FORM;
-            write_time(&mut form, since);
-            assert_eq!(std::str::from_utf8(&form), Ok(expected));
+            let mut time = String::new();
+            write_time(&mut time, since).unwrap();
+            assert_eq!(time, expected);
         }
     }
 }

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use tidelock_blob::object_store::archive::Archive;
+use tidelock_s3::iso8601;
 
 pub use check::{CheckReport, check};
 pub use failure::BackupError;
@@ -96,7 +97,5 @@ async fn open(archive: &Archive) -> Result<Manifest, BackupError> {
 
 /// `2026-11-21T20:35:06.667Z`
 fn shown(unix_ms: u64) -> String {
-    let unix_ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
-    let timestamp = jiff::Timestamp::from_millisecond(unix_ms).unwrap_or_default();
-    timestamp.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    iso8601(i64::try_from(unix_ms).unwrap_or(i64::MAX))
 }
