@@ -34,10 +34,10 @@ const AUDIT_SEAL_INTERVAL: Duration = Duration::from_secs(2);
 /// The same after a look that found [`AUDIT_ENTRIES_MANY_PER_S`]: what is sealed soon never reaches the index of the local
 /// engine.
 const AUDIT_SEAL_INTERVAL_BUSY: Duration = Duration::from_millis(50);
-/// So many entries a second are many.
-const AUDIT_ENTRIES_MANY_PER_S: u32 = 1000;
-/// Looks at what is to be sealed for one at what need not be kept.
-const AUDIT_SEALS_PER_TRIM: u32 = 150;
+/// So many entries a second are many: a look then seals whole segments.
+const AUDIT_ENTRIES_MANY_PER_S: u32 = 4000;
+/// Pause between looks at what need not be kept.
+const AUDIT_TRIM_INTERVAL: Duration = Duration::from_secs(300);
 /// Entries that were sealed, after which it is not waited for: some 6 MiB of the audit log.
 const AUDIT_ENTRIES_PER_TRIM: usize = 16_384;
 /// What metrics call the lease of the one server that looks after the audit log of a shared store.
@@ -260,12 +260,13 @@ pub(crate) async fn keep_audit(
     mut draining: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let mut pause = Duration::ZERO;
-    let (mut untrimmed, mut failing) = (Untrimmed::default(), false);
+    let (mut untrimmed, mut failing) = (Untrimmed::at_start(), false);
     loop {
         tokio::select! {
             _ = draining.wait_for(|draining| *draining) => break,
             () = tokio::time::sleep(pause) => {}
         }
+        untrimmed.for_long += pause;
         let kept = keep_audit_once(&store, &mut turn, &mut untrimmed).await;
         metrics.lease_held(AUDIT_LEASE, matches!(kept, Ok(Some(_))));
         let sealed = kept.as_ref().ok().copied().flatten().unwrap_or_default();
@@ -285,10 +286,17 @@ pub(crate) async fn keep_audit(
 }
 
 /// What has come since it was last looked what need not be kept.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Untrimmed {
-    looks: u32,
+    for_long: Duration,
     entries: usize,
+}
+
+impl Untrimmed {
+    /// Nothing was looked at yet: a start looks at once.
+    fn at_start() -> Self {
+        Self { for_long: AUDIT_TRIM_INTERVAL, entries: 0 }
+    }
 }
 
 /// How many entries were sealed, if it was this server's turn.
@@ -297,15 +305,13 @@ async fn keep_audit_once(
     turn: &mut AuditTurn,
     untrimmed: &mut Untrimmed,
 ) -> Result<Option<usize>, StorageError> {
-    let is_first = untrimmed.looks == 0;
-    untrimmed.looks = (untrimmed.looks + 1) % AUDIT_SEALS_PER_TRIM;
     if !store.has_audit_turn(turn).await? {
         return Ok(None);
     }
     let sealed = store.seal_audit(SealWhen::Due).await?;
     untrimmed.entries += sealed;
-    if is_first || untrimmed.entries >= AUDIT_ENTRIES_PER_TRIM {
-        untrimmed.entries = 0;
+    if untrimmed.for_long >= AUDIT_TRIM_INTERVAL || untrimmed.entries >= AUDIT_ENTRIES_PER_TRIM {
+        *untrimmed = Untrimmed { for_long: Duration::ZERO, entries: 0 };
         store.trim_audit().await?;
     }
     Ok(Some(sealed))

@@ -64,7 +64,9 @@ struct Fields<'a> {
 
 impl Fields<'_> {
     fn write(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
-        if self.result.is_ok() {
+        // Where the line of another library's log came from in its source.
+        let is_metadata = field.name().starts_with("log.");
+        if self.result.is_ok() && !is_metadata {
             self.result = self.write_pair(field.name(), value);
         }
     }
@@ -177,7 +179,7 @@ mod tests {
 
     #[test]
     fn lines_are_those_of_tracing() {
-        let rows: [fn(); 8] = [
+        let rows: [fn(); 9] = [
             || tracing::info!("request"),
             || tracing::warn!(request.id = "7Q2M", status = 200_u16, "a {}", "b"),
             || tracing::error!(bytes = u64::MAX, none = 0_u64, signed = -1, yes = true, "x"),
@@ -186,6 +188,7 @@ mod tests {
             || tracing::info!(ms = 1.5, whole = 2.0, tiny = 0.001, "x"),
             || tracing::info!(error = %"it \"broke\"", debug = ?Some("a"), r#type = "t"),
             || tracing::info!("red \u{1b}[31m"),
+            || tracing::info!(log.target = "rustls", log.line = 7, "of the crate log"),
         ];
         for (index, emit) in rows.into_iter().enumerate() {
             let (ours, theirs) = (written(true, emit), written(false, emit));

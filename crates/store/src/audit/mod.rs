@@ -16,7 +16,7 @@ mod seal;
 mod verify;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
@@ -55,6 +55,8 @@ pub(crate) struct AuditLog {
     made: AtomicU32,
     /// Requests whose entry is in a batch that was planned and whose commit has not ended.
     planned: Mutex<HashMap<OpId, Planned>>,
+    /// Rows that the next step of sealing looks at; 0 for as many as it may.
+    step_rows: AtomicUsize,
     /// One flush at a time: who waits for a flush must not miss what another one carries.
     flushing: tokio::sync::Mutex<()>,
 }

@@ -5,6 +5,7 @@
 //! that step at once one loses: no entry is in the chain twice, and the chain never forks. That only
 //! one server seals saves work and nothing else.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -127,13 +128,14 @@ impl Store {
     async fn seal_step(&self) -> Result<Step, StorageError> {
         let op_id = OpId(self.random());
         let range = audit_entry::range();
-        let rows_max = self.config.audit_step_rows_max;
+        let rows_max = self.step_rows();
         self.update(&[audit_chain::key()], |view| {
             let Some(rows) = view.scanned(&range) else {
                 return Ok(Plan::Scan(range.clone(), rows_max));
             };
             let chain = chain_of(view.rows[0].as_ref())?;
             let (taken, entries) = self.take_entries(rows)?;
+            self.has_taken(taken, rows.len());
             let was_last = rows.len() < rows_max && taken == rows.len();
             if taken == 0 {
                 return Ok(Plan::Answer(Step { entries: 0, was_last: true }));
@@ -155,6 +157,20 @@ impl Store {
             Ok(Plan::Commit(batch, Step { entries: entries.len(), was_last }))
         })
         .await
+    }
+
+    /// How many rows the next step looks at. Those of a flush are long, and what is not taken was read for
+    /// nothing: one more than the last step took where it left some.
+    fn step_rows(&self) -> usize {
+        match self.audit_log.step_rows.load(Ordering::Relaxed) {
+            0 => self.config.audit_step_rows_max,
+            rows => rows.min(self.config.audit_step_rows_max),
+        }
+    }
+
+    fn has_taken(&self, taken: usize, of: usize) {
+        let next = if taken == of { 0 } else { taken + 1 };
+        self.audit_log.step_rows.store(next, Ordering::Relaxed);
     }
 
     /// How many of `rows` one step takes, and their entries by time.
