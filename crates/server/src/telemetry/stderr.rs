@@ -1,7 +1,7 @@
 //! Lines on their way to stderr: what is no warning waits for others, a moment at most, so that a request does
 //! not cost a system call for its line. Knows no formats.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -111,7 +111,7 @@ impl Shared {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         drop(state);
         // There is nowhere to say that nothing can be said.
-        let _ = out.write_all(&waiting);
+        let _ = write_all(&mut **out, &waiting);
         let _ = out.flush();
     }
 
@@ -143,6 +143,22 @@ impl io::Write for Line<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Writes all of `bytes`, also where another process has told stderr not to wait for its reader.
+fn write_all(out: &mut dyn io::Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match out.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -179,6 +195,31 @@ mod tests {
         // It is there when `push` is over, with what was before it.
         let all: Vec<u8> = written.try_iter().flatten().collect();
         assert_eq!(all, b"one\ntwo\nthree\n");
+    }
+
+    #[test]
+    fn a_reader_that_is_slow_is_waited_for() {
+        struct Slow(Vec<u8>, u32);
+        impl io::Write for Slow {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.1 += 1;
+                match self.1 % 3 {
+                    0 => Err(io::ErrorKind::WouldBlock.into()),
+                    1 => Err(io::ErrorKind::Interrupted.into()),
+                    _ => {
+                        self.0.extend_from_slice(&bytes[..2]);
+                        Ok(2)
+                    }
+                }
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut out = Slow(Vec::new(), 0);
+        write_all(&mut out, b"one\ntwo\n").unwrap();
+        assert_eq!(out.0, b"one\ntwo\n");
     }
 
     #[test]
