@@ -147,7 +147,7 @@ impl Index {
         direction: Direction,
     ) -> Snapshot {
         if range.is_empty() || limit == 0 {
-            return Snapshot { recent: Vec::new(), stored: None };
+            return Snapshot::new(Vec::new(), None);
         }
         let view = self.view();
         let rows = view.memtable.range(range);
@@ -159,7 +159,7 @@ impl Index {
                 recent
             }
         };
-        Snapshot { recent, stored: view.stored.clone() }
+        Snapshot::new(recent, view.stored.clone())
     }
 
     /// The version of a row, and where the log has its value.

@@ -1,5 +1,6 @@
 //! The rows of one moment, as readers see them: what the index had, and over it what was committed since.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -23,12 +24,19 @@ pub(super) struct Found {
 /// The rows of a range.
 pub(super) struct Snapshot {
     /// In the order of their keys.
-    pub(super) recent: Vec<(Key, Recent)>,
+    recent: Vec<(Key, Recent)>,
     /// None in an index that has no table yet.
-    pub(super) stored: Option<Arc<StoredRows>>,
+    stored: Option<Arc<StoredRows>>,
+    /// Where the last scan began in `recent`: the next one mostly begins a little behind it.
+    began: Cell<usize>,
 }
 
 impl Snapshot {
+    /// These recent rows, in the order of their keys, over the stored ones.
+    pub(super) fn new(recent: Vec<(Key, Recent)>, stored: Option<Arc<StoredRows>>) -> Self {
+        Self { recent, stored, began: Cell::new(0) }
+    }
+
     /// At most `limit` rows of `range`, which must be within the snapshot's.
     pub(super) fn scan(
         &self,
@@ -49,11 +57,25 @@ impl Snapshot {
     }
 
     fn recent_in(&self, range: &KeyRange) -> &[(Key, Recent)] {
-        let before = |bound: &Key| self.recent.partition_point(|(key, _)| key < bound);
-        let end = range.end.as_ref().map_or(self.recent.len(), before);
-        let start = before(&range.start).min(end);
-        &self.recent[start..end]
+        let (mut start, recent) = (self.began.get(), &self.recent[..]);
+        if start > 0 && recent[start - 1].0 >= range.start {
+            start = 0;
+        }
+        start += leading(&recent[start..], &range.start);
+        self.began.set(start);
+        let rows = &recent[start..];
+        &rows[..range.end.as_ref().map_or(rows.len(), |end| leading(rows, end))]
     }
+}
+
+/// How many of `rows` are before `bound`. Likely few: what is looked at doubles from the first row on.
+fn leading(rows: &[(Key, Recent)], bound: &Key) -> usize {
+    let mut looked_at = 1;
+    while looked_at <= rows.len() && rows[looked_at - 1].0 < *bound {
+        looked_at *= 2;
+    }
+    let (known, most) = (looked_at / 2, looked_at.min(rows.len()));
+    known + rows[known..most].partition_point(|(key, _)| key < bound)
 }
 
 type StoredRow = (AccessGuard<'static, &'static [u8]>, AccessGuard<'static, &'static [u8]>);
@@ -114,4 +136,26 @@ fn found_with<'a>(
         Value::InLog(place) => Value::InLog(place),
     };
     Ok(Found { version: row.version, value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recent_rows_of_a_range_are_found_wherever_the_last_one_was() {
+        let key = |number: usize| Key::from(vec![number as u8]);
+        let recent = (0..100).step_by(2).map(|number| (key(number), None)).collect();
+        let snapshot = Snapshot::new(recent, None);
+        let ends = [0, 1, 2, 3, 7, 50, 51, 98, 99, 120];
+        for (start, end) in ends.into_iter().flat_map(|start| ends.map(|end| (start, end))) {
+            let range = KeyRange { start: key(start), end: Some(key(end.max(start))) };
+            let found = snapshot.recent_in(&range).iter().map(|(key, _)| usize::from(key[0]));
+            let expected = (start..end.max(start)).filter(|it| it % 2 == 0 && *it < 100);
+            assert!(found.eq(expected), "{start} {end}");
+            let all = KeyRange { start: key(start), end: None };
+            let count = snapshot.recent_in(&all).len();
+            assert_eq!(count, (start..100).filter(|it| it % 2 == 0).count(), "{start}");
+        }
+    }
 }
