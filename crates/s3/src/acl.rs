@@ -16,7 +16,7 @@ use crate::xml::XmlWriter;
 use crate::xml::documents::{AclDocument, GranteeName};
 
 pub(crate) const CANNED: HeaderName = HeaderName::from_static("x-amz-acl");
-const GRANT_PREFIX: &str = "x-amz-grant-";
+pub(crate) const GRANT_PREFIX: &str = "x-amz-grant-";
 /// Grants by header, and what they give.
 const GRANT_HEADERS: [(&str, Permission); 5] = [
     ("x-amz-grant-full-control", Permission::FullControl),

@@ -43,10 +43,10 @@ impl<'a> Credential<'a> {
     pub(crate) fn parse(text: Cow<'a, str>) -> Result<Self, Malformed> {
         let mut end = text.len();
         let mut next = || {
-            end = text.as_bytes()[..end].iter().rposition(|byte| *byte == b'/')?;
-            Some(end)
+            let slash = text.as_bytes()[..end].iter().rposition(|byte| *byte == b'/');
+            end = slash.ok_or(Malformed::Credential)?;
+            Ok(end)
         };
-        let mut next = || next().ok_or(Malformed::Credential);
         let [terminal, service, region, date] = [next()?, next()?, next()?, next()?];
         let [date, region, service] =
             [date + 1..region, region + 1..service, service + 1..terminal];

@@ -160,7 +160,7 @@ pub(crate) fn needs_besides(
         operation,
         Op::PutObject | Op::PostObject | Op::CopyObject | Op::CreateMultipartUpload
     ) {
-        let is_grant = |name: &HeaderName| name.as_str().starts_with("x-amz-grant-");
+        let is_grant = |name: &HeaderName| name.as_str().starts_with(acl::GRANT_PREFIX);
         add(headers.contains_key(settings::TAGGING), "s3:PutObjectTagging");
         let asks_list = headers.contains_key(acl::CANNED) || headers.keys().any(is_grant);
         add(asks_list, "s3:PutObjectAcl");

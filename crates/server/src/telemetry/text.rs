@@ -101,21 +101,6 @@ impl Visit for Fields<'_> {
         });
     }
 
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        let mut digits = [0; 20];
-        let (mut start, mut rest) = (digits.len(), value);
-        loop {
-            start -= 1;
-            digits[start] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        let text = std::str::from_utf8(&digits[start..]).unwrap_or_default();
-        self.write(field, |writer| writer.write_str(text));
-    }
-
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == MESSAGE {
             return self.write(field, |writer| write!(Controlled(writer), "{value:?}"));
