@@ -282,9 +282,19 @@ impl Log {
         self.sealed.len() as u64 + 1
     }
 
+    /// The same of the segments before number `segment`, as long as that is not after the one that is written.
+    pub fn used_bytes_before(&self, segment: u64) -> u64 {
+        self.sealed.range(..segment).map(|(_, sealed)| u64::from(sealed.end)).sum()
+    }
+
     /// The oldest segment, if it is not the one that is written: where its first group begins.
     pub fn oldest(&self) -> Option<Position> {
         self.sealed.values().next().map(|sealed| sealed.first)
+    }
+
+    /// As [`Log::oldest`], of the segment after number `segment`.
+    pub fn next_after(&self, segment: u64) -> Option<Position> {
+        self.sealed.get(&(segment + 1)).map(|sealed| sealed.first)
     }
 
     /// The group at `at` in a segment before the one that is written; none at its end.
@@ -312,21 +322,29 @@ impl Log {
         self.sealed.get(&at.segment).is_some_and(|sealed| at.offset >= sealed.end)
     }
 
-    /// Lets the oldest segment go: nothing in it is needed by any index that may be read again.
+    /// Lets the segments before number `segment` go, but not the one that is written: nothing in them is needed
+    /// by any index that may be read again. One sync of names for all of them.
     ///
     /// # Errors
     ///
-    /// What the disk answers; the segment is then still there.
-    pub fn drop_oldest(&mut self) -> Result<(), LogError> {
-        let Some((&number, &sealed)) = self.sealed.iter().next() else { return Ok(()) };
-        let ours = sealed.epoch == self.fence.epoch();
+    /// What the disk answers. The log must not be used again then: some of their files may have other names.
+    pub fn drop_before(&mut self, segment: u64) -> Result<(), LogError> {
+        let kept = self.sealed.split_off(&segment);
+        let dropped = std::mem::replace(&mut self.sealed, kept);
+        if dropped.is_empty() {
+            return Ok(());
+        }
         self.fence.check()?;
-        self.spares.keep(&*self.disk, number, ours)?;
-        // Before the file is written again: under its old name it would be a rotten segment.
+        // The oldest first: names change in this order, and what is left after a power cut has no gap.
+        for (&number, sealed) in &dropped {
+            self.spares.keep(&*self.disk, number, sealed.epoch == self.fence.epoch())?;
+        }
+        // Before one of the files is written again: under its old name it would be a rotten segment.
         self.disk.sync().map_err(LogError::of_sync)?;
-        self.reader.remove(number);
-        self.sealed.remove(&number);
-        self.sealed_bytes -= u64::from(sealed.end);
+        for (number, sealed) in dropped {
+            self.reader.remove(number);
+            self.sealed_bytes -= u64::from(sealed.end);
+        }
         Ok(())
     }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crate::disk::{Disk, DiskFile};
 use crate::segment::name_of;
 
-/// Most files that are kept. They are also what a full disk can still be written to.
-const SPARES_MAX: usize = 2;
+/// Most files that are kept: as many as are mostly let go at once. They are also what a full disk can still be
+/// written to.
+const SPARES_MAX: usize = 3;
 
 const SUFFIX: &str = ".spare";
 

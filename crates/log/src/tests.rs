@@ -201,7 +201,8 @@ fn a_segment_is_let_go_and_its_file_is_used_again() {
     let reader = log.reader();
     put(&mut log, "next", 2, &[2; 20_000]);
     let used = log.used_bytes();
-    log.drop_oldest().unwrap();
+    assert_eq!(log.used_bytes_before(2), 6 * 4096);
+    log.drop_before(2).unwrap();
     // A page of header and five of the group with 20,000 bytes.
     assert_eq!(used - log.used_bytes(), 6 * 4096);
     assert_eq!(reader.read(&place).unwrap(), None);
@@ -214,6 +215,34 @@ fn a_segment_is_let_go_and_its_file_is_used_again() {
     assert_eq!(log.used_bytes(), used + 4096, "and the page of its own header");
     let versions: Vec<u64> = kept.iter().map(|(_, version, _)| *version).collect();
     assert_eq!(versions, [2, 3], "what the file had before is not read");
+}
+
+#[test]
+fn several_segments_are_let_go_with_one_sync() {
+    let (faulty, disk) = memory();
+    let (mut log, _) = open(&disk, None).unwrap();
+    for version in 1..=7 {
+        put(&mut log, "key", version, &[version as u8; 20_000]);
+    }
+    let number = |at: Option<Position>| at.map(|at| at.segment);
+    let last = (1..).take_while(|before| log.next_after(*before).is_some()).last();
+    assert_eq!(
+        (number(log.oldest()), number(log.next_after(5)), last),
+        (Some(1), Some(6), Some(5))
+    );
+    let (used, before, syncs) = (log.used_bytes(), log.used_bytes_before(6), faulty.syncs());
+    assert_eq!(before, 5 * 6 * 4096);
+    log.drop_before(6).unwrap();
+    log.drop_before(6).unwrap();
+    assert_eq!((log.used_bytes(), faulty.syncs()), (used - before, syncs + 1));
+    assert_eq!((log.segments(), number(log.oldest())), (2, Some(6)));
+    let names = disk.list().unwrap();
+    assert_eq!(names.iter().filter(|name| name.ends_with(".spare")).count(), 3, "{names:?}");
+    // The one that is written stays.
+    log.drop_before(100).unwrap();
+    assert_eq!((log.segments(), log.oldest()), (1, None));
+    drop(log);
+    assert_eq!(open(&disk, None).unwrap().1.len(), 1);
 }
 
 #[test]
@@ -309,9 +338,7 @@ fn a_copy_does_not_go_on_from_another_log() {
     follower.next(&mut |_| ()).unwrap();
     old.clone_from(&follower.cursor());
     follow(&disk, &mut newest).unwrap();
-    for _ in 0..2 {
-        log.drop_oldest().unwrap();
-    }
+    log.drop_before(3).unwrap();
     assert_eq!(follow(&disk, &mut old).unwrap(), [Followed::Gone]);
     let (_, other) = memory();
     let (mut log, _) = open(&other, None).unwrap();

@@ -47,7 +47,10 @@ const UNSYNCED_INDEX_BYTES_LIMIT: usize = 8 * UNSYNCED_INDEX_BYTES_MAX;
 /// The log is cleaned when it has more bytes than this that nothing needs, and more than it has of others.
 const GARBAGE_BYTES_MIN: u64 = 16 << 20;
 
-/// How much of the oldest segment a step of cleaning goes through, at least.
+/// Segments that are cleaned wait for a checkpoint until they have so many bytes; then one is made for them.
+const CLEANED_BYTES_MAX: u64 = 48 << 20;
+
+/// How much of a segment a step of cleaning goes through, at least.
 const CLEAN_STEP_BYTES: usize = 256 << 10;
 
 /// How much more than that it goes through, in bytes for a byte of the group it travels with: so cleaning
@@ -66,6 +69,7 @@ pub(super) struct EngineOptions {
     pub(super) log: LogOptions,
     pub(super) index: IndexOptions,
     pub(super) garbage_bytes_min: u64,
+    pub(super) cleaned_bytes_max: u64,
     /// Tells when a group is written.
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -74,7 +78,13 @@ impl EngineOptions {
     pub(super) fn new(tag: u64, cache_bytes: usize, clock: Arc<dyn Clock>) -> Self {
         let log = LogOptions::new(tag);
         let index = IndexOptions::new(cache_bytes);
-        Self { log, index, garbage_bytes_min: GARBAGE_BYTES_MIN, clock }
+        Self {
+            log,
+            index,
+            garbage_bytes_min: GARBAGE_BYTES_MIN,
+            cleaned_bytes_max: CLEANED_BYTES_MAX,
+            clock,
+        }
     }
 }
 
@@ -101,14 +111,19 @@ pub(super) struct Engine {
     checkpoint: Position,
     /// Bytes of the log behind it.
     uncovered_bytes: u64,
+    /// Rows were merged so that the next checkpoint finds few.
+    has_approached: bool,
     cleaning: Option<Cleaning>,
     /// Why the log is not cleaned any more.
     cleaning_failure: Option<LogError>,
     garbage_bytes_min: u64,
+    cleaned_bytes_max: u64,
+    /// The last group found no room.
+    lacks_room: bool,
     clock: Arc<dyn Clock>,
 }
 
-/// How far the oldest segment is cleaned.
+/// How far the log is cleaned.
 struct Cleaning {
     at: Position,
     /// The group there, and how many of its records are done.
@@ -225,9 +240,12 @@ impl Engine {
             syncs: Arc::clone(syncs),
             counts,
             uncovered_bytes: 0,
+            has_approached: false,
             cleaning: None,
             cleaning_failure: None,
             garbage_bytes_min: options.garbage_bytes_min,
+            cleaned_bytes_max: options.cleaned_bytes_max,
+            lacks_room: false,
             clock: Arc::clone(&options.clock),
         };
         engine.make_checkpoint().map_err(|error| OpenError::Io(io::Error::other(error)))?;
@@ -253,37 +271,60 @@ impl Engine {
     /// cleaning if there is a need for it.
     pub(super) fn commit(&mut self, batches: &[Batch]) -> Result<Vec<Outcome>, GroupError> {
         let bytes: usize = batches.iter().map(payload_bytes).sum();
-        self.merge_if_full().map_err(GroupError::Failed)?;
         if self.file.unsynced_bytes() > UNSYNCED_INDEX_BYTES_LIMIT {
             return Err(GroupError::Refused(LogError::Full));
         }
         let step = self.clean_step_bytes(bytes);
+        let cleaned = self.cleaning.as_ref().map(|cleaning| cleaning.at);
         let mut result = self.commit_with(batches, bytes + step + RECORD_BYTES_MAX, step);
         if step > 0 && matches!(result, Err(GroupError::Refused(_))) {
             // There may be room for what has to be written, though not for copies as well.
-            self.cleaning = None;
+            self.clean_from(cleaned);
             result = self.commit_with(batches, bytes, 0);
         }
         if let Err(error) = &result {
-            // What was copied is not in the log: the segment is begun again.
-            self.cleaning = None;
+            self.clean_from(cleaned);
             if let GroupError::Failed(reason) = error {
                 self.file.stop(reason);
             }
         }
+        self.lacks_room = matches!(result, Err(GroupError::Refused(_)));
         result
     }
 
-    /// Merges the rows that wait for it into the index, if there are many. The next commit would; in between,
-    /// nobody waits for it.
-    pub(super) fn merge_if_full(&mut self) -> Result<(), String> {
-        self.index.merge_if_full().map_err(|error| {
+    /// Merges some of the rows that wait for it into the index, if there are many: called after every commit, it
+    /// bounds them.
+    pub(super) fn merge_some(&mut self) -> Result<(), String> {
+        let merged = self.index.merge_some();
+        self.stop_if_failed(merged)
+    }
+
+    /// Merges some of the rows that a checkpoint would: so that it does not keep commits waiting for all of them.
+    /// True when it may come.
+    pub(super) fn approach_checkpoint(&mut self) -> Result<bool, String> {
+        let is_merging = self.index.is_merging();
+        if !is_merging && (self.has_approached || !self.index.has_many()) {
+            return Ok(true);
+        }
+        // What comes while these are merged is left to the checkpoint.
+        self.has_approached = !is_merging || self.has_approached;
+        let merged = self.index.merge_slice();
+        self.stop_if_failed(merged).map(|()| false)
+    }
+
+    fn stop_if_failed(&self, done: Result<(), redb::Error>) -> Result<(), String> {
+        done.map_err(|error| {
             self.file.stop(&error.to_string());
             error.to_string()
         })
     }
 
-    /// How much of the oldest segment is cleaned with a group of `bytes`.
+    /// Goes on with the cleaning from here, since what was copied is not in the log.
+    fn clean_from(&mut self, at: Option<Position>) {
+        self.cleaning = at.map(|at| Cleaning { at, group: None });
+    }
+
+    /// How much of the log is cleaned with a group of `bytes`.
     fn clean_step_bytes(&self, bytes: usize) -> usize {
         if !self.must_clean() {
             return 0;
@@ -334,9 +375,9 @@ impl Engine {
         Ok(outcomes)
     }
 
-    /// Whether something is in the log that no checkpoint covers.
-    pub(super) fn is_uncovered(&self) -> bool {
-        self.uncovered_bytes > 0 || self.is_behind()
+    /// Whether there is something for a checkpoint: what no other covers, or a segment to be let go.
+    pub(super) fn awaits_checkpoint(&self) -> bool {
+        self.uncovered_bytes > 0 || self.is_behind() || self.cleaned_bytes() > 0
     }
 
     /// Whether the last checkpoint has found no room.
@@ -346,8 +387,10 @@ impl Engine {
 
     /// Whether a checkpoint must not wait.
     pub(super) fn needs_checkpoint(&self) -> bool {
+        let cleaned = self.cleaned_bytes();
         self.uncovered_bytes >= REPLAY_BYTES_MAX
             || self.file.unsynced_bytes() >= UNSYNCED_INDEX_BYTES_MAX
+            || cleaned > 0 && (cleaned >= self.cleaned_bytes_max || self.lacks_room)
     }
 
     /// Makes the index durable as it is. On a full disk it is left to the next checkpoint: what the last one does
@@ -360,10 +403,9 @@ impl Engine {
             time: self.counts.time,
             position: Some(position),
         };
-        if let Err(error) = self.index.checkpoint(&checkpoint) {
-            self.file.stop(&error.to_string());
-            return Err(error.to_string());
-        }
+        self.has_approached = false;
+        let made = self.index.checkpoint(&checkpoint);
+        self.stop_if_failed(made)?;
         if let Some(failure) = self.file.failure() {
             return Err(failure);
         }
@@ -390,11 +432,11 @@ impl Engine {
 
     /// Whether the log has more than it should of what nothing needs.
     pub(super) fn must_clean(&self) -> bool {
-        let garbage = self.garbage_bytes();
+        let garbage = self.garbage_bytes().saturating_sub(self.cleaned_bytes());
         self.cleaning_failure.is_none()
-            && self.log.oldest().is_some()
             && garbage > self.garbage_bytes_min
             && garbage > self.counts.live_bytes
+            && self.next_place_to_clean().is_some()
     }
 
     /// What the log takes on the disk.
@@ -404,7 +446,7 @@ impl Engine {
             live_bytes: self.counts.live_bytes,
             garbage_bytes: self.garbage_bytes(),
             uncovered_bytes: self.uncovered_bytes,
-            is_cleaning: self.must_clean(),
+            is_cleaning: self.must_clean() || self.cleaned_bytes() > 0,
         }
     }
 
@@ -413,7 +455,29 @@ impl Engine {
         self.log.used_bytes().saturating_sub(self.counts.live_bytes)
     }
 
-    /// Copies what is current in the next `step` bytes of the oldest segment to `group`.
+    /// The first segment that is not cleaned to its end.
+    fn cleaned_until(&self) -> u64 {
+        let Some(Cleaning { at, group }) = &self.cleaning else { return 0 };
+        at.segment + u64::from(group.is_none() && self.log.is_end(*at))
+    }
+
+    /// Bytes of the segments before that.
+    fn cleaned_bytes(&self) -> u64 {
+        self.log.used_bytes_before(self.cleaned_until())
+    }
+
+    /// Where the cleaning goes on; none where it has to wait: for the segment that is written to end, or for a
+    /// checkpoint.
+    fn next_place_to_clean(&self) -> Option<Position> {
+        let Some(Cleaning { at, .. }) = self.cleaning else { return self.log.oldest() };
+        if self.cleaned_until() == at.segment {
+            return Some(at);
+        }
+        let next = self.log.next_after(at.segment);
+        next.filter(|_| self.cleaned_bytes() < self.cleaned_bytes_max)
+    }
+
+    /// Copies what is current in the next `step` bytes that are not cleaned to `group`.
     ///
     /// A segment that cannot be read is kept as it is, for those who repair it: writing goes on.
     fn clean(
@@ -439,31 +503,27 @@ impl Engine {
         Ok(())
     }
 
-    /// Where the cleaning is; none at the end of the oldest segment.
+    /// The cleaning, in the group that is next; none where it has to wait.
     fn next_to_clean(&mut self) -> Result<Option<&mut Cleaning>, LogError> {
-        let Some(oldest) = self.log.oldest() else { return Ok(None) };
-        let cleaning = self.cleaning.get_or_insert(Cleaning { at: oldest, group: None });
+        let Some(at) = self.next_place_to_clean() else { return Ok(None) };
+        let cleaning = self.cleaning.get_or_insert(Cleaning { at, group: None });
+        cleaning.at = at;
         if cleaning.group.is_none() {
-            let next = self.log.group(cleaning.at)?;
+            let next = self.log.group(at)?;
             if next.as_ref().is_some_and(|group| group.records().is_none()) {
                 let what = "a group of the log has other records than it says";
                 return Err(LogError::Io(io::Error::new(io::ErrorKind::InvalidData, what)));
             }
             cleaning.group = next.map(|group| (group, 0));
         }
-        Ok(cleaning.group.is_some().then_some(cleaning))
+        Ok(Some(cleaning))
     }
 
-    /// Lets the oldest segment go when it is cleaned, and the last checkpoint has seen that.
+    /// Lets the segments go that are cleaned, as far as the last checkpoint has seen that.
     fn drop_cleaned(&mut self) -> Result<(), String> {
-        let Some(cleaning) = &self.cleaning else { return Ok(()) };
-        let is_done = cleaning.group.is_none()
-            && self.log.is_end(cleaning.at)
-            && cleaning.at.segment < self.checkpoint.segment;
-        if is_done {
-            self.log.drop_oldest().map_err(|error| error.to_string())?;
-            self.cleaning = None;
-        }
+        let until = self.cleaned_until().min(self.checkpoint.segment);
+        self.log.drop_before(until).map_err(|error| error.to_string())?;
+        self.cleaning.take_if(|cleaning| cleaning.at.segment < until);
         Ok(())
     }
 
@@ -489,12 +549,6 @@ impl Engine {
     #[cfg(test)]
     pub(super) fn segments(&self) -> u64 {
         self.log.segments()
-    }
-
-    /// Whether the oldest segment waits for a checkpoint to be let go.
-    pub(super) fn is_segment_cleaned(&self) -> bool {
-        let Some(cleaning) = &self.cleaning else { return false };
-        cleaning.group.is_none() && self.log.is_end(cleaning.at)
     }
 }
 
@@ -543,7 +597,7 @@ impl Replayer<'_> {
         self.index.apply(change.into_rows());
         self.counts.last_commit = group.version();
         self.counts.time = self.counts.time.max(group.time());
-        self.index.merge_if_full().map_err(stored_error)
+        self.index.merge_some().map_err(stored_error)
     }
 
     /// Makes the index durable as it is when too much of it waits in memory, where a segment begins: all

@@ -10,14 +10,15 @@
 //!                "segment", "offset", "sequence" -> where the log goes on
 //! ```
 
+use std::cmp::Ordering;
 use std::fs::File;
-use std::io;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::{io, iter};
 
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError,
-    TableDefinition, TableError, WriteTransaction,
+    Table, TableDefinition, TableError,
 };
 use tidelock_log::{Place, Position};
 
@@ -27,6 +28,9 @@ use super::memtable::{self, Memtable, Recent};
 use super::row::Row;
 use super::snapshot::{Found, Snapshot, StoredRows, found, found_recent};
 use crate::{Direction, Key, KeyRange, MetaError, Version};
+
+/// Rows are merged in so many slices, or fewer: how long commits wait for one is some milliseconds.
+const SLICES_MAX: usize = 16;
 
 /// The newest format this version writes and reads. Format 1 had no log.
 pub(super) const FORMAT: u64 = 2;
@@ -77,7 +81,7 @@ pub(super) struct Index {
 pub(super) struct IndexOptions {
     /// Memory for its pages.
     pub(super) cache_bytes: usize,
-    /// Rows that wait at most to be merged into it.
+    /// Rows that wait before they are merged into it.
     pub(super) memtable_rows_max: usize,
 }
 
@@ -87,11 +91,44 @@ impl IndexOptions {
     }
 }
 
-/// What readers see. Both change at once.
+/// What readers see. All of it changes at once.
+#[derive(Default)]
 struct View {
     /// None in an index that has no table yet.
     stored: Option<Arc<StoredRows>>,
+    /// Rows that are being merged: over those.
+    merging: Memtable,
+    /// The last one of them that is merged.
+    merged: Option<Key>,
+    /// Rows that came since: over all.
     memtable: Memtable,
+    /// Rows that came since the last slice was merged.
+    arrived: usize,
+}
+
+impl View {
+    /// The row under `key`; none if it is as the index says.
+    fn recent(&self, key: &[u8]) -> Option<&Recent> {
+        self.memtable.get(key).or_else(|| self.merging.get(key))
+    }
+
+    /// Rows of `range` up to the first `limit` that are there, in the order of their keys.
+    fn recent_of(
+        &self,
+        range: &KeyRange,
+        limit: usize,
+        direction: Direction,
+    ) -> Vec<(Key, Recent)> {
+        let (newer, older) = (self.memtable.range(range), self.merging.range(range));
+        match direction {
+            Direction::Forward => first_of(over(newer, older, direction), limit),
+            Direction::Backward => {
+                let mut recent = first_of(over(newer.rev(), older.rev(), direction), limit);
+                recent.reverse();
+                recent
+            }
+        }
+    }
 }
 
 /// What is let go when nobody reads the index any more.
@@ -114,14 +151,14 @@ impl Index {
         builder.set_cache_size(options.cache_bytes);
         let database = builder.create_with_backend(IndexBackend(file)).map_err(open_error)?;
         let stored = stored_rows(&database).map_err(stored_error)?;
-        let view = RwLock::new(View { stored, memtable: Memtable::default() });
+        let view = RwLock::new(View { stored, ..View::default() });
         Ok(Self { view, database, memtable_rows_max: options.memtable_rows_max, _held: held })
     }
 
     /// The rows under `keys`, in their order, from one snapshot.
     pub(super) fn get(&self, keys: &[Key]) -> Result<Vec<Option<Found>>, redb::Error> {
         let view = self.view();
-        let recent: Vec<_> = keys.iter().map(|key| view.memtable.get(key).cloned()).collect();
+        let recent: Vec<_> = keys.iter().map(|key| view.recent(key).cloned()).collect();
         let stored = view.stored.clone();
         drop(view);
         let row = |(key, recent): (&Key, Option<Recent>)| match (recent, &stored) {
@@ -150,22 +187,13 @@ impl Index {
             return Snapshot::new(Vec::new(), None);
         }
         let view = self.view();
-        let rows = view.memtable.range(range);
-        let recent = match direction {
-            Direction::Forward => first_of(rows, limit),
-            Direction::Backward => {
-                let mut recent = first_of(rows.rev(), limit);
-                recent.reverse();
-                recent
-            }
-        };
-        Snapshot::new(recent, view.stored.clone())
+        Snapshot::new(view.recent_of(range, limit, direction), view.stored.clone())
     }
 
     /// The version of a row, and where the log has its value.
     pub(super) fn place_of(&self, key: &[u8]) -> Result<Option<(Version, Place)>, redb::Error> {
         let view = self.view();
-        if let Some(recent) = view.memtable.get(key) {
+        if let Some(recent) = view.recent(key) {
             return recent.as_ref().map(|stored| Row::place_of(stored)).transpose();
         }
         let Some(stored) = &view.stored else { return Ok(None) };
@@ -174,41 +202,65 @@ impl Index {
 
     /// Makes the rows of a change visible.
     pub(super) fn apply(&self, rows: Memtable) {
-        self.change_view().memtable.extend(rows);
+        let mut view = self.change_view();
+        view.arrived += rows.len();
+        view.memtable.extend(rows);
     }
 
-    /// Merges the rows that wait for it, if there are many.
-    pub(super) fn merge_if_full(&self) -> Result<(), redb::Error> {
-        if !self.view().memtable.is_full(self.memtable_rows_max) {
-            return Ok(());
+    /// Whether rows are being merged.
+    pub(super) fn is_merging(&self) -> bool {
+        !self.view().merging.is_empty()
+    }
+
+    /// Whether more rows wait than are merged at once.
+    pub(super) fn has_many(&self) -> bool {
+        self.view().memtable.len() > self.slice_rows()
+    }
+
+    /// Merges some of the rows that wait, if there are many or a merge has begun.
+    pub(super) fn merge_some(&self) -> Result<(), redb::Error> {
+        let view = self.view();
+        let is_due = !view.merging.is_empty() || view.memtable.is_full(self.memtable_rows_max);
+        drop(view);
+        if is_due { self.merge_slice() } else { Ok(()) }
+    }
+
+    /// Merges the next slice of those that are being merged, or of those that wait: so large that all are merged
+    /// before half as many wait again.
+    pub(super) fn merge_slice(&self) -> Result<(), redb::Error> {
+        let mut view = self.change_view();
+        if view.merging.is_empty() {
+            view.merging = std::mem::take(&mut view.memtable);
+            view.arrived = 0;
         }
+        let limit = self.slice_rows().max(2 * std::mem::take(&mut view.arrived));
+        drop(view);
         let mut transaction = self.database.begin_write()?;
         transaction.set_durability(Durability::None)?;
-        self.merge(transaction)
-    }
-
-    /// Commits `transaction` with the rows that wait to be merged, and shows them there.
-    fn merge(&self, transaction: WriteTransaction) -> Result<(), redb::Error> {
         let mut table = transaction.open_table(ROWS)?;
         let view = self.view();
-        for (key, row) in view.memtable.scattered() {
-            match row {
-                Some(row) => drop(table.insert(&key[..], &row[..])?),
-                None => drop(table.remove(&key[..])?),
-            }
-        }
-        drop(table);
-        drop(view);
+        let slice = view.merging.scattered(view.merged.as_ref(), limit);
+        write_rows(&mut table, &slice)?;
+        let last = slice.iter().map(|(key, _)| *key).max().filter(|_| slice.len() == limit);
+        let merged = last.cloned();
+        drop((table, view));
         transaction.commit()?;
         let stored = stored_rows(&self.database)?;
-        let merged = {
-            let mut view = self.change_view();
-            view.stored = stored;
-            std::mem::take(&mut view.memtable)
+        let mut view = self.change_view();
+        view.stored = stored;
+        let done = match merged {
+            None => std::mem::take(&mut view.merging),
+            Some(_) => Memtable::default(),
         };
+        view.merged = merged;
         // Not while readers wait.
-        drop(merged);
+        drop(view);
+        drop(done);
         Ok(())
+    }
+
+    fn slice_rows(&self) -> usize {
+        self.memtable_rows_max.div_ceil(SLICES_MAX)
     }
 
     fn view(&self) -> RwLockReadGuard<'_, View> {
@@ -219,7 +271,7 @@ impl Index {
         self.view.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes all that was committed durable, and says where the log goes on.
+    /// Makes all that was committed durable, merging what waits, and says where the log goes on.
     pub(super) fn checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), redb::Error> {
         let mut transaction = self.database.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
@@ -238,7 +290,18 @@ impl Index {
             store.insert(SEQUENCE_KEY, position.sequence)?;
         }
         drop(store);
-        self.merge(transaction)
+        let mut table = transaction.open_table(ROWS)?;
+        let view = self.view();
+        write_rows(&mut table, &view.merging.scattered(view.merged.as_ref(), usize::MAX))?;
+        write_rows(&mut table, &view.memtable.scattered(None, usize::MAX))?;
+        drop((table, view));
+        transaction.commit()?;
+        let stored = stored_rows(&self.database)?;
+        let merged =
+            std::mem::replace(&mut *self.change_view(), View { stored, ..View::default() });
+        // Not while readers wait.
+        drop(merged);
+        Ok(())
     }
 
     /// Hands every row, as it is stored, to `each`, in the order of keys.
@@ -308,6 +371,42 @@ impl Index {
     }
 }
 
+fn write_rows(
+    table: &mut Table<'_, &'static [u8], &'static [u8]>,
+    rows: &[(&Key, &Recent)],
+) -> Result<(), StorageError> {
+    for (key, row) in rows {
+        match row {
+            Some(row) => drop(table.insert(&key[..], &row[..])?),
+            None => drop(table.remove(&key[..])?),
+        }
+    }
+    Ok(())
+}
+
+/// The rows of both, each in the order of `direction`; a newer one stands for the older.
+fn over<'a>(
+    newer: impl Iterator<Item = (&'a Key, &'a Recent)>,
+    older: impl Iterator<Item = (&'a Key, &'a Recent)>,
+    direction: Direction,
+) -> impl Iterator<Item = (&'a Key, &'a Recent)> {
+    let (mut newer, mut older) = (newer.peekable(), older.peekable());
+    iter::from_fn(move || {
+        let order = match (newer.peek(), older.peek()) {
+            (Some((newer, _)), Some((older, _))) if direction == Direction::Forward => {
+                newer.cmp(older)
+            }
+            (Some((newer, _)), Some((older, _))) => older.cmp(newer),
+            (Some(_), None) => Ordering::Less,
+            (None, _) => Ordering::Greater,
+        };
+        if order.is_eq() {
+            older.next();
+        }
+        if order.is_le() { newer.next() } else { older.next() }
+    })
+}
+
 /// Rows up to the first `limit` that are there. Those before them that were removed may stand for rows of the
 /// index.
 fn first_of<'a>(
@@ -348,5 +447,87 @@ pub(super) fn stored_error(error: redb::Error) -> OpenError {
     match error {
         redb::Error::Io(error) => OpenError::Io(error),
         other => OpenError::Corrupt(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::mpsc;
+
+    use tidelock_log::disk::Disk;
+    use tidelock_log::disk::faulty::{Chance, FaultyDisk};
+    use tidelock_log::{Fence, LogOptions};
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::local::memtable::Indexed;
+    use crate::local::row;
+    use crate::local::syncs::SyncMeter;
+
+    const ROWS_MAX: usize = 64;
+    const KEYS: u64 = 200;
+
+    fn index() -> Index {
+        let disk = FaultyDisk::new(1);
+        let fence = Arc::new(Fence::take(&disk, &LogOptions::new(0)).unwrap());
+        let syncs = Arc::new(SyncMeter::new(Arc::new(ManualClock::new(0)), None));
+        let file = IndexFile::new(disk.create("index").unwrap(), fence, syncs).unwrap();
+        let options = IndexOptions { cache_bytes: 1 << 20, memtable_rows_max: ROWS_MAX };
+        let held = Held { _lock: None, _released: mpsc::channel().0 };
+        Index::open(Arc::new(file), options, held).unwrap()
+    }
+
+    fn keys(snapshot: &Snapshot, range: &KeyRange, limit: usize, direction: Direction) -> Vec<Key> {
+        let rows = snapshot.scan(range, limit, direction).unwrap();
+        rows.into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// After each of many changes, between slices and during them, what is read is what was written.
+    #[test]
+    fn rows_are_there_while_they_are_merged_slice_by_slice() {
+        let (index, mut chance) = (index(), Chance::new(7));
+        let mut model = BTreeMap::new();
+        let (mut slices, mut waiting_max) = (0, 0);
+        for number in 1..4000 {
+            let mut rows = Memtable::default();
+            let key = Key::from(format!("key {:03}", chance.below(KEYS)));
+            let was = index.place_of(&key).unwrap();
+            assert_eq!(was.map(|(version, _)| version.0), model.get(&key).copied());
+            if chance.one_in(3) {
+                if was.is_some() {
+                    rows.set(key.clone(), None, Indexed::Maybe);
+                }
+                model.remove(&key);
+            } else {
+                let indexed = if was.is_some() { Indexed::Maybe } else { Indexed::No };
+                let place = Place { segment: 1, offset: 0, len: 0, crc: 0 };
+                let row = row::encode(Version(number), place, b"");
+                rows.set(key.clone(), Some(row), indexed);
+                model.insert(key, number);
+            }
+            index.apply(rows);
+            index.merge_some().unwrap();
+            slices += usize::from(index.is_merging());
+            let view = index.view();
+            waiting_max = waiting_max.max(view.memtable.len() + view.merging.len());
+            drop(view);
+            let (all, limit) = (KeyRange::prefix(b""), chance.below(30) as usize);
+            for direction in [Direction::Forward, Direction::Backward] {
+                let first = index.snapshot_of_first(&all, limit, direction);
+                let mut expected: Vec<Key> = model.keys().cloned().collect();
+                if direction == Direction::Backward {
+                    expected.reverse();
+                }
+                expected.truncate(limit);
+                assert_eq!(keys(&first, &all, limit, direction), expected, "{number}");
+            }
+        }
+        let found = index.get(&model.keys().cloned().collect::<Vec<_>>()).unwrap();
+        let versions = found.iter().map(|row| row.as_ref().map(|row| row.version.0));
+        assert!(versions.eq(model.values().copied().map(Some)));
+        assert!(slices > 100, "{slices}");
+        assert!(waiting_max < 2 * ROWS_MAX, "{waiting_max}");
+        assert!(!model.is_empty() && !index.view().memtable.is_empty());
     }
 }

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::Bound;
 
 use bytes::Bytes;
 
 use crate::{Key, KeyRange};
 
-/// Rows that wait at most: bounds how long a merge keeps commits waiting, to some tens of milliseconds.
-pub(super) const ROWS_MAX: usize = 4096;
+/// Rows that wait before they are merged.
+pub(super) const ROWS_MAX: usize = 16384;
 
 /// Bytes of them at most, keys included.
 const BYTES_MAX: usize = 8 << 20;
@@ -72,6 +73,14 @@ impl Memtable {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The rows of `range`, in the order of their keys.
     pub(super) fn range(
         &self,
@@ -81,10 +90,13 @@ impl Memtable {
         rows.map(|(key, waiting)| (key, &waiting.row))
     }
 
-    /// All rows, shuffled, the same rows always alike. redb cuts a leaf that is full in two halves, and rows that
-    /// come in the order of their keys leave every half as it is: shuffled ones fill them.
-    pub(super) fn scattered(&self) -> Vec<(&Key, &Recent)> {
-        let mut rows: Vec<_> = self.rows.iter().map(|(key, waiting)| (key, &waiting.row)).collect();
+    /// The first `limit` rows behind `after`, or from the first on. They come shuffled, the same rows always alike:
+    /// redb cuts a leaf that is full in two halves, and rows that come in the order of their keys leave every half
+    /// as it is; shuffled ones fill them.
+    pub(super) fn scattered(&self, after: Option<&Key>, limit: usize) -> Vec<(&Key, &Recent)> {
+        let start = after.map_or(Bound::Unbounded, |after| Bound::Excluded(&after[..]));
+        let rows = self.rows.range::<[u8], _>((start, Bound::Unbounded)).take(limit);
+        let mut rows: Vec<_> = rows.map(|(key, waiting)| (key, &waiting.row)).collect();
         let mut random = SHUFFLE_SEED;
         for last in (1..rows.len()).rev() {
             // Xorshift of 64 bits, by Marsaglia.
@@ -143,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn all_rows_are_scattered_and_always_alike() {
+    fn rows_are_scattered_slice_by_slice_and_always_alike() {
         let mut memtable = Memtable::default();
         for number in 0..100_u8 {
             memtable.set(
@@ -152,11 +164,18 @@ mod tests {
                 Indexed::Maybe,
             );
         }
-        let scattered = memtable.scattered();
-        assert_eq!(scattered, memtable.scattered());
-        assert!(!scattered.is_sorted());
-        let in_order: BTreeMap<_, _> = scattered.into_iter().collect();
-        let all = KeyRange::prefix(b"");
-        assert!(in_order.into_iter().eq(memtable.range(&all)));
+        for limit in [7, 50, 100, usize::MAX] {
+            let (mut in_order, mut last) = (Vec::new(), None);
+            loop {
+                let mut slice = memtable.scattered(last.as_ref(), limit);
+                assert_eq!(slice, memtable.scattered(last.as_ref(), limit));
+                assert!(slice.len() < 7 || !slice.is_sorted());
+                slice.sort_unstable();
+                let Some((key, _)) = slice.last() else { break };
+                last = Some(Key::clone(key));
+                in_order.extend(slice);
+            }
+            assert!(in_order.into_iter().eq(memtable.range(&KeyRange::prefix(b""))), "{limit}");
+        }
     }
 }

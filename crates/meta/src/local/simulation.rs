@@ -136,6 +136,8 @@ struct Seen {
     undecided_lost: u64,
     rebuilt: u64,
     segments_dropped: u64,
+    /// Checkpoints that let several go.
+    dropped_together: u64,
     damage_found: u64,
     fenced: u64,
     /// Checkpoints that found no room.
@@ -160,6 +162,7 @@ impl Seen {
         self.undecided_lost += other.undecided_lost;
         self.rebuilt += other.rebuilt;
         self.segments_dropped += other.segments_dropped;
+        self.dropped_together += other.dropped_together;
         self.damage_found += other.damage_found;
         self.fenced += other.fenced;
         self.postponed += other.postponed;
@@ -171,13 +174,14 @@ impl Seen {
 
     fn check(&self) {
         let Self { commits, conflicts, refused, failed, kills, power_cuts, .. } = *self;
-        let Self { undecided_kept, undecided_lost, rebuilt, segments_dropped, .. } = *self;
+        let Self { undecided_kept, undecided_lost, rebuilt, dropped_together, .. } = *self;
         for count in [commits, conflicts, refused, failed, kills, power_cuts] {
             assert!(count > 0, "{self:?}");
         }
-        for count in [undecided_kept, undecided_lost, rebuilt, segments_dropped] {
+        for count in [undecided_kept, undecided_lost, rebuilt, dropped_together] {
             assert!(count > 0, "{self:?}");
         }
+        assert!(self.segments_dropped > 2 * dropped_together, "{self:?}");
         assert!(self.damage_found > 0 && self.fenced > 0 && self.postponed > 0, "{self:?}");
         assert!(
             self.copies > 0 && self.copies_of_before > 0 && self.copies_begun_again > 0,
@@ -215,6 +219,8 @@ impl Simulation {
         options.log.segment_bytes = SEGMENT_BYTES;
         options.log.sabotage = sabotage;
         options.garbage_bytes_min = GARBAGE_BYTES_MIN;
+        // Some let each segment go as soon as it is cleaned, some several at once.
+        options.cleaned_bytes_max = seed / 8 % 4 * u64::from(SEGMENT_BYTES);
         // Some merge all the time, some at checkpoints only.
         options.index.memtable_rows_max = 1 << (seed % 8);
         Self {
@@ -381,12 +387,17 @@ impl Simulation {
         let Some(running) = &mut self.running else { return Ok(()) };
         match running.engine.commit(&batches) {
             Ok(outcomes) => {
+                let is_merged = running.engine.merge_some().is_ok();
                 ensure!(outcomes == expected, "{outcomes:?} and not {expected:?}");
                 let is_conflict = |outcome: &&Outcome| matches!(outcome, Outcome::Conflict { .. });
                 self.seen.conflicts += outcomes.iter().filter(is_conflict).count() as u64;
                 self.seen.commits += 1;
                 (self.model, self.last_commit) = (model, last_commit);
                 self.copies.note(running.engine.time(), &self.model);
+                if !is_merged {
+                    self.read_while_failed()?;
+                    self.running = None;
+                }
             }
             Err(GroupError::Refused(_)) => {
                 self.seen.refused += 1;
@@ -439,13 +450,22 @@ impl Simulation {
     fn checkpoint(&mut self) -> Result<(), Wrong> {
         let Some(running) = &mut self.running else { return Ok(()) };
         let segments = running.engine.segments();
-        if running.engine.make_checkpoint().is_err() {
+        // Some of the way to it, or all.
+        let mut way = self.chance.below(4);
+        let mut approached = Ok(false);
+        while way > 0 && approached == Ok(false) {
+            approached = running.engine.approach_checkpoint();
+            way -= 1;
+        }
+        if approached.and_then(|_| running.engine.make_checkpoint()).is_err() {
             self.read_while_failed()?;
             self.running = None;
             return Ok(());
         }
         self.seen.postponed += u64::from(running.engine.file().is_behind());
-        self.seen.segments_dropped += segments.saturating_sub(running.engine.segments());
+        let dropped = segments.saturating_sub(running.engine.segments());
+        self.seen.segments_dropped += dropped;
+        self.seen.dropped_together += u64::from(dropped > 1);
         Ok(())
     }
 

@@ -173,7 +173,7 @@ async fn the_log_does_not_grow_with_what_is_over() {
         let store = Arc::clone(&store);
         writers.spawn(async move {
             let name = format!("lock/{writer}");
-            for cycle in 0..30_u32 {
+            for cycle in 0..60_u32 {
                 committed(&*store, put_if_absent(&name, &format!("{cycle:060000}"))).await;
                 let mut release = Batch::new(OpId([0; 16]));
                 release.delete(key(name.clone()));
@@ -184,8 +184,9 @@ async fn the_log_does_not_grow_with_what_is_over() {
     writers.join_all().await;
     let space = *observed.space.lock().unwrap();
     assert!(space.live_bytes > 100 * 60_000, "{space:?}");
-    // 121 MB were written; 32 MiB of garbage may stay, and the segment that is being cleaned.
-    assert!(space.garbage_bytes < 64 << 20, "{space:?}");
+    // 236 MB were written; 16 MiB of garbage may stay, and what waits for a checkpoint to be let go: 48 MiB, the
+    // segment with which that is reached, and what comes before the checkpoint.
+    assert!(space.garbage_bytes < 96 << 20, "{space:?}");
     let rows = all(&*store).await;
     assert_eq!(rows.len(), 100);
     assert!(rows.iter().all(|(key, _, value)| key.starts_with(b"kept/") && value.len() == 60_000));

@@ -66,21 +66,20 @@ impl Writer {
                 Taken::Group(batches) => {
                     self.commit(&batches)?;
                     gather.taken(&batches);
-                    self.engine.merge_if_full()?;
                 }
                 Taken::Nothing => self.use_the_pause()?,
                 Taken::End => break,
             }
-            self.make_checkpoint_if_due()?;
+            self.keep_the_index()?;
         }
-        if self.engine.is_uncovered() { self.engine.make_checkpoint() } else { Ok(()) }
+        if self.engine.awaits_checkpoint() { self.engine.make_checkpoint() } else { Ok(()) }
     }
 
     /// How long a group is waited for before there is something else to do.
     fn patience(&self) -> Option<Duration> {
         if self.engine.must_clean() {
             Some(CLEANING_INTERVAL)
-        } else if self.engine.is_uncovered() {
+        } else if self.engine.awaits_checkpoint() {
             Some(self.checkpoint_interval())
         } else {
             None
@@ -106,7 +105,7 @@ impl Writer {
 
     fn use_the_pause(&mut self) -> Result<(), String> {
         if !self.engine.must_clean() {
-            let is_due = self.engine.is_uncovered() && !self.engine.is_behind();
+            let is_due = self.engine.awaits_checkpoint() && !self.engine.is_behind();
             return if is_due { self.make_checkpoint() } else { Ok(()) };
         }
         match self.engine.commit(&[]) {
@@ -116,12 +115,15 @@ impl Writer {
         }
     }
 
-    fn make_checkpoint_if_due(&mut self) -> Result<(), String> {
+    /// Makes a checkpoint if it is time for one, or merges rows: a little at a time, as commits wait for it.
+    fn keep_the_index(&mut self) -> Result<(), String> {
         let age = self.clock.monotonic().saturating_sub(self.last_checkpoint);
-        let is_urgent = !self.engine.is_behind()
-            && (self.engine.needs_checkpoint() || self.engine.is_segment_cleaned());
-        let is_due = self.engine.is_uncovered() && age >= self.checkpoint_interval();
-        if is_urgent || is_due { self.make_checkpoint() } else { Ok(()) }
+        let is_urgent = !self.engine.is_behind() && self.engine.needs_checkpoint();
+        let is_due = self.engine.awaits_checkpoint() && age >= self.checkpoint_interval();
+        if !is_urgent && !is_due {
+            return self.engine.merge_some();
+        }
+        if self.engine.approach_checkpoint()? { self.make_checkpoint() } else { Ok(()) }
     }
 
     fn checkpoint_interval(&self) -> Duration {
