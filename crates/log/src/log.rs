@@ -277,14 +277,14 @@ impl Log {
         self.sealed_bytes + u64::from(self.head.at.offset)
     }
 
+    /// The same of the segments before number `segment`, without the one that is written.
+    pub fn used_bytes_before(&self, segment: u64) -> u64 {
+        self.sealed.range(..segment).map(|(_, sealed)| u64::from(sealed.end)).sum()
+    }
+
     /// How many segments there are.
     pub fn segments(&self) -> u64 {
         self.sealed.len() as u64 + 1
-    }
-
-    /// The same of the segments before number `segment`, as long as that is not after the one that is written.
-    pub fn used_bytes_before(&self, segment: u64) -> u64 {
-        self.sealed.range(..segment).map(|(_, sealed)| u64::from(sealed.end)).sum()
     }
 
     /// The oldest segment, if it is not the one that is written: where its first group begins.
@@ -334,9 +334,9 @@ impl Log {
         if dropped.is_empty() {
             return Ok(());
         }
-        self.fence.check()?;
         // The oldest first: names change in this order, and what is left after a power cut has no gap.
         for (&number, sealed) in &dropped {
+            self.fence.check()?;
             self.spares.keep(&*self.disk, number, sealed.epoch == self.fence.epoch())?;
         }
         // Before one of the files is written again: under its old name it would be a rotten segment.

@@ -44,11 +44,16 @@ const UNSYNCED_INDEX_BYTES_MAX: usize = 64 << 20;
 /// Above this, commits are refused: checkpoints have found no room for long.
 const UNSYNCED_INDEX_BYTES_LIMIT: usize = 8 * UNSYNCED_INDEX_BYTES_MAX;
 
-/// The log is cleaned when it has more bytes than this that nothing needs, and more than it has of others.
+/// The log is cleaned when it has more bytes than this that nothing needs, and more than it has of others. What is
+/// cleaned and waits to be let go does not count.
 const GARBAGE_BYTES_MIN: u64 = 16 << 20;
 
-/// Segments that are cleaned wait for a checkpoint until they have so many bytes; then one is made for them.
-const CLEANED_BYTES_MAX: u64 = 48 << 20;
+/// Segments that are cleaned wait for a checkpoint until they have so many bytes, which three of them have; then one
+/// is made for them.
+const CLEANED_BYTES_MAX: u64 = 40 << 20;
+
+/// They do not wait on a disk that has no more room than this.
+const WAITING_FREE_BYTES_MIN: u64 = 256 << 20;
 
 /// How much of a segment a step of cleaning goes through, at least.
 const CLEAN_STEP_BYTES: usize = 256 << 10;
@@ -118,7 +123,7 @@ pub(super) struct Engine {
     cleaning_failure: Option<LogError>,
     garbage_bytes_min: u64,
     cleaned_bytes_max: u64,
-    /// The last group found no room.
+    /// The last group found no room, or the copies that were to come with it.
     lacks_room: bool,
     clock: Arc<dyn Clock>,
 }
@@ -275,20 +280,20 @@ impl Engine {
             return Err(GroupError::Refused(LogError::Full));
         }
         let step = self.clean_step_bytes(bytes);
-        let cleaned = self.cleaning.as_ref().map(|cleaning| cleaning.at);
+        let cleaning_from = self.cleaning.as_ref().map(|cleaning| cleaning.at);
         let mut result = self.commit_with(batches, bytes + step + RECORD_BYTES_MAX, step);
-        if step > 0 && matches!(result, Err(GroupError::Refused(_))) {
+        self.lacks_room = matches!(result, Err(GroupError::Refused(_)));
+        if step > 0 && self.lacks_room {
             // There may be room for what has to be written, though not for copies as well.
-            self.clean_from(cleaned);
+            self.clean_from(cleaning_from);
             result = self.commit_with(batches, bytes, 0);
         }
         if let Err(error) = &result {
-            self.clean_from(cleaned);
+            self.clean_from(cleaning_from);
             if let GroupError::Failed(reason) = error {
                 self.file.stop(reason);
             }
         }
-        self.lacks_room = matches!(result, Err(GroupError::Refused(_)));
         result
     }
 
@@ -300,14 +305,15 @@ impl Engine {
     }
 
     /// Merges some of the rows that a checkpoint would: so that it does not keep commits waiting for all of them.
-    /// True when it may come.
+    /// True when it may come: few wait, or it is to make room.
     pub(super) fn approach_checkpoint(&mut self) -> Result<bool, String> {
         let is_merging = self.index.is_merging();
-        if !is_merging && (self.has_approached || !self.index.has_many()) {
+        let has_few = !is_merging && (self.has_approached || !self.index.has_many());
+        if has_few || self.lacks_room {
             return Ok(true);
         }
         // What comes while these are merged is left to the checkpoint.
-        self.has_approached = !is_merging || self.has_approached;
+        self.has_approached |= !is_merging;
         let merged = self.index.merge_slice();
         self.stop_if_failed(merged).map(|()| false)
     }
@@ -387,10 +393,20 @@ impl Engine {
 
     /// Whether a checkpoint must not wait.
     pub(super) fn needs_checkpoint(&self) -> bool {
-        let cleaned = self.cleaned_bytes();
         self.uncovered_bytes >= REPLAY_BYTES_MAX
             || self.file.unsynced_bytes() >= UNSYNCED_INDEX_BYTES_MAX
-            || cleaned > 0 && (cleaned >= self.cleaned_bytes_max || self.lacks_room)
+            || self.must_let_go()
+    }
+
+    /// Whether segments that are cleaned must not wait any more.
+    fn must_let_go(&self) -> bool {
+        let cleaned = self.cleaned_bytes();
+        cleaned > 0
+            && (cleaned >= self.cleaned_bytes_max || self.lacks_room || self.is_disk_small())
+    }
+
+    fn is_disk_small(&self) -> bool {
+        self.disk.free_bytes().is_ok_and(|free| free < WAITING_FREE_BYTES_MIN)
     }
 
     /// Makes the index durable as it is. On a full disk it is left to the next checkpoint: what the last one does
@@ -430,7 +446,7 @@ impl Engine {
         self.drop_cleaned()
     }
 
-    /// Whether the log has more than it should of what nothing needs.
+    /// Whether the log has more than it should of what nothing needs, and there is a place to clean.
     pub(super) fn must_clean(&self) -> bool {
         let garbage = self.garbage_bytes().saturating_sub(self.cleaned_bytes());
         self.cleaning_failure.is_none()
@@ -519,9 +535,10 @@ impl Engine {
         Ok(Some(cleaning))
     }
 
-    /// Lets the segments go that are cleaned, as far as the last checkpoint has seen that.
+    /// Lets the segments go that are cleaned: the last checkpoint has just seen where their rows are now.
     fn drop_cleaned(&mut self) -> Result<(), String> {
-        let until = self.cleaned_until().min(self.checkpoint.segment);
+        let until = self.cleaned_until();
+        debug_assert!(until <= self.checkpoint.segment);
         self.log.drop_before(until).map_err(|error| error.to_string())?;
         self.cleaning.take_if(|cleaning| cleaning.at.segment < until);
         Ok(())
@@ -561,7 +578,7 @@ impl Cleaning {
         change: &mut Change<'_>,
         group: &mut GroupBuilder,
     ) -> Result<usize, redb::Error> {
-        let Some((source, done)) = &mut self.group else { return Ok(bytes) };
+        let Some((source, done)) = &mut self.group else { return Ok(1) };
         let records = source.records().unwrap_or_default();
         let next = within(records.get(*done..).unwrap_or_default(), bytes);
         change.relocate(next, group)?;

@@ -29,8 +29,8 @@ use super::row::Row;
 use super::snapshot::{Found, Snapshot, StoredRows, found, found_recent};
 use crate::{Direction, Key, KeyRange, MetaError, Version};
 
-/// Rows are merged in so many slices, or fewer: how long commits wait for one is some milliseconds.
-const SLICES_MAX: usize = 16;
+/// A slice is this part of as many rows as wait before they are merged: commits wait some milliseconds for one.
+const SLICE_PART: usize = 16;
 
 /// The newest format this version writes and reads. Format 1 had no log.
 pub(super) const FORMAT: u64 = 2;
@@ -98,8 +98,8 @@ struct View {
     stored: Option<Arc<StoredRows>>,
     /// Rows that are being merged: over those.
     merging: Memtable,
-    /// The last one of them that is merged.
-    merged: Option<Key>,
+    /// The last one of them that is merged, once a slice was.
+    merged_to: Option<Key>,
     /// Rows that came since: over all.
     memtable: Memtable,
     /// Rows that came since the last slice was merged.
@@ -239,28 +239,25 @@ impl Index {
         transaction.set_durability(Durability::None)?;
         let mut table = transaction.open_table(ROWS)?;
         let view = self.view();
-        let slice = view.merging.scattered(view.merged.as_ref(), limit);
+        let slice = view.merging.scattered(view.merged_to.as_ref(), limit);
         write_rows(&mut table, &slice)?;
-        let last = slice.iter().map(|(key, _)| *key).max().filter(|_| slice.len() == limit);
-        let merged = last.cloned();
+        let is_last = slice.len() < limit;
+        let merged_to = slice.iter().map(|(key, _)| *key).max().cloned();
         drop((table, view));
         transaction.commit()?;
         let stored = stored_rows(&self.database)?;
         let mut view = self.change_view();
         view.stored = stored;
-        let done = match merged {
-            None => std::mem::take(&mut view.merging),
-            Some(_) => Memtable::default(),
-        };
-        view.merged = merged;
+        view.merged_to = merged_to.filter(|_| !is_last);
+        let merged = if is_last { std::mem::take(&mut view.merging) } else { Memtable::default() };
         // Not while readers wait.
         drop(view);
-        drop(done);
+        drop(merged);
         Ok(())
     }
 
     fn slice_rows(&self) -> usize {
-        self.memtable_rows_max.div_ceil(SLICES_MAX)
+        self.memtable_rows_max.div_ceil(SLICE_PART).max(1)
     }
 
     fn view(&self) -> RwLockReadGuard<'_, View> {
@@ -292,7 +289,7 @@ impl Index {
         drop(store);
         let mut table = transaction.open_table(ROWS)?;
         let view = self.view();
-        write_rows(&mut table, &view.merging.scattered(view.merged.as_ref(), usize::MAX))?;
+        write_rows(&mut table, &view.merging.scattered(view.merged_to.as_ref(), usize::MAX))?;
         write_rows(&mut table, &view.memtable.scattered(None, usize::MAX))?;
         drop((table, view));
         transaction.commit()?;
@@ -483,7 +480,7 @@ mod tests {
         rows.into_iter().map(|(key, _)| key).collect()
     }
 
-    /// After each of many changes, between slices and during them, what is read is what was written.
+    /// After each of many changes, wherever the merge is, what is read is what was written.
     #[test]
     fn rows_are_there_while_they_are_merged_slice_by_slice() {
         let (index, mut chance) = (index(), Chance::new(7));

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{Key, KeyRange};
 
-/// Rows that wait before they are merged.
+/// Rows that wait before they are merged; half as many may come until that is done.
 pub(super) const ROWS_MAX: usize = 16384;
 
 /// Bytes of them at most, keys included.
@@ -30,11 +30,12 @@ pub(super) struct Memtable {
 
 struct Waiting {
     row: Recent,
-    /// Whether the index has none under this key: nothing is left to be merged once it is removed.
+    /// Whether there is no row under this key below: nothing is left to be merged once it is removed.
     is_new: bool,
 }
 
-/// Whether the index has a row under a key.
+/// Whether there is a row under a key below this table: in the index, or among those that are being merged into it.
+/// None is also where they say that the index's is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Indexed {
     No,

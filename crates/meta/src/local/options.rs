@@ -71,7 +71,7 @@ pub struct LogSpace {
     pub garbage_bytes: u64,
     /// Bytes of the log that are read again if the server is killed now.
     pub uncovered_bytes: u64,
-    /// Whether the log is being cleaned.
+    /// Whether the log is being cleaned, or what is cleaned waits for a checkpoint.
     pub is_cleaning: bool,
 }
 

@@ -397,6 +397,8 @@ impl Simulation {
                 if !is_merged {
                     self.read_while_failed()?;
                     self.running = None;
+                } else if running.engine.needs_checkpoint() {
+                    self.checkpoint()?;
                 }
             }
             Err(GroupError::Refused(_)) => {

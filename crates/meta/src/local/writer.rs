@@ -1,7 +1,7 @@
 //! The one thread that writes. For each group: decide every batch in order, make the survivors
 //! durable with one sync of the log, and only then answer, conflicts included: a conflict may tell of a
-//! write of the same group, which nobody may hear of before it is durable. Between groups it makes
-//! checkpoints and, when nothing else is to be done, cleans the log.
+//! write of the same group, which nobody may hear of before it is durable. Between groups it merges rows
+//! into the index, makes checkpoints and, when nothing else is to be done, cleans the log.
 
 use std::io;
 use std::sync::Arc;
@@ -33,7 +33,16 @@ pub(super) fn start(
     observer: Arc<dyn CommitObserver>,
 ) -> io::Result<JoinHandle<()>> {
     let (reported, last_checkpoint) = (syncs.syncs(), clock.monotonic());
-    let writer = Writer { engine, queue, syncs, reported, clock, last_checkpoint, observer };
+    let writer = Writer {
+        engine,
+        queue,
+        syncs,
+        reported,
+        clock,
+        last_checkpoint,
+        is_approaching: false,
+        observer,
+    };
     std::thread::Builder::new().name("tidelock-meta".into()).spawn(move || writer.run())
 }
 
@@ -45,6 +54,8 @@ struct Writer {
     reported: Syncs,
     clock: Arc<dyn Clock>,
     last_checkpoint: Duration,
+    /// A checkpoint is to be made, and more rows may wait for it than it should find.
+    is_approaching: bool,
     observer: Arc<dyn CommitObserver>,
 }
 
@@ -77,7 +88,9 @@ impl Writer {
 
     /// How long a group is waited for before there is something else to do.
     fn patience(&self) -> Option<Duration> {
-        if self.engine.must_clean() {
+        if self.is_approaching {
+            Some(Duration::ZERO)
+        } else if self.engine.must_clean() {
             Some(CLEANING_INTERVAL)
         } else if self.engine.awaits_checkpoint() {
             Some(self.checkpoint_interval())
@@ -105,8 +118,10 @@ impl Writer {
 
     fn use_the_pause(&mut self) -> Result<(), String> {
         if !self.engine.must_clean() {
-            let is_due = self.engine.awaits_checkpoint() && !self.engine.is_behind();
-            return if is_due { self.make_checkpoint() } else { Ok(()) };
+            self.is_approaching |= self.engine.awaits_checkpoint() && !self.engine.is_behind();
+        }
+        if self.is_approaching {
+            return Ok(());
         }
         match self.engine.commit(&[]) {
             // On a full disk, cleaning waits for room as all others do.
@@ -120,10 +135,11 @@ impl Writer {
         let age = self.clock.monotonic().saturating_sub(self.last_checkpoint);
         let is_urgent = !self.engine.is_behind() && self.engine.needs_checkpoint();
         let is_due = self.engine.awaits_checkpoint() && age >= self.checkpoint_interval();
-        if !is_urgent && !is_due {
+        if !is_urgent && !is_due && !self.is_approaching {
             return self.engine.merge_some();
         }
-        if self.engine.approach_checkpoint()? { self.make_checkpoint() } else { Ok(()) }
+        self.is_approaching = !self.engine.approach_checkpoint()?;
+        if self.is_approaching { Ok(()) } else { self.make_checkpoint() }
     }
 
     fn checkpoint_interval(&self) -> Duration {
