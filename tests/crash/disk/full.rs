@@ -27,7 +27,7 @@ fn a_full_disk_refuses_and_takes_writes_again_when_there_is_room() {
     make_buckets(&server);
     server.make_bucket(BUCKET, "");
     let root = server.root();
-    let kept = fill(&root);
+    let kept = fill(&root, 0);
     assert!(kept > 100, "{kept} objects fill the disk");
     let lock = Ask::object("PUT", BUCKET, "a.tflock").header("If-None-Match", "*").body("{}");
     root.send(&lock).expect(200);
@@ -37,21 +37,28 @@ fn a_full_disk_refuses_and_takes_writes_again_when_there_is_room() {
     ledger.extend(write_until(&mut server, seed(), 0, LIFE, |_| ()));
     assert_eq!(put(&root, "one more"), 503, "large writes are refused");
     root.send(&Ask::object("GET", BUCKET, "one more")).expect(404);
-    for number in 0..kept {
-        let read = root.send(&Ask::object("GET", BUCKET, &number.to_string())).expect(200);
-        assert!(read.body == body(number, BODY_BYTES), "object {number} on the full disk");
-    }
+    assert_there(&root, kept, "on the full disk");
     for number in 0..kept {
         root.send(&Ask::object("DELETE", BUCKET, &number.to_string())).expect(204);
     }
     wait_until("writes are taken again", PATIENCE, || put(&root, "again") == 200);
-    let again = fill(&root);
+    let again = fill(&root, 0);
     assert!(again >= kept / 2, "{again} objects fill a disk that {kept} filled before");
+    // What stays is at the old end of the log: it has to be copied before anything is let go.
+    let old = again / 3;
+    for number in (old..again).rev() {
+        root.send(&Ask::object("DELETE", BUCKET, &number.to_string())).expect(204);
+    }
+    wait_until("writes are taken beside old ones", PATIENCE, || put(&root, "again") == 200);
+    let beside = fill(&root, old);
+    assert_there(&root, old + beside, "beside old ones");
     let wrong = ledger.verify_all(&root);
     assert!(wrong.is_empty(), "seed {}:\n{}", seed(), wrong.join("\n"));
     stop(server);
     assert_sound(&data, "after a full disk");
-    print_measured(&format!("full disk: {kept} objects, deleted, {again} again"));
+    print_measured(&format!(
+        "full disk: {kept} objects, deleted, {again} again, all but the oldest {old} deleted, {beside} more"
+    ));
 }
 
 /// The last bytes are taken by others, who give them back.
@@ -79,14 +86,21 @@ fn room_that_others_give_back_is_used_without_a_restart() {
     assert_sound(&data, "after a disk that others filled");
 }
 
-/// Puts objects until one is refused; how many were taken.
-fn fill(root: &Client) -> u64 {
+fn assert_there(root: &Client, count: u64, when: &str) {
+    for number in 0..count {
+        let read = root.send(&Ask::object("GET", BUCKET, &number.to_string())).expect(200);
+        assert!(read.body == body(number, BODY_BYTES), "object {number} {when}");
+    }
+}
+
+/// Puts objects from number `first` on until one is refused; how many were taken.
+fn fill(root: &Client, first: u64) -> u64 {
     let mut session = root.session();
-    for number in 0.. {
+    for number in first.. {
         let ask = Ask::object("PUT", BUCKET, &number.to_string());
         match session.send(&ask.body(body(number, BODY_BYTES))).status {
             200 => {}
-            503 => return number,
+            503 => return number - first,
             other => panic!("object {number}: {other}"),
         }
     }
