@@ -78,11 +78,9 @@ impl ETagMatch {
 
 /// An entity tag as clients know it, without quotes.
 pub fn etag_text(etag: &ETag) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut digits = [0; 32];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(etag.md5) {
-        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    }
+    // It is just as long.
+    let _ = hex::encode_to_slice(etag.md5, &mut digits);
     let mut text = String::from(std::str::from_utf8(&digits).unwrap_or_default());
     if let Some(parts) = etag.parts {
         text.push('-');

@@ -102,11 +102,10 @@ pub(crate) fn write_string_to_sign(
 
 /// Writes `bytes` in lowercase hexadecimal.
 pub(crate) fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        out.push(DIGITS[usize::from(byte >> 4)]);
-        out.push(DIGITS[usize::from(byte & 15)]);
-    }
+    let start = out.len();
+    out.resize(start + 2 * bytes.len(), 0);
+    // It is just as long.
+    let _ = hex::encode_to_slice(bytes, &mut out[start..]);
 }
 
 pub(crate) fn line(out: &mut Vec<u8>, text: &[u8]) {

@@ -232,8 +232,7 @@ impl Api {
         let authenticated = found.ok_or_else(ApiError::anonymous)?;
         match authenticated.payload_mode {
             PayloadMode::SignedHash(hash) => {
-                let signed: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-                if signed != payload_hash(body) {
+                if hex::encode(hash) != payload_hash(body) {
                     return Err(ApiError::payload_mismatch());
                 }
             }
