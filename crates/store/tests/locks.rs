@@ -66,6 +66,21 @@ async fn a_refused_lock_says_who_holds_it_and_stays_readable_for_a_moment() {
     assert_eq!(waiter.read_lock(&fixture).await.unwrap(), other.lock.as_bytes(), "the new one");
 }
 
+/// Where their history is kept, the lock that was given back is a version, and may be deleted as any other.
+#[tokio::test]
+async fn a_lock_whose_version_is_deleted_is_gone_at_once() {
+    let config = GuardConfig { lock_history: LockHistory::Keep, ..GuardConfig::enforced() };
+    let fixture = guarded(config).await;
+    let (holder, waiter) = (Run::new("ci", 1), Run::new("me", 2));
+    let taken = holder.take(&fixture).await.unwrap();
+    waiter.take(&fixture).await.unwrap_err();
+    holder.give_back(&fixture).await;
+    assert_eq!(waiter.read_lock(&fixture).await.unwrap(), holder.lock.as_bytes());
+    fixture.delete(LOCK, Some(taken.version.to_string().parse().unwrap())).await;
+    let told = waiter.read_lock(&fixture).await.unwrap_err();
+    assert!(matches!(told, GetObjectError::NoSuchKey { .. }), "{told}");
+}
+
 #[tokio::test]
 async fn a_lock_that_changed_hands_since_the_refusal_ends_no_wait() {
     let fixture = guarded(GuardConfig::enforced()).await;

@@ -153,10 +153,11 @@ impl Store {
     ) -> Result<Result<GetObject, R>, GetObjectError> {
         let mut gone: Option<VersionId> = None;
         for _ in 0..READ_ATTEMPTS_MAX {
-            let found = self.find_or_tombstone(reading, target, version).await?;
+            let (found, absent) = self.find_or_tombstone(reading, target, version).await?;
             if gone == Some(found.version.id) {
-                // It was not replaced meanwhile: its bytes are missing.
-                break;
+                // It was not replaced meanwhile: its bytes are missing, which those of a tombstone may be.
+                let Some(absent) = absent else { break };
+                return Err(absent);
             }
             let data_key = self.customers_data_key(target, &found, customer)?;
             let (mut info, parts) = describe(reading, &found).await?;
@@ -180,35 +181,36 @@ impl Store {
         Err(StorageError::Corrupt("the body of an object is gone".to_owned()).into())
     }
 
-    /// The object; of a lock that was given back a moment ago, what it was, to who was refused it.
+    /// The object; of a lock that was given back a moment ago, what it was, to who was refused it, and what is to
+    /// be said if that has been deleted since.
     async fn find_or_tombstone(
         &self,
         reading: &Reading,
         target: Target<'_>,
         version: Option<VersionSelector>,
-    ) -> Result<FoundObject, GetObjectError> {
+    ) -> Result<(FoundObject, Option<GetObjectError>), GetObjectError> {
         if !target.key.is_lock() || version.is_some() {
-            return find(reading, target, version).await;
+            return Ok((find(reading, target, version).await?, None));
         }
-        let found = match find(reading, target, version).await {
-            Err(GetObjectError::NoSuchKey { delete_marker }) => {
+        let (found, absent) = match find(reading, target, version).await {
+            Err(absent @ GetObjectError::NoSuchKey { .. }) => {
                 let bucket = OpenBucket::read(reading, target.bucket, target.principal).await?;
                 match self.tombstone(reading, &bucket, target).await? {
-                    Some(version) => FoundObject { bucket, version },
+                    Some(version) => (FoundObject { bucket, version }, Some(absent)),
                     None => {
                         self.lock_was_read(target, &bucket).await?;
-                        return Err(GetObjectError::NoSuchKey { delete_marker });
+                        return Err(absent);
                     }
                 }
             }
-            found => found?,
+            found => (found?, None),
         };
         self.lock_was_read(target, &found.bucket).await?;
         let conversation = &target.principal.origin.conversation;
         let place = (found.bucket.row.id, target.key.as_str());
         let (principal, now) = (&target.principal.arn, self.now());
         conversation.has_read_lock(place, principal, found.version.id, now);
-        Ok(found)
+        Ok((found, absent))
     }
 
     /// The bytes of a version whose row was read. They are gone if it was removed since.
