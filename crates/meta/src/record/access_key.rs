@@ -46,9 +46,7 @@ pub fn range() -> KeyRange {
 
 /// The access key id in a key.
 pub fn decode_key(key: &[u8]) -> Result<String, DecodeError> {
-    let mut reader = Reader::key(RECORD, Tag::AccessKey, key)?;
-    let id = reader.rest();
-    String::from_utf8(id.to_vec()).map_err(|_| reader.error("id is not UTF-8"))
+    Reader::key(RECORD, Tag::AccessKey, key)?.rest_text()
 }
 
 impl AccessKeyRow {

@@ -195,9 +195,7 @@ pub fn range(prefix: &str) -> KeyRange {
 
 /// The name in a bucket's key.
 pub fn decode_key(key: &[u8]) -> Result<String, DecodeError> {
-    let mut reader = Reader::key(RECORD, Tag::Bucket, key)?;
-    let name = reader.rest();
-    String::from_utf8(name.to_vec()).map_err(|_| reader.error("name is not UTF-8"))
+    Reader::key(RECORD, Tag::Bucket, key)?.rest_text()
 }
 
 impl BucketRow {

@@ -232,6 +232,16 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn text(&mut self) -> Result<String, DecodeError> {
         let bytes = self.bytes()?;
+        self.text_of(bytes)
+    }
+
+    /// All that is left, which is a text.
+    pub(crate) fn rest_text(&mut self) -> Result<String, DecodeError> {
+        let bytes = self.rest();
+        self.text_of(bytes)
+    }
+
+    fn text_of(&self, bytes: &[u8]) -> Result<String, DecodeError> {
         let text = std::str::from_utf8(bytes).map_err(|_| self.error("not UTF-8"))?;
         Ok(text.to_owned())
     }

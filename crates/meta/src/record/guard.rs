@@ -128,8 +128,7 @@ pub fn range_of_all() -> KeyRange {
 pub fn decode_key(key: &[u8]) -> Result<String, DecodeError> {
     let mut reader = Reader::key(RECORD, Tag::Guard, key)?;
     reader.raw(16)?;
-    let state_key = reader.rest();
-    String::from_utf8(state_key.to_vec()).map_err(|_| reader.error("key is not UTF-8"))
+    reader.rest_text()
 }
 
 /// The bucket in the key of a row.

@@ -57,8 +57,7 @@ pub fn range_of_all() -> KeyRange {
 pub fn decode_key(key: &[u8]) -> Result<String, DecodeError> {
     let mut reader = Reader::key(RECORD, Tag::Head, key)?;
     reader.raw(16)?;
-    let object_key = reader.rest();
-    String::from_utf8(object_key.to_vec()).map_err(|_| reader.error("key is not UTF-8"))
+    reader.rest_text()
 }
 
 /// The bucket in the key of a row.

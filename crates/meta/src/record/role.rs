@@ -44,9 +44,7 @@ pub fn range() -> KeyRange {
 
 /// The name in a role's key.
 pub fn decode_key(key: &[u8]) -> Result<String, DecodeError> {
-    let mut reader = Reader::key(RECORD, Tag::Role, key)?;
-    let name = reader.rest();
-    String::from_utf8(name.to_vec()).map_err(|_| reader.error("name is not UTF-8"))
+    Reader::key(RECORD, Tag::Role, key)?.rest_text()
 }
 
 impl RoleRow {
