@@ -41,8 +41,8 @@ const CALLER_OPERATIONS_MAX: usize = Limits::COMMON.batch_operations_max;
 /// Groups that say how many callers there are.
 const REMEMBERED_GROUPS: usize = 8;
 
-/// The answer to one batch.
-type Reply = Result<Outcome, MetaError>;
+/// The answer to one batch, which comes back with it: memory is best given back on the thread it was taken on.
+type Reply = Result<(Outcome, Batch), MetaError>;
 
 /// Batches that wait for the writer, and the callers of those it works on.
 pub(super) struct Queue {
@@ -181,12 +181,12 @@ impl Queue {
     }
 
     /// Answers the group in flight, batch by batch.
-    pub(super) fn answer(&self, outcomes: Vec<Outcome>) {
+    pub(super) fn answer(&self, batches: Vec<Batch>, outcomes: Vec<Outcome>) {
         let in_flight = std::mem::take(&mut locked(&self.state).in_flight);
         debug_assert!(in_flight.is_empty() || in_flight.len() == outcomes.len());
-        for (reply, outcome) in in_flight.into_iter().zip(outcomes) {
+        for (reply, answer) in in_flight.into_iter().zip(outcomes.into_iter().zip(batches)) {
             // The caller may have stopped waiting.
-            let _ = reply.send(Ok(outcome));
+            let _ = reply.send(Ok(answer));
         }
     }
 

@@ -257,7 +257,8 @@ impl MetaStore for LocalStore {
         contract::check(&batch, &self.limits())?;
         self.room.admit(&batch)?;
         let reply = self.queue.push(batch)?;
-        reply.await.unwrap_or(Err(MetaError::Unknown))
+        let (outcome, _batch) = reply.await.unwrap_or(Err(MetaError::Unknown))?;
+        Ok(outcome)
     }
 }
 

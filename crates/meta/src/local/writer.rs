@@ -75,8 +75,8 @@ impl Writer {
         loop {
             match self.queue.take_group(&gather, self.patience()) {
                 Taken::Group(batches) => {
-                    self.commit(&batches)?;
                     gather.taken(&batches);
+                    self.commit(batches)?;
                 }
                 Taken::Nothing => self.use_the_pause()?,
                 Taken::End => break,
@@ -99,9 +99,10 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, batches: &[Batch]) -> Result<(), String> {
-        match self.engine.commit(batches) {
-            Ok(outcomes) => self.queue.answer(outcomes),
+    fn commit(&mut self, batches: Vec<Batch>) -> Result<(), String> {
+        let count = batches.len();
+        match self.engine.commit(&batches) {
+            Ok(outcomes) => self.queue.answer(batches, outcomes),
             Err(GroupError::Refused(error)) => {
                 tracing::warn!(%error, "meta.group_refused");
                 self.queue.refuse(&format!("{error}: make room"));
@@ -111,7 +112,7 @@ impl Writer {
         let syncs = self.syncs.syncs();
         let since = syncs.since(self.reported);
         self.reported = syncs;
-        self.observer.group_committed(batches.len(), since.time, since.count);
+        self.observer.group_committed(count, since.time, since.count);
         self.observer.log_measured(self.engine.space());
         Ok(())
     }
