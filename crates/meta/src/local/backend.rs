@@ -1,6 +1,7 @@
-//! The file below redb. Keeps what redb writes in memory until redb syncs, so that the file changes only at
-//! a checkpoint, and when it grows, in pages that the last checkpoint does not refer to: a page that many groups change is written once, and a disk that fails takes nothing
-//! from readers.
+//! The file below redb. Keeps what redb writes in memory until a checkpoint, so that the file is as the last one left
+//! it: a page that many groups change is written once, and a disk that fails takes nothing from readers. redb also
+//! syncs when it opens a file, makes it longer or lets it go: nothing is written then. That a file is longer is durable
+//! before a header tells of it, or redb would not open the file after a power cut.
 //!
 //! redb refuses every read that misses its cache after one failed write or sync. Reads must go on, so
 //! a failure is kept from redb and told to the engine, which makes no further change: what could not be
@@ -17,6 +18,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redb::StorageBackend;
@@ -50,6 +52,8 @@ pub(super) struct IndexFile {
     syncs: Arc<SyncMeter>,
     /// None: it is written by whoever opens it.
     fence: Option<Arc<Fence>>,
+    /// A checkpoint is being made: what redb syncs is to be written.
+    takes_syncs: AtomicBool,
     unsynced: RwLock<Unsynced>,
 }
 
@@ -128,7 +132,16 @@ impl IndexFile {
             is_behind: false,
             failure: None,
         };
-        Self { syncs, fence, unsynced: RwLock::new(unsynced) }
+        let takes_syncs = AtomicBool::new(false);
+        Self { syncs, fence, takes_syncs, unsynced: RwLock::new(unsynced) }
+    }
+
+    /// Runs `commit`, in which what redb syncs is written.
+    pub(super) fn during_checkpoint<T>(&self, commit: impl FnOnce() -> T) -> T {
+        self.takes_syncs.store(true, Ordering::Release);
+        let done = commit();
+        self.takes_syncs.store(false, Ordering::Release);
+        done
     }
 
     /// What went wrong when the file was written; then it is written no more.
@@ -222,6 +235,9 @@ impl IndexFile {
         if flush.len != flush.file_len {
             flush.file.set_len(flush.len)?;
             self.write().file_len = flush.len;
+            if flush.len > flush.file_len {
+                self.sync(&*flush.file)?;
+            }
         }
         flush.write_blocks()?;
         self.sync(&*flush.file)
@@ -338,7 +354,8 @@ impl StorageBackend for IndexBackend {
 
     /// Answers well even when it fails: see above.
     fn sync_data(&self) -> io::Result<()> {
-        if self.0.failure().is_some() || self.0.is_behind() {
+        let is_due = self.0.takes_syncs.load(Ordering::Acquire);
+        if !is_due || self.0.failure().is_some() || self.0.is_behind() {
             return Ok(());
         }
         let flush = self.0.begin_flush();
@@ -408,7 +425,7 @@ fn pieces(offset: u64, len: usize) -> impl Iterator<Item = Piece> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Barrier;
+    use std::sync::{Barrier, Mutex};
 
     use tidelock_log::LogOptions;
     use tidelock_log::disk::faulty::FaultyDisk;
@@ -450,6 +467,58 @@ mod tests {
         IndexBackend(Arc::new(IndexFile::new(file, fence, syncs).unwrap()))
     }
 
+    /// A file that tells what was asked of it.
+    #[derive(Debug)]
+    struct Asked(Arc<dyn DiskFile>, Mutex<Vec<&'static str>>);
+
+    impl DiskFile for Asked {
+        fn size(&self) -> io::Result<u64> {
+            self.0.size()
+        }
+
+        fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+            self.0.read_at(bytes, offset)
+        }
+
+        fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+            self.1.lock().unwrap().push("write");
+            self.0.write_at(bytes, offset)
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.1.lock().unwrap().push("set the length");
+            self.0.set_len(len)
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            self.1.lock().unwrap().push("sync");
+            self.0.sync()
+        }
+    }
+
+    #[test]
+    fn a_file_is_longer_before_its_header_says_so() {
+        let disk = FaultyDisk::new(1);
+        let file = Arc::new(Asked(disk.create("index").unwrap(), Mutex::default()));
+        let backend = backend(&disk, Arc::clone(&file) as _);
+        let asked = |len: u64, header: u8| {
+            backend.set_len(len * BLOCK_BYTES as u64).unwrap();
+            // As redb does when it makes the file longer.
+            backend.sync_data().unwrap();
+            backend.write(0, &[header; BLOCK_BYTES]).unwrap();
+            sync(&backend);
+            std::mem::take(&mut *file.1.lock().unwrap())
+        };
+        assert_eq!(asked(4, 1), ["set the length", "sync", "write", "sync"]);
+        assert_eq!(asked(4, 2), ["write", "sync"]);
+        assert_eq!(asked(2, 3), ["set the length", "write", "sync"]);
+        assert_eq!(file.size().unwrap(), 2 * BLOCK_BYTES as u64);
+    }
+
+    fn sync(backend: &IndexBackend) {
+        backend.0.during_checkpoint(|| backend.sync_data()).unwrap();
+    }
+
     fn block(backend: &IndexBackend, number: u64) -> u8 {
         let mut bytes = [0; BLOCK_BYTES];
         backend.read(number * BLOCK_BYTES as u64, &mut bytes).unwrap();
@@ -466,7 +535,10 @@ mod tests {
         let slow = backend(&disk, Arc::new(Slow(Arc::clone(&file), Arc::clone(&barrier))));
         slow.write(0, &[1; 3 * BLOCK_BYTES]).unwrap();
         std::thread::scope(|scope| {
-            let syncing = scope.spawn(|| slow.sync_data().unwrap());
+            let syncing = scope.spawn(|| sync(&slow));
+            // The sync of its length.
+            barrier.wait();
+            barrier.wait();
             barrier.wait();
             slow.write(BLOCK_BYTES as u64, &[2; BLOCK_BYTES]).unwrap();
             slow.write(3 * BLOCK_BYTES as u64, &[3; BLOCK_BYTES]).unwrap();
@@ -490,7 +562,11 @@ mod tests {
         backend.read(BLOCK_BYTES as u64 - 4, &mut bytes).unwrap();
         assert_eq!(bytes, [9, 9, 1, 2, 3, 4, 9, 9]);
         assert!(backend.read(2 * BLOCK_BYTES as u64 - 4, &mut bytes).is_err());
+        // Not at a checkpoint: it stays in memory.
         backend.sync_data().unwrap();
+        assert_eq!(backend.0.unsynced_bytes(), 2 * BLOCK_BYTES);
+        sync(&backend);
+        assert_eq!(backend.0.unsynced_bytes(), 0);
         backend.read(BLOCK_BYTES as u64 - 4, &mut bytes).unwrap();
         assert_eq!(bytes, [9, 9, 1, 2, 3, 4, 9, 9]);
     }

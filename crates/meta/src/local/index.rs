@@ -71,6 +71,7 @@ pub(super) struct Checkpoint {
 pub(super) struct Index {
     view: RwLock<View>,
     database: Database,
+    file: Arc<IndexFile>,
     memtable_rows_max: usize,
     /// Dropped last.
     _held: Held,
@@ -149,10 +150,12 @@ impl Index {
     ) -> Result<Self, OpenError> {
         let mut builder = Builder::new();
         builder.set_cache_size(options.cache_bytes);
-        let database = builder.create_with_backend(IndexBackend(file)).map_err(open_error)?;
+        let backend = IndexBackend(Arc::clone(&file));
+        let database = builder.create_with_backend(backend).map_err(open_error)?;
         let stored = stored_rows(&database).map_err(stored_error)?;
         let view = RwLock::new(View { stored, ..View::default() });
-        Ok(Self { view, database, memtable_rows_max: options.memtable_rows_max, _held: held })
+        let memtable_rows_max = options.memtable_rows_max;
+        Ok(Self { view, database, file, memtable_rows_max, _held: held })
     }
 
     /// The rows under `keys`, in their order, from one snapshot.
@@ -292,7 +295,7 @@ impl Index {
         write_rows(&mut table, &view.merging.scattered(view.merged_to.as_ref(), usize::MAX))?;
         write_rows(&mut table, &view.memtable.scattered(None, usize::MAX))?;
         drop((table, view));
-        transaction.commit()?;
+        self.file.during_checkpoint(|| transaction.commit())?;
         let stored = stored_rows(&self.database)?;
         let merged =
             std::mem::replace(&mut *self.change_view(), View { stored, ..View::default() });

@@ -310,8 +310,8 @@ async fn the_index_is_made_again_from_the_log() {
 fn fill_format_1(disk: &dyn Disk, rows: u64, value_bytes: usize) -> Vec<(Key, Version, Bytes)> {
     let syncs = Arc::new(SyncMeter::new(Arc::new(ManualClock::new(0)), None));
     let fence = Arc::new(Fence::take(disk, &LogOptions::new(0)).unwrap());
-    let file = IndexFile::new(disk.create(INDEX_NAME).unwrap(), fence, syncs).unwrap();
-    let backend = IndexBackend(Arc::new(file));
+    let file = Arc::new(IndexFile::new(disk.create(INDEX_NAME).unwrap(), fence, syncs).unwrap());
+    let backend = IndexBackend(Arc::clone(&file));
     let database = redb::Builder::new().create_with_backend(backend).unwrap();
     let transaction = database.begin_write().unwrap();
     let mut expected = Vec::new();
@@ -328,8 +328,7 @@ fn fill_format_1(disk: &dyn Disk, rows: u64, value_bytes: usize) -> Vec<(Key, Ve
         store.insert(FORMAT_KEY, 1).unwrap();
         store.insert(LAST_COMMIT_KEY, rows + 7).unwrap();
     }
-    transaction.commit().unwrap();
-    drop(database);
+    file.during_checkpoint(|| transaction.commit()).unwrap();
     disk.sync().unwrap();
     expected
 }
