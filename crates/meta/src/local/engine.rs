@@ -52,6 +52,9 @@ const GARBAGE_BYTES_MIN: u64 = 16 << 20;
 /// is made for them.
 const CLEANED_BYTES_MAX: u64 = 40 << 20;
 
+/// Syncs of a checkpoint that does nothing besides.
+const CHECKPOINT_SYNCS: u64 = 2;
+
 /// They do not wait on a disk that has no more room than this.
 const WAITING_FREE_BYTES_MIN: u64 = 256 << 20;
 
@@ -420,6 +423,7 @@ impl Engine {
             position: Some(position),
         };
         self.has_approached = false;
+        let syncs = self.syncs.syncs();
         let made = self.index.checkpoint(&checkpoint);
         self.stop_if_failed(made)?;
         if let Some(failure) = self.file.failure() {
@@ -443,6 +447,10 @@ impl Engine {
         }
         self.checkpoint = position;
         self.uncovered_bytes = 0;
+        if self.syncs.syncs().since(syncs).count > CHECKPOINT_SYNCS {
+            // The index has grown: commits have waited for it, the segments can wait for the next checkpoint.
+            return Ok(());
+        }
         self.drop_cleaned()
     }
 
