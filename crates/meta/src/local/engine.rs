@@ -52,11 +52,11 @@ const GARBAGE_BYTES_MIN: u64 = 16 << 20;
 /// is made for them.
 const CLEANED_BYTES_MAX: u64 = 40 << 20;
 
-/// Syncs of a checkpoint that does nothing besides.
-const CHECKPOINT_SYNCS: u64 = 2;
-
 /// They do not wait on a disk that has no more room than this.
 const WAITING_FREE_BYTES_MIN: u64 = 256 << 20;
+
+/// Syncs of a checkpoint that does nothing besides.
+const CHECKPOINT_SYNCS: u64 = 2;
 
 /// How much of a segment a step of cleaning goes through, at least.
 const CLEAN_STEP_BYTES: usize = 256 << 10;
@@ -115,9 +115,7 @@ pub(super) struct Engine {
     log: Log,
     syncs: Arc<SyncMeter>,
     counts: Counts,
-    /// Where the last checkpoint says the log goes on.
-    checkpoint: Position,
-    /// Bytes of the log behind it.
+    /// Bytes of the log behind the last checkpoint.
     uncovered_bytes: u64,
     /// Rows were merged so that the next checkpoint finds few.
     has_approached: bool,
@@ -243,7 +241,6 @@ impl Engine {
             name,
             index: Arc::new(index),
             file,
-            checkpoint: log.position(),
             log,
             syncs: Arc::clone(syncs),
             counts,
@@ -415,12 +412,11 @@ impl Engine {
     /// Makes the index durable as it is. On a full disk it is left to the next checkpoint: what the last one does
     /// not cover is still in the log.
     pub(super) fn make_checkpoint(&mut self) -> Result<(), String> {
-        let position = self.log.position();
         let checkpoint = Checkpoint {
             last_commit: self.counts.last_commit,
             live_bytes: self.counts.live_bytes,
             time: self.counts.time,
-            position: Some(position),
+            position: Some(self.log.position()),
         };
         self.has_approached = false;
         let syncs = self.syncs.syncs();
@@ -445,7 +441,6 @@ impl Engine {
                 }
             }
         }
-        self.checkpoint = position;
         self.uncovered_bytes = 0;
         if self.syncs.syncs().since(syncs).count > CHECKPOINT_SYNCS {
             // The index has grown: commits have waited for it, the segments can wait for the next checkpoint.
@@ -546,7 +541,6 @@ impl Engine {
     /// Lets the segments go that are cleaned: the last checkpoint has just seen where their rows are now.
     fn drop_cleaned(&mut self) -> Result<(), String> {
         let until = self.cleaned_until();
-        debug_assert!(until <= self.checkpoint.segment);
         self.log.drop_before(until).map_err(|error| error.to_string())?;
         self.cleaning.take_if(|cleaning| cleaning.at.segment < until);
         Ok(())

@@ -12,7 +12,7 @@ use crate::{Key, KeyRange};
 /// Rows that wait before they are merged; half as many may come until that is done.
 pub(super) const ROWS_MAX: usize = 16384;
 
-/// Bytes of them at most, keys included.
+/// Bytes of them, keys included, before they are merged.
 const BYTES_MAX: usize = 8 << 20;
 
 /// Any but zero.
@@ -35,7 +35,7 @@ struct Waiting {
 }
 
 /// Whether there is a row under a key below this table: in the index, or among those that are being merged into it.
-/// None is also where they say that the index's is removed.
+/// `No` is also where these say that the index's is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Indexed {
     No,

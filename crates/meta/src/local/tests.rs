@@ -184,8 +184,8 @@ async fn the_log_does_not_grow_with_what_is_over() {
     writers.join_all().await;
     let space = *observed.space.lock().unwrap();
     assert!(space.live_bytes > 100 * 60_000, "{space:?}");
-    // 236 MB were written; 16 MiB of garbage may stay, and what waits for a checkpoint to be let go: 48 MiB, the
-    // segment with which that is reached, and what comes before the checkpoint.
+    // 236 MB were written; 16 MiB of garbage may stay, and three segments that wait to be let go, which is 48 MiB,
+    // with what comes before the checkpoint.
     assert!(space.garbage_bytes < 96 << 20, "{space:?}");
     let rows = all(&*store).await;
     assert_eq!(rows.len(), 100);
