@@ -265,6 +265,44 @@ fn a_run_that_was_killed_is_finished_by_another() {
     assert!(again.len() == STATES && again.values().all(|it| it == "same 0"), "{again:?}");
 }
 
+/// What a run that died between its last write and giving its lock back has left.
+#[test]
+fn a_lock_that_a_dead_run_left_on_a_whole_state_is_given_back() {
+    let source = Server::start(&[]);
+    source.make_bucket("old", "Enabled");
+    put(&source, "old", "k", &state(1, "l"));
+    let server = Server::start(&[]);
+    // Without a guard, which keeps no versions of locks that were given back.
+    server.make_bucket("new", "Enabled");
+    let endpoint = format!("http://{}", source.address);
+    let run =
+        |flags: &[&str]| migrate(&server, &[&["s3", &endpoint, "old", "new"], flags].concat());
+    expect(&run(&[]), 0, &[("k", "migrated 1")]);
+    let locks = history(&server, "new", "k.tflock");
+    let left = locks[0].as_deref().expect("the lock it wrote under");
+    assert_eq!(locks.len(), 2, "and gave back: {locks:?}");
+
+    // The lock; flags, exit status and verdict; whether the lock stays.
+    let rows: [(&str, &[&str], i32, &str, bool); 3] = [
+        (left, &["--dry-run"], 0, "same 0", true),
+        (left, &[], 0, "same 0", false),
+        (OTHERS_LOCK, &[], 0, "same 0", true),
+    ];
+    for (lock, flags, code, verdict, stays) in rows {
+        put(&server, "new", "k.tflock", lock);
+        expect(&run(flags), code, &[("k", verdict)]);
+        assert_eq!(is_locked(&server, "new", "k"), stays, "{lock} {flags:?}");
+    }
+    put(&server, "new", "k", &state(2, "l"));
+    put(&server, "new", "k.tflock", left);
+    expect(&run(&[]), 0, &[("k", "ahead 0")]);
+    assert!(!is_locked(&server, "new", "k"), "ahead");
+    put(&source, "old", "k", &state(3, "l"));
+    put(&server, "new", "k.tflock", left);
+    expect(&run(&[]), 5, &[("k", "different 0")]);
+    assert!(!is_locked(&server, "new", "k"), "different");
+}
+
 #[test]
 fn a_held_destination_and_a_missing_one() {
     let server = Server::start(&[]);

@@ -128,18 +128,14 @@ impl<'a> Migration<'a> {
         let mut report = StateReport::of(state);
         let looked = unless(stop.as_mut(), self.look(state, &mut report)).await;
         let done = match (looked, mode) {
-            (Ok((_, Course::Same)), _) => Ok((Verdict::Same, String::new())),
-            (Ok((_, Course::Ahead)), _) => Ok((Verdict::Ahead, String::new())),
-            (Ok((_, Course::Write { .. })), MigrateMode::DryRun) => {
-                Ok((Verdict::WouldMigrate, String::new()))
-            }
             (Ok((past, Course::Write { .. })), MigrateMode::Real) => {
                 let written = self.write_locked(state, &past, &mut report, stop).await;
                 written.map(|()| (Verdict::Migrated, String::new()))
             }
-            (Ok((_, Course::Differs(difference))), _) => {
-                Ok((Verdict::Different, difference.to_string()))
+            (Ok((_, course)), MigrateMode::Real) => {
+                self.release_left(state).await.map(|()| verdict_on(&course))
             }
+            (Ok((_, course)), MigrateMode::DryRun) => Ok(verdict_on(&course)),
             (Err(stopped), _) => Err(stopped),
         };
         match done {
@@ -194,6 +190,15 @@ impl<'a> Migration<'a> {
         release.map_err(Stopped::of_destination)?;
         // Whoever has locked it since may have written it too.
         self.require_unlocked(state).await
+    }
+
+    /// Gives back the lock of a run that was killed after its last write. Where something is to be
+    /// written, [`write_locked`](Self::write_locked) takes it over.
+    async fn release_left(&self, state: &SourceState) -> Result<(), Stopped> {
+        let lock = self.lock(state);
+        let bucket = self.destination.bucket();
+        let released = self.destination.client().release_lock(bucket, &state.key, lock.id());
+        released.await.map(drop).map_err(Stopped::of_destination)
     }
 
     /// The same lock in every run of this migration: one that was killed is followed by one that has its
@@ -283,6 +288,16 @@ impl Stopped {
             }
             AcquireError::Client(error) => Self::of_destination(error),
         }
+    }
+}
+
+/// What a state is called of which nothing was written.
+fn verdict_on(course: &Course) -> (Verdict, String) {
+    match course {
+        Course::Same => (Verdict::Same, String::new()),
+        Course::Ahead => (Verdict::Ahead, String::new()),
+        Course::Write { .. } => (Verdict::WouldMigrate, String::new()),
+        Course::Differs(difference) => (Verdict::Different, difference.to_string()),
     }
 }
 
