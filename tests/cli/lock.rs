@@ -225,6 +225,34 @@ fn a_lock_of_another_is_left_alone() {
 }
 
 /// The first answer to a lock is lost, and what the client sends again meets its own lock.
+/// Its own: by whoever may delete it. That of another takes a permission that no preset has.
+#[test]
+fn the_lock_of_a_guarded_bucket_is_released_by_its_holder() {
+    let server = Server::start(&[]);
+    server.make_guarded_bucket("bbb", "Enabled");
+    let as_user = |name: &str| {
+        let keys = server.user(name).keys;
+        let preset = ["--preset", "applier", "--bucket", "bbb", "--prefix", ""];
+        exits(&server.cli(&[&["user", "policy", "put", name, "states"], &preset[..]].concat()), 0);
+        let server = &server;
+        move |arguments: &[&str]| {
+            let mut command = server.command();
+            command.args([&["lock"], arguments].concat());
+            command.env("AWS_ACCESS_KEY_ID", &keys.access);
+            command.env("AWS_SECRET_ACCESS_KEY", &keys.secret).output().unwrap()
+        }
+    };
+    let (ann, bob) = (as_user("ann"), as_user("bob"));
+    let taken = exits(&ann(&["acquire", "bbb/k"]), 0);
+    let release = ["release", "bbb/k", "--id", taken.trim(), "--yes"];
+    let refused = bob(&release);
+    exits(&refused, 4);
+    assert!(stderr(&refused).contains("tidelock:BreakLock"), "{}", stderr(&refused));
+    assert!(lock_body(&server, "k").is_some());
+    exits(&ann(&release), 0);
+    assert_eq!(lock_body(&server, "k"), None);
+}
+
 #[test]
 fn a_lost_answer_leaves_no_ghost() {
     let address = forgetful_store();

@@ -1,5 +1,6 @@
 //! Who is who: STS and IAM at `POST /`, users who own their buckets, and buckets closed to others.
 
+use crate::harness::digest::md5_base64;
 use crate::harness::{Ask, Client, Response, Server};
 
 fn query_api(client: &Client, service: &str, action: &str) -> Response {
@@ -80,4 +81,70 @@ fn the_same_lock_by_another_is_a_conflict() {
     ann.send(&lock).expect(200);
     ann.send(&lock).expect(200);
     assert_eq!(root.send(&lock).status, 412);
+}
+
+/// To run Terraform is to delete lock objects. A lock of somebody else takes `tidelock:BreakLock`, over
+/// each protocol.
+#[test]
+fn a_lock_of_another_is_broken_by_who_may() {
+    const LOCK: &str = r#"{"ID":"1","Operation":"OperationTypeApply","Who":"me@host"}"#;
+    let server = Server::start(&[]);
+    server.make_guarded_bucket("states", "Enabled");
+    let (root, ann, bob) = (server.root(), server.user("ann"), server.user("bob"));
+    let policy = |action: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":"*","Action":{action},"Resource":["arn:aws:s3:::states","arn:aws:s3:::states/*"]}}]}}"#
+        )
+    };
+    let plain = r#""s3:*""#;
+    let put = |action| {
+        let ask = Ask::bucket("PUT", "states").query("policy", "").body(policy(action));
+        root.send(&ask).expect(204);
+    };
+    let lock = || Ask::object("PUT", "states", "k.tflock").header("If-None-Match", "*").body(LOCK);
+    let many = "<Delete><Object><Key>k.tflock</Key></Object></Delete>";
+    let digest = md5_base64(many.as_bytes());
+    let breaks = [
+        (Ask::object("DELETE", "states", "k.tflock"), 204),
+        (Ask::new("UNLOCK", "/_/tf/states/k").body(""), 200),
+        (Ask::new("UNLOCK", "/_/tf/states/k").body(LOCK), 200),
+        (
+            Ask::bucket("POST", "states")
+                .query("delete", "")
+                .header("Content-MD5", &digest)
+                .body(many),
+            200,
+        ),
+    ];
+    for (ask, done) in breaks {
+        put(plain);
+        ann.send(&lock()).expect(200);
+        let refused = bob.send(&ask);
+        let text = refused.text();
+        assert!(text.contains("AccessDenied"), "{}: {} {text}", ask.raw_path, refused.status);
+        assert_eq!(
+            root.send(&Ask::object("GET", "states", "k.tflock")).status,
+            200,
+            "{}",
+            ask.raw_path
+        );
+        put(r#"["s3:*","tidelock:BreakLock"]"#);
+        bob.send(&ask).expect(done);
+        assert_eq!(
+            root.send(&Ask::object("GET", "states", "k.tflock")).status,
+            404,
+            "{}",
+            ask.raw_path
+        );
+        // Whoever took it gives it back.
+        put(plain);
+        ann.send(&lock()).expect(200);
+        ann.send(&ask).expect(done);
+        assert_eq!(
+            root.send(&Ask::object("GET", "states", "k.tflock")).status,
+            404,
+            "{}",
+            ask.raw_path
+        );
+    }
 }

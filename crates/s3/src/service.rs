@@ -10,7 +10,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header, request};
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use tidelock_store::{Conversation, Origin, Principal, Protocol, Store, SystemEntropy, user_agent};
+use tidelock_store::{
+    Conversation, Origin, Principal, Protocol, Store, SystemEntropy, call_id, user_agent,
+};
 
 use crate::Clock;
 use crate::access::Authorizer;
@@ -32,6 +34,7 @@ use crate::web_identity::{NoWebIdentities, WebIdentities};
 const S3: &[&str] = &["s3"];
 const SERVER: &str = "Tidelock";
 const SDK_REQUEST: HeaderName = HeaderName::from_static("amz-sdk-request");
+const SDK_CALL: HeaderName = HeaderName::from_static("amz-sdk-invocation-id");
 pub(crate) const COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
 pub(crate) const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
 
@@ -84,6 +87,7 @@ impl Peer {
             user_agent: user_agent(&String::from_utf8_lossy(agent)),
             protocol,
             attempt: sdk_attempt(headers),
+            call: headers.get(SDK_CALL).map(|name| call_id(name.as_bytes())),
             lock_id: None,
             conversation: self.conversation.clone(),
             ..Origin::default()

@@ -33,6 +33,19 @@ pub struct DeleteCondition {
     pub if_match: Option<ETagMatch>,
     /// `x-amz-bypass-governance-retention`
     pub governance: Governance,
+    /// Whether it may take away a lock that another principal holds.
+    pub breaking: LockBreaking,
+}
+
+/// Whether whoever asks may take away a lock that another principal holds (`tidelock:BreakLock` on the
+/// state).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LockBreaking {
+    /// They may.
+    Allowed,
+    /// They may give back their own.
+    #[default]
+    Refused,
 }
 
 /// Why a condition does not hold.
@@ -132,6 +145,11 @@ fn check_if_match(
 }
 
 impl DeleteCondition {
+    /// Whether it says by its entity tag which object is meant.
+    pub(crate) fn names_object(&self) -> bool {
+        matches!(self.if_match, Some(ETagMatch::OneOf(_)))
+    }
+
     /// Whether `current` may be deleted.
     pub(crate) fn check(&self, current: Option<&ObjectVersion>) -> Result<(), ConditionFailure> {
         let Some(wanted) = &self.if_match else { return Ok(()) };

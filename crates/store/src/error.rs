@@ -206,6 +206,9 @@ pub enum DeleteObjectError {
     /// The guard refuses it.
     #[error(transparent)]
     Refused(Box<Refusal>),
+    /// Another principal holds the lock, and this one may not take it away.
+    #[error(transparent)]
+    HeldByAnother(Box<LockedBy>),
     /// A retention or a legal hold protects the version.
     #[error("the version is protected by Object Lock")]
     Protected,

@@ -78,7 +78,9 @@ pub use bucket::{
     ObjectAccess,
 };
 pub use checksum::{BodyDigest, ChecksumExpectation, ChecksumRequest, Digester};
-pub use condition::{ConditionFailure, DeleteCondition, ETagMatch, WriteCondition, etag_text};
+pub use condition::{
+    ConditionFailure, DeleteCondition, ETagMatch, LockBreaking, WriteCondition, etag_text,
+};
 pub use config::StoreConfig;
 pub use encryption::{CUSTOMER_KEY_BYTES, CustomerKey, EncryptionRequest};
 pub use entitlement::{AssumedRole, Entitlement, REPOSITORY_TAG, RUN_URL_TAG, SUBJECT_TAG};
@@ -117,7 +119,8 @@ pub use object::{
     ObjectEdit, ObjectInfo, ObjectReader, ObjectSettings, PutObject, StoredObject,
 };
 pub use origin::{
-    Audited, ConnectionId, Conversation, Origin, Protocol, USER_AGENT_BYTES_MAX, user_agent,
+    Audited, CallId, ConnectionId, Conversation, Origin, Protocol, USER_AGENT_BYTES_MAX, call_id,
+    user_agent,
 };
 pub use rewrap::{
     InvalidRewrapCursor, KeyUse, Rewrap, RewrapCursor, RewrapError, RewrapMode, RewrapPage,

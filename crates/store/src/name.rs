@@ -10,6 +10,9 @@ use std::str::FromStr;
 /// Longest object key, in bytes of UTF-8.
 pub const OBJECT_KEY_BYTES_MAX: usize = 1024;
 
+/// What follows the key of a state in that of its lock.
+pub(crate) const LOCK_SUFFIX: &str = ".tflock";
+
 /// A bucket's name: 3 to 63 of `a-z 0-9 . -`, beginning and ending with a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BucketName(String);
@@ -81,9 +84,14 @@ impl ObjectKey {
         &self.0
     }
 
+    /// The key of the state that this is the lock of; none of what is no lock.
+    pub fn locked_state(&self) -> Option<Self> {
+        self.0.strip_suffix(LOCK_SUFFIX)?.parse().ok()
+    }
+
     /// Whether this names a Terraform lock object.
     pub(crate) fn is_lock(&self) -> bool {
-        self.0.ends_with(".tflock")
+        self.0.ends_with(LOCK_SUFFIX)
     }
 }
 

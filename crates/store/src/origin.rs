@@ -10,7 +10,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use tidelock_meta::record::run::ConnectionId;
+use ring::digest::{SHA256, digest};
+pub use tidelock_meta::record::run::{CallId, ConnectionId};
 use tidelock_meta::record::version::VersionId;
 use tidelock_meta::record::{BucketId, audit_entry};
 
@@ -50,6 +51,8 @@ pub struct Origin {
     pub protocol: Protocol,
     /// Which attempt of the client's SDK it is, from 1; 0 where it does not say.
     pub attempt: u32,
+    /// The call of the client's SDK that it belongs to (`amz-sdk-invocation-id`), where it says.
+    pub call: Option<CallId>,
     /// The ID of the lock that the client says it holds; only Terraform's `http` backend says.
     pub lock_id: Option<String>,
     /// What its connection has seen before.
@@ -181,6 +184,13 @@ impl PartialEq for Conversation {
 }
 
 impl Eq for Conversation {}
+
+/// The call that a client calls `name`.
+pub fn call_id(name: &[u8]) -> CallId {
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest(&SHA256, name).as_ref()[..16]);
+    CallId(id)
+}
 
 /// A `User-Agent`, cut where it is too long to be kept.
 pub fn user_agent(text: &str) -> String {

@@ -33,8 +33,21 @@ async fn only_the_holder_writes_and_deletes() {
     holder.give_back(&fixture).await;
     let versions = fixture.versions(100).await;
     assert_eq!(versions.len(), 2, "nothing but two states");
-    other.delete(&fixture, STATE).await.unwrap();
+    let deleted = other.delete(&fixture, STATE).await.unwrap();
     assert!(fixture.get(STATE).await.is_err(), "a workspace is deleted without its lock");
+    // To remove the marker is to bring the state back.
+    holder.take(&fixture).await.unwrap();
+    let (key, marker) = (STATE.parse().unwrap(), deleted.version.unwrap());
+    let delete = async |run: &Run| {
+        let marker = Some(marker.to_string().parse().unwrap());
+        let condition = DeleteCondition::default();
+        let (principal, bucket) = (&run.principal, &fixture.bucket);
+        fixture.store.delete_object(principal, bucket, &key, marker, &condition).await
+    };
+    let refused = delete(&other).await;
+    assert!(matches!(refused, Err(DeleteObjectError::Refused(_))), "{refused:?}");
+    delete(&holder).await.unwrap();
+    assert_eq!(fixture.get(STATE).await.unwrap(), state(2, "b").as_bytes());
 }
 
 #[tokio::test]

@@ -160,6 +160,84 @@ async fn an_unlock_never_takes_a_newer_lock() {
     assert!(b.read_lock(&fixture).await.is_err());
 }
 
+/// A proxy sends the requests of both runs over the same two connections.
+#[tokio::test]
+async fn an_unlock_over_a_shared_connection_is_an_unlock() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let (one, two) = (Run::new("ci", 1), Run::new("ci", 2));
+    one.take(&fixture).await.unwrap();
+    one.read_lock(&fixture).await.unwrap();
+    two.delete(&fixture, LOCK).await.unwrap();
+    two.take(&fixture).await.unwrap();
+    two.read_lock(&fixture).await.unwrap();
+    one.delete(&fixture, LOCK).await.unwrap();
+    assert!(two.read_lock(&fixture).await.is_err(), "the lock is gone");
+}
+
+#[tokio::test]
+async fn an_unlock_that_names_the_entity_tag_is_of_that_lock() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let (a, b, breaker) = (Run::new("ci", 1), Run::new("ci", 2), Run::new("ci", 3));
+    a.take(&fixture).await.unwrap();
+    a.read_lock(&fixture).await.unwrap();
+    breaker.list(&fixture).await;
+    breaker.give_back(&fixture).await;
+    let taken = b.take(&fixture).await.unwrap();
+    let key = LOCK.parse().unwrap();
+    let condition = DeleteCondition {
+        if_match: Some(ETagMatch::OneOf(vec![etag_text(&taken.etag)])),
+        ..DeleteCondition::default()
+    };
+    let (principal, bucket) = (&a.principal, &fixture.bucket);
+    fixture.store.delete_object(principal, bucket, &key, None, &condition).await.unwrap();
+    assert!(b.read_lock(&fixture).await.is_err(), "the lock is gone");
+}
+
+#[tokio::test]
+async fn a_call_that_was_sent_again_is_known_by_its_name() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let call = |number: u8| move |origin: &mut Origin| origin.call = Some(CallId([number; 16]));
+    let again = |number: u8| {
+        move |origin: &mut Origin| (origin.attempt, origin.call) = (2, Some(CallId([number; 16])))
+    };
+    let a = Run::new("ci", 1).with(call(1));
+    a.take(&fixture).await.unwrap();
+    let unlock = Run::new("ci", 1).with(call(2));
+    unlock.give_back(&fixture).await;
+    // The lock that was taken by this call was given back: nobody waits for this answer.
+    for connection in [1, 7] {
+        let late = Run { lock: a.lock.clone(), ..Run::new("ci", connection).with(again(1)) };
+        let refused = late.take(&fixture).await.unwrap_err();
+        assert!(matches!(refused, PutObjectError::Condition(_)), "{refused}");
+    }
+    let b = Run::new("ci", 2).with(call(3));
+    b.take(&fixture).await.unwrap();
+    Run::new("ci", 9).with(again(2)).delete(&fixture, LOCK).await.unwrap();
+    assert_eq!(b.read_lock(&fixture).await.unwrap(), b.lock.as_bytes(), "a's unlock once more");
+    Run::new("ci", 9).with(again(4)).delete(&fixture, LOCK).await.unwrap();
+    assert!(b.read_lock(&fixture).await.is_err(), "b's, whose first try never arrived");
+    // The same body in another call is another lock.
+    let same = Run { lock: a.lock.clone(), ..Run::new("ci", 1).with(call(5)) };
+    same.take(&fixture).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_sends_its_lock_again_is_the_holder_on_that_connection() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let (old, breaker) = (Run::new("ci", 1), Run::new("ci", 2));
+    old.take(&fixture).await.unwrap();
+    breaker.list(&fixture).await;
+    breaker.give_back(&fixture).await;
+    let lives = old.write(&fixture, state(1, "a")).await;
+    assert_eq!(reason(lives), Some(RefusalReason::StateLockLost));
+    let holder = Run::new("ci", 3);
+    holder.take(&fixture).await.unwrap();
+    // The reply was lost, and with it the connection.
+    let moved = Run { lock: holder.lock.clone(), ..Run::new("ci", 4) };
+    moved.take(&fixture).await.unwrap();
+    moved.write(&fixture, state(1, "b")).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_client_that_names_its_lock_is_told_from_all_others() {
     let fixture = guarded(GuardConfig::enforced()).await;
@@ -170,11 +248,50 @@ async fn a_client_that_names_its_lock_is_told_from_all_others() {
         reason(named("another").write(&fixture, state(1, "a")).await),
         Some(RefusalReason::StateLockLost)
     );
-    Run::new("ci", 3)
-        .with(|origin| origin.lock_id = Some("ci-1".to_owned()))
-        .write(&fixture, state(1, "a"))
-        .await
-        .unwrap();
+    let holder = || Run::new("ci", 3).with(|origin| origin.lock_id = Some("ci-1".to_owned()));
+    holder().write(&fixture, state(1, "a")).await.unwrap();
+    // Whoever was refused was told the ID.
+    let other = Run::new("me", 4).with(|origin| origin.lock_id = Some("ci-1".to_owned()));
+    let refused = other.write(&fixture, state(2, "b")).await;
+    assert_eq!(reason(refused), Some(RefusalReason::StateLocked));
+    // Refused once, with its next serial it would pass.
+    for serial in [1, 2] {
+        let refused = holder().write(&fixture, state(serial, "c")).await;
+        assert!(refused.is_err(), "{serial}");
+    }
+    let refused = other.delete(&fixture, LOCK).await.unwrap_err();
+    assert!(matches!(refused, DeleteObjectError::HeldByAnother(_)), "{refused}");
+}
+
+/// Everybody who runs Terraform may delete lock objects; that is no permission to break others' locks.
+#[tokio::test]
+async fn a_lock_of_another_is_broken_by_who_may() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let (holder, other) = (Run::new("ci", 1), Run::new("me", 2));
+    let key = LOCK.parse().unwrap();
+    let held = holder.take(&fixture).await.unwrap();
+    let delete = async |version: Option<VersionSelector>, breaking| {
+        let condition = DeleteCondition { breaking, ..DeleteCondition::default() };
+        let (principal, bucket) = (&other.principal, &fixture.bucket);
+        fixture.store.delete_object(principal, bucket, &key, version, &condition).await
+    };
+    let id = held.version.to_string().parse().unwrap();
+    for version in [None, Some(id)] {
+        let refused = delete(version, LockBreaking::Refused).await.unwrap_err();
+        let DeleteObjectError::HeldByAnother(held) = refused else { panic!("{refused}") };
+        assert_eq!(held.lock.lock.id, "ci-1");
+        assert!(held.message.contains("tidelock:BreakLock"), "{}", held.message);
+    }
+    assert_eq!(holder.read_lock(&fixture).await.unwrap(), holder.lock.as_bytes());
+    delete(None, LockBreaking::Allowed).await.unwrap();
+    assert_eq!(told(&fixture, "LockBroken").await.len(), 1);
+    let refused = holder.write(&fixture, state(1, "a")).await;
+    assert_eq!(reason(refused), Some(RefusalReason::StateLockLost));
+    // Where the guard only looks on, S3's permission is enough.
+    let observe = GuardConfig { lock_writes: Enforcement::Observe, ..GuardConfig::enforced() };
+    set_guard(&fixture, Some(observe)).await;
+    Run::new("ci", 3).take(&fixture).await.unwrap();
+    delete(None, LockBreaking::Refused).await.unwrap();
 }
 
 #[tokio::test]
@@ -274,16 +391,40 @@ async fn locks_that_came_and_went_without_the_guard_do_not_count() {
         reason(first.write(&fixture, state(1, "a")).await),
         Some(RefusalReason::StateLockRequired)
     );
-    // Taken by another one while the bucket is not guarded: nobody is told of the first one.
+    // Taken by another one while the bucket is not guarded.
     set_guard(&fixture, None).await;
     second.take(&fixture).await.unwrap();
     set_guard(&fixture, Some(GuardConfig::enforced())).await;
     let refused = first.take(&fixture).await.unwrap_err();
-    let nobody = PutObjectError::Condition(ConditionFailure::IfNoneMatch);
-    assert_eq!(refused.to_string(), nobody.to_string());
+    let PutObjectError::Locked(locked) = refused else { panic!("{refused}") };
+    assert_eq!(locked.lock.holder, &*second.principal.arn);
+    assert_eq!(locked.lock.lock.id, "me-2", "as the object says");
+    let refused = first.write(&fixture, state(1, "a")).await;
+    assert_eq!(reason(refused), Some(RefusalReason::StateLocked));
+    second.write(&fixture, state(1, "a")).await.unwrap();
+    let locks = fixture.store.list_locks(&fixture.root, &fixture.bucket, "").await.unwrap();
+    assert_eq!((locks.len(), locks[0].lock.writes), (1, 1));
+    assert_eq!(locks[0].lock.lock.id, "me-2");
     second.give_back(&fixture).await;
     second.take(&fixture).await.unwrap();
-    second.write(&fixture, state(1, "a")).await.unwrap();
+    second.write(&fixture, state(2, "a")).await.unwrap();
+}
+
+/// A run that began before the bucket was guarded is known from its first write on.
+#[tokio::test]
+async fn a_lock_from_before_the_guard_is_broken_as_any_other() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let (old, breaker, new) = (Run::new("ci", 1), Run::new("ci", 2), Run::new("ci", 3));
+    set_guard(&fixture, None).await;
+    old.take(&fixture).await.unwrap();
+    set_guard(&fixture, Some(GuardConfig::enforced())).await;
+    old.write(&fixture, state(1, "old")).await.unwrap();
+    breaker.list(&fixture).await;
+    breaker.give_back(&fixture).await;
+    new.take(&fixture).await.unwrap();
+    let refused = old.write(&fixture, state(2, "old")).await;
+    assert_eq!(reason(refused), Some(RefusalReason::StateLockLost));
+    new.write(&fixture, state(2, "new")).await.unwrap();
 }
 
 #[tokio::test]
@@ -313,12 +454,11 @@ async fn a_lock_from_before_the_guard_is_not_written_over() {
     holder.take(&fixture).await.unwrap();
     set_guard(&fixture, Some(GuardConfig::enforced())).await;
     let put = fixture.put_if(LOCK, lock_body("2", "x"), &plain).await;
-    assert!(matches!(put, Err(PutObjectError::Condition(_))), "{put:?}");
+    assert!(matches!(put, Err(PutObjectError::Locked(_))), "{put:?}");
     let upload = fixture.begin_upload(LOCK).await;
     let parts = [fixture.put_part(LOCK, upload, 1, lock_body("2", "x")).await];
     let completed = fixture.complete(LOCK, upload, &parts, &plain).await;
-    let expected = CompleteError::Condition(ConditionFailure::IfNoneMatch);
-    assert_eq!(completed, Err(expected));
+    assert!(matches!(completed, Err(CompleteError::Locked(_))), "{completed:?}");
     assert_eq!(holder.read_lock(&fixture).await.unwrap(), holder.lock.as_bytes());
 }
 

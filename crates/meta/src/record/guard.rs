@@ -2,15 +2,19 @@
 //!
 //! ```text
 //! key    0F | bucket:16 | key of the state
-//! value  01 | hold:option | released:option | list of fenced | allowance:option
+//! value  02 | hold:option | released:option | list of fenced | allowance:option
 //!           | index:option
 //! hold       version:16 | since_ms:i64 | run | sealed lock:bytes | writes:u32
 //!            | last_write_ms:option i64 | told_quiet_ms:option i64
+//!            | taken_by:option call:16 | refused:flag
 //! released   released_ms:i64 | version
 //! fenced     run | ended_ms:i64 | broken:flag | alive_ms:option i64
+//!            | taken_by:option call:16 | ended_by:option call:16
 //! allowance  expires_ms:i64
 //! index      version:16 | size:u64 | body | wrapped key:bytes
 //! ```
+//! In layout 01 neither a hold nor a fenced run says anything of calls or refusals.
+//!
 //! Written with every lock, unlock and write of the state in a guarded bucket, and deleted only with
 //! the bucket: rules about locks check this row at its version, never that something is absent.
 //! `released` is the last lock, whose body stays until the next one, for clients that were told of it a
@@ -19,13 +23,18 @@
 use bytes::Bytes;
 
 use super::codec::{Reader, Writer};
-use super::run::Run;
+use super::run::{CallId, Run};
 use super::version::{Body, ObjectVersion, VersionId};
 use super::{BucketId, DecodeError, Tag};
 use crate::{Key, KeyRange};
 
 const RECORD: &str = "guard";
-const LAYOUT: u8 = 1;
+const LAYOUT_WITHOUT_CALLS: u8 = 1;
+const LAYOUT: u8 = 2;
+
+/// How long it is remembered which calls took and ended a lock: a request that was held up on its way is
+/// not taken after 15 minutes, since its signature is too old by then.
+const CALLS_KEPT_MS: i64 = 15 * 60 * 1000;
 
 /// Runs that are remembered after they lost or gave back the lock, the latest ones.
 pub const FENCED_MAX: usize = 16;
@@ -62,6 +71,10 @@ pub struct Hold {
     pub last_write_ms: Option<i64>,
     /// When it was told that the lock is quiet, since its holder was last heard of.
     pub told_quiet_ms: Option<i64>,
+    /// The call that took it, where the client names its calls.
+    pub taken_by: Option<CallId>,
+    /// A write that named this lock was refused: its run writes nothing more under it.
+    pub refused: bool,
 }
 
 /// A lock that was given back.
@@ -84,6 +97,10 @@ pub struct FencedRun {
     pub broken: bool,
     /// When it was last seen after that.
     pub alive_ms: Option<i64>,
+    /// The call that had taken its lock.
+    pub taken_by: Option<CallId>,
+    /// The call that ended it.
+    pub ended_by: Option<CallId>,
 }
 
 /// A permission for one write that would be refused.
@@ -140,6 +157,10 @@ impl GuardRow {
     /// Remembers a run that has lost the lock. Where there are too many, the oldest of those goes that
     /// matter least: who gave the lock back before who lost it, and that before who was seen alive since.
     pub fn fence(&mut self, fenced: FencedRun) {
+        let since_ms = fenced.ended_ms.saturating_sub(CALLS_KEPT_MS);
+        for earlier in self.fenced.iter_mut().filter(|it| it.ended_ms < since_ms) {
+            (earlier.taken_by, earlier.ended_by) = (None, None);
+        }
         self.fenced.push(fenced);
         if self.fenced.len() > FENCED_MAX {
             let weight = |fenced: &FencedRun| (fenced.broken, fenced.alive_ms.is_some());
@@ -150,10 +171,11 @@ impl GuardRow {
         }
     }
 
-    /// Nobody holds the lock any more; whoever did has lost it, or gave it back.
-    pub fn end_hold(&mut self, now_ms: i64, broken: bool) {
-        if let Some(Hold { run, .. }) = self.hold.take() {
-            self.fence(FencedRun { run, ended_ms: now_ms, broken, alive_ms: None });
+    /// Nobody holds the lock any more; whoever did has lost it, or gave it back, by the call `ended_by`.
+    pub fn end_hold(&mut self, now_ms: i64, broken: bool, ended_by: Option<CallId>) {
+        if let Some(Hold { run, taken_by, .. }) = self.hold.take() {
+            let ended_ms = now_ms;
+            self.fence(FencedRun { run, ended_ms, broken, alive_ms: None, taken_by, ended_by });
         }
     }
 
@@ -180,14 +202,16 @@ impl GuardRow {
 
     /// The row from its stored bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::value(RECORD, LAYOUT, bytes)?;
+        let is_old = bytes.first() == Some(&LAYOUT_WITHOUT_CALLS);
+        let layout = if is_old { LAYOUT_WITHOUT_CALLS } else { LAYOUT };
+        let mut reader = Reader::value(RECORD, layout, bytes)?;
         let row = Self {
-            hold: reader.option(Hold::read)?,
+            hold: reader.option(|reader| Hold::read(reader, layout))?,
             released: reader.option(|reader| {
                 let released_ms = reader.i64()?;
                 Ok(Released { released_ms, version: ObjectVersion::read(reader)? })
             })?,
-            fenced: reader.list(FencedRun::read)?,
+            fenced: reader.list(|reader| FencedRun::read(reader, layout))?,
             allowance: reader.option(|reader| Ok(Allowance { expires_ms: reader.i64()? }))?,
             index: reader.option(|reader| {
                 Ok(StateIndex {
@@ -211,6 +235,21 @@ impl Released {
 }
 
 impl Hold {
+    /// A lock that `run` holds since `since_ms`, and under which nothing was written yet.
+    pub fn begun(version: VersionId, since_ms: i64, run: Run) -> Self {
+        Self {
+            version,
+            since_ms,
+            run,
+            sealed_lock: Vec::new(),
+            writes: 0,
+            last_write_ms: None,
+            told_quiet_ms: None,
+            taken_by: None,
+            refused: false,
+        }
+    }
+
     /// Whether its holder was not heard of for `stale_after_ms`.
     pub fn is_quiet(&self, now_ms: i64, stale_after_ms: u64) -> bool {
         let heard_ms = self.last_write_ms.unwrap_or(self.since_ms);
@@ -225,9 +264,11 @@ impl Hold {
         writer.u32(self.writes);
         writer.option(self.last_write_ms.as_ref(), |writer, ms| writer.i64(*ms));
         writer.option(self.told_quiet_ms.as_ref(), |writer, ms| writer.i64(*ms));
+        write_call(writer, self.taken_by);
+        writer.flag(self.refused);
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, layout: u8) -> Result<Self, DecodeError> {
         Ok(Self {
             version: VersionId::read(reader)?,
             since_ms: reader.i64()?,
@@ -236,6 +277,8 @@ impl Hold {
             writes: reader.u32()?,
             last_write_ms: reader.option(Reader::i64)?,
             told_quiet_ms: reader.option(Reader::i64)?,
+            taken_by: read_call(reader, layout)?,
+            refused: layout != LAYOUT_WITHOUT_CALLS && reader.flag()?,
         })
     }
 }
@@ -246,15 +289,30 @@ impl FencedRun {
         writer.i64(self.ended_ms);
         writer.flag(self.broken);
         writer.option(self.alive_ms.as_ref(), |writer, ms| writer.i64(*ms));
+        write_call(writer, self.taken_by);
+        write_call(writer, self.ended_by);
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, layout: u8) -> Result<Self, DecodeError> {
         Ok(Self {
             run: Run::read(reader)?,
             ended_ms: reader.i64()?,
             broken: reader.flag()?,
             alive_ms: reader.option(Reader::i64)?,
+            taken_by: read_call(reader, layout)?,
+            ended_by: read_call(reader, layout)?,
         })
+    }
+}
+
+fn write_call(writer: &mut Writer, call: Option<CallId>) {
+    writer.option(call.as_ref(), |writer, call| writer.raw(&call.0));
+}
+
+fn read_call(reader: &mut Reader<'_>, layout: u8) -> Result<Option<CallId>, DecodeError> {
+    match layout {
+        LAYOUT_WITHOUT_CALLS => Ok(None),
+        _ => reader.option(|reader| Ok(CallId(reader.array()?))),
     }
 }
 
@@ -271,8 +329,12 @@ mod tests {
     }
 
     fn hold() -> impl Strategy<Value = Hold> {
-        (id(), any::<(i64, Vec<u8>, u32, Option<i64>, Option<i64>)>(), runs::run()).prop_map(
-            |(version, (since_ms, sealed_lock, writes, last_write_ms, told_quiet_ms), run)| Hold {
+        let times = any::<(i64, Option<i64>, Option<i64>)>();
+        let others = any::<(Vec<u8>, u32, Option<[u8; 16]>, bool)>();
+        (id(), times, others, runs::run()).prop_map(|(version, times, others, run)| {
+            let (since_ms, last_write_ms, told_quiet_ms) = times;
+            let (sealed_lock, writes, taken_by, refused) = others;
+            Hold {
                 version,
                 since_ms,
                 run,
@@ -280,13 +342,19 @@ mod tests {
                 writes,
                 last_write_ms,
                 told_quiet_ms,
-            },
-        )
+                taken_by: taken_by.map(CallId),
+                refused,
+            }
+        })
     }
 
     fn fenced() -> impl Strategy<Value = FencedRun> {
-        (runs::run(), any::<(i64, bool, Option<i64>)>()).prop_map(
-            |(run, (ended_ms, broken, alive_ms))| FencedRun { run, ended_ms, broken, alive_ms },
+        let calls = any::<(Option<[u8; 16]>, Option<[u8; 16]>)>();
+        (runs::run(), any::<(i64, bool, Option<i64>)>(), calls).prop_map(
+            |(run, (ended_ms, broken, alive_ms), (taken_by, ended_by))| {
+                let (taken_by, ended_by) = (taken_by.map(CallId), ended_by.map(CallId));
+                FencedRun { run, ended_ms, broken, alive_ms, taken_by, ended_by }
+            },
         )
     }
 
@@ -300,7 +368,7 @@ mod tests {
     fn who_lives_is_remembered_longest() {
         let fenced = |ended_ms, broken, alive_ms| {
             let run = Run::default();
-            FencedRun { run, ended_ms, broken, alive_ms }
+            FencedRun { run, ended_ms, broken, alive_ms, taken_by: None, ended_by: None }
         };
         let mut row = GuardRow::default();
         row.fence(fenced(1, true, Some(1)));
@@ -311,6 +379,37 @@ mod tests {
         let kept: Vec<i64> = row.fenced.iter().map(|fenced| fenced.ended_ms).collect();
         assert_eq!(kept.len(), FENCED_MAX);
         assert_eq!((kept[0], kept[1], kept.last()), (1, 2, Some(&99)));
+    }
+
+    #[test]
+    fn calls_are_forgotten_once_none_of_their_requests_can_come() {
+        let call = Some(CallId([7; 16]));
+        let version = VersionId { sequence: 1, random: 1 };
+        let mut row = GuardRow::default();
+        for (now_ms, expected) in [(1, call), (CALLS_KEPT_MS, call), (CALLS_KEPT_MS + 2, None)] {
+            row.hold = Some(Hold { taken_by: call, ..Hold::begun(version, 0, Run::default()) });
+            row.end_hold(now_ms, false, call);
+            let first = row.fenced.first().map(|it| (it.taken_by, it.ended_by));
+            assert_eq!(first, Some((expected, expected)), "{now_ms}");
+        }
+    }
+
+    #[test]
+    fn rows_without_calls_are_read() {
+        let run = FencedRun {
+            run: Run::default(),
+            ended_ms: 7,
+            broken: true,
+            alive_ms: None,
+            taken_by: None,
+            ended_by: None,
+        };
+        let row = GuardRow { fenced: vec![run], ..GuardRow::default() };
+        let mut old = row.encode().to_vec();
+        old[0] = LAYOUT_WITHOUT_CALLS;
+        // No call, no call; behind them neither an allowance nor an index.
+        old.truncate(old.len() - 2);
+        assert_eq!(GuardRow::decode(&old).unwrap(), row);
     }
 
     proptest! {

@@ -14,6 +14,11 @@ pub const CONNECTIONS_MAX: usize = 8;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub [u8; 16]);
 
+/// Names a call of a client's SDK among all: 16 bytes of a digest of what the client calls it. All tries
+/// of one call have one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallId(pub [u8; 16]);
+
 /// What is known of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Run {

@@ -212,6 +212,9 @@ impl From<DeleteObjectError> for S3Error {
             DeleteObjectError::Bucket(error) => error.into(),
             DeleteObjectError::Condition(failure) => failure.into(),
             DeleteObjectError::Refused(refusal) => Self::from(*refusal),
+            DeleteObjectError::HeldByAnother(held) => {
+                Self::with_message(ErrorCode::AccessDenied, held.message)
+            }
             DeleteObjectError::Protected => protected(),
         }
     }

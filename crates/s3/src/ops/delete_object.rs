@@ -1,9 +1,13 @@
 //! DeleteObject: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html>.
 
 use http::{HeaderName, StatusCode};
-use tidelock_store::DeleteCondition;
+use tidelock_store::{
+    BucketName, DeleteCondition, DeleteObjectError, DeletedObject, LockBreaking, ObjectKey,
+    Principal, VersionSelector,
+};
 
 use super::put_object::VERSION_ID;
+use crate::access::{Asked, Need};
 use crate::call::Call;
 use crate::conditions;
 use crate::error::S3Result;
@@ -17,8 +21,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     check_bypass(call, &bucket).await?;
     let governance = governance(call, (&bucket, &key, version)).await;
     let condition = DeleteCondition { governance, ..conditions::delete(&call.headers)? };
-    let deleted =
-        call.store().delete_object(&call.principal, &bucket, &key, version, &condition).await?;
+    let deleted = delete(call, &call.principal, (&bucket, &key, version), condition).await?;
     let mut response = response::empty(StatusCode::NO_CONTENT);
     match (deleted.version, call.query.value("versionId")) {
         (Some(version), _) => response::set(&mut response, VERSION_ID, &version.to_string()),
@@ -30,4 +33,29 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
         response::set_static(&mut response, DELETE_MARKER, "true");
     }
     Ok(response)
+}
+
+/// Deletes, and takes away a lock that another principal holds where the caller may.
+pub(super) async fn delete(
+    call: &Call<'_>,
+    principal: &Principal,
+    (bucket, key, version): (&BucketName, &ObjectKey, Option<VersionSelector>),
+    condition: DeleteCondition,
+) -> Result<DeletedObject, DeleteObjectError> {
+    let store = call.store();
+    let deleted = store.delete_object(principal, bucket, key, version, &condition).await;
+    match deleted {
+        Err(DeleteObjectError::HeldByAnother(_)) if may_break(call, bucket, key).await => {
+            let condition = DeleteCondition { breaking: LockBreaking::Allowed, ..condition };
+            store.delete_object(principal, bucket, key, version, &condition).await
+        }
+        deleted => deleted,
+    }
+}
+
+async fn may_break(call: &Call<'_>, bucket: &BucketName, key: &ObjectKey) -> bool {
+    let Some(state) = key.locked_state() else { return false };
+    let object = Some((&state, None));
+    let asked = Asked { need: Need::BREAK_LOCK, bucket, object, more_keys: &[] };
+    call.decide(&asked).await.is_ok()
 }

@@ -7,6 +7,7 @@ use tidelock_store::{
     ObjectKey, Principal, VersionSelector,
 };
 
+use super::delete_object;
 use crate::access::{Asked, Need};
 use crate::call::{Call, parse_key, parse_version};
 use crate::conditions::parse_etags;
@@ -57,13 +58,12 @@ async fn delete(
     let deleted = match parse(entry) {
         Ok((key, version, if_match)) => {
             let place = (bucket, &key, version);
-            let condition = DeleteCondition { if_match, governance: governance(call, place).await };
+            let governance = governance(call, place).await;
+            let condition = DeleteCondition { if_match, governance, ..DeleteCondition::default() };
             match allow(call, place, entry).await {
                 Err(denied) => Err(denied),
                 Ok(principal) => {
-                    let deleted =
-                        call.store().delete_object(&principal, bucket, &key, version, &condition);
-                    match deleted.await {
+                    match delete_object::delete(call, &principal, place, condition).await {
                         // Told in the commit that remembers it.
                         Err(refused @ DeleteObjectError::Refused(_)) => return Err(refused.into()),
                         deleted => deleted.map_err(S3Error::from),

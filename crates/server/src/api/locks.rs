@@ -1,5 +1,7 @@
 //! `/_/api/v1/locks`: who holds the states of a guarded bucket, by what the server knows of them.
 
+use std::sync::Arc;
+
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use tidelock_s3::ResponseBody;
@@ -48,7 +50,7 @@ struct Locks {
 }
 
 pub(super) async fn list(
-    store: &Store,
+    store: &Arc<Store>,
     actor: &Principal,
     bucket: &BucketName,
     prefix: &str,
@@ -64,7 +66,7 @@ pub(super) async fn list(
 
 /// Answers what was released.
 pub(super) async fn release(
-    store: &Store,
+    store: &Arc<Store>,
     actor: &Principal,
     (bucket, key): (&BucketName, &ObjectKey),
     body: &[u8],

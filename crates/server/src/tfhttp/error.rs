@@ -291,7 +291,7 @@ impl From<DeleteObjectError> for TfError {
             DeleteObjectError::Bucket(error) => error.into(),
             DeleteObjectError::Condition(failure) => failure.into(),
             DeleteObjectError::Refused(refusal) => (*refusal).into(),
-            DeleteObjectError::Protected => {
+            DeleteObjectError::HeldByAnother(_) | DeleteObjectError::Protected => {
                 Self::new(StatusCode::FORBIDDEN, "AccessDenied", &error.to_string())
             }
         }

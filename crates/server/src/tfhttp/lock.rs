@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use tidelock_s3::content_md5;
 use tidelock_store::{
     BodySource as _, BytesSource, ConditionFailure, DeleteCondition, DeleteObjectError, ETagMatch,
-    Enforcement, GetObject, GetObjectError, LockRelease, ObjectInfo, Origin, Principal, PutObject,
-    PutObjectError, ReleaseError, WriteCondition, etag_text,
+    Enforcement, GetObject, GetObjectError, LockBreaking, LockRelease, ObjectInfo, Origin,
+    Principal, PutObject, PutObjectError, ReleaseError, WriteCondition, etag_text,
 };
 use tidelock_tfstate::{LOCK_BYTES_MAX, Lock, Operation};
 
@@ -101,6 +101,10 @@ pub(super) async fn unlock(call: &mut Call) -> Answered {
 
 /// Takes a lock away that its holder may not have given up.
 async fn break_lock(call: &Call, held: HeldLock) -> Result<(), TfError> {
+    if call.breaking == LockBreaking::Refused {
+        // Their own they may.
+        return delete(call, &call.principal, held).await;
+    }
     let id = held.lock.as_ref().map(|lock| lock.id.as_str());
     let (bucket, key) = (&call.address.bucket, &call.address.key);
     let release = LockRelease { id, reason: "force-unlock" };
@@ -119,7 +123,8 @@ async fn break_lock(call: &Call, held: HeldLock) -> Result<(), TfError> {
 /// meant, and stays.
 async fn delete(call: &Call, principal: &Principal, held: HeldLock) -> Result<(), TfError> {
     let if_match = Some(ETagMatch::OneOf(vec![held.etag]));
-    let read = DeleteCondition { if_match, ..DeleteCondition::default() };
+    let breaking = call.breaking;
+    let read = DeleteCondition { if_match, breaking, ..DeleteCondition::default() };
     let (bucket, lock_key) = (&call.address.bucket, &call.address.lock_key);
     match call.store.delete_object(principal, bucket, lock_key, None, &read).await {
         Ok(_)

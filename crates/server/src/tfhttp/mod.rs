@@ -22,7 +22,9 @@ use tidelock_s3::{
     Payload, Peer, Query, RequestId, Requester, ResponseBody, StreamError, WireBody, drain,
     headers_of_anybody,
 };
-use tidelock_store::{ObjectSettings, Origin, Principal, Protocol, Store, SystemEntropy};
+use tidelock_store::{
+    LockBreaking, ObjectSettings, Origin, Principal, Protocol, Store, SystemEntropy,
+};
 
 use crate::api::Answer;
 use address::Address;
@@ -67,7 +69,11 @@ struct Call {
     headers: HeaderMap,
     payload: Payload,
     body_timeout: Duration,
+    breaking: LockBreaking,
 }
+
+/// What the head of a request tells: about which state, by whom, and whether they may break its lock.
+type Opened = (Address, Principal, Authenticated, LockBreaking);
 
 /// What every operation answers.
 type Answered = Result<Response<ResponseBody>, TfError>;
@@ -130,11 +136,11 @@ impl TfHttp {
         operation: Operation,
         headers: HeaderMap,
         body: WireBody,
-        (address, principal, caller): (Address, Principal, Authenticated),
+        (address, principal, caller, breaking): Opened,
     ) -> Answered {
         let payload = Payload::of(&caller, &headers, body, self.body_timeout)?;
         let (store, body_timeout) = (self.store.clone(), self.body_timeout);
-        let mut call = Call { store, principal, address, headers, payload, body_timeout };
+        let mut call = Call { store, principal, address, headers, payload, body_timeout, breaking };
         let answered = operation.run(&mut call).await;
         if answered.is_err() {
             call.payload.drain(&call.headers).await;
@@ -149,7 +155,7 @@ impl TfHttp {
         parts: &request::Parts,
         peer: &Peer,
         id: &RequestId,
-    ) -> Result<(Address, Principal, Authenticated), TfError> {
+    ) -> Result<Opened, TfError> {
         let address = Address::parse(parts.uri.path())?;
         let query = Query::parse(parts.uri.query().unwrap_or_default())?;
         let caller = auth::authenticate(&self.store, &self.authenticator, parts).await?;
@@ -169,7 +175,22 @@ impl TfHttp {
             let asked = Asked { need, bucket, object, more_keys };
             self.authorizer.grant(&mut principal, &asked, &circumstances).await?;
         }
-        Ok((address, principal, caller))
+        let breaking = match operation {
+            Operation::Unlock => {
+                let (bucket, object) = (&address.bucket, Some((&address.key, None)));
+                let asked = Asked { need: Need::BREAK_LOCK, bucket, object, more_keys: &[] };
+                match self.authorizer.decide(&principal, &asked, &circumstances).await {
+                    Ok(_) => LockBreaking::Allowed,
+                    Err(_) => LockBreaking::Refused,
+                }
+            }
+            Operation::GetState
+            | Operation::HeadState
+            | Operation::PutState
+            | Operation::DeleteState
+            | Operation::Lock => LockBreaking::Refused,
+        };
+        Ok((address, principal, caller, breaking))
     }
 }
 

@@ -1,7 +1,6 @@
 //! A delete of a state in a guarded bucket.
 
 use tidelock_meta::record::bucket::Enforcement;
-use tidelock_meta::record::version::ObjectVersion;
 use tidelock_meta::{Batch, OpId};
 
 use super::OpenGuard;
@@ -24,19 +23,18 @@ pub(crate) enum DeleteVerdict {
 }
 
 impl Store {
-    /// Only the holder deletes a state while a lock is held. Without a lock everybody does who may:
-    /// `terraform workspace delete` gives its lock back before.
+    /// Only the holder deletes a state while a lock is held, and only it brings back an older one. Without a
+    /// lock everybody does who may: `terraform workspace delete` gives its lock back before.
     pub(crate) fn guard_delete(
         &self,
         target: Target<'_>,
         bucket: &OpenBucket,
         guard: &OpenGuard,
-        current: Option<&ObjectVersion>,
+        changes_state: bool,
     ) -> Result<DeleteVerdict, StorageError> {
         let Some(config) = &bucket.row.guard else { return Ok(DeleteVerdict::Pass) };
-        let is_object = current.is_some_and(|version| version.object().is_some());
         let is_locked = guard.row.hold.is_some();
-        if !is_object || !is_locked || config.lock_writes != Enforcement::Enforce {
+        if !changes_state || !is_locked || config.lock_writes != Enforcement::Enforce {
             return Ok(DeleteVerdict::Pass);
         }
         let row = &guard.row;

@@ -14,6 +14,7 @@ use crate::Store;
 use crate::audit::AuditEvent;
 use crate::bucket::OpenBucket;
 use crate::error::StorageError;
+use crate::identity::Principal;
 use crate::object::Target;
 
 /// Who was refused a lock may read it for this long after that, if it is given back meanwhile: without
@@ -42,20 +43,16 @@ impl Store {
             let event = events::of_lock("LockBroken", target, lost.as_ref());
             let event = AuditEvent { reason: "written over".to_owned(), ..event };
             self.audit(batch, target.principal, &event);
-            row.end_hold(self.now(), true);
+            row.end_hold(self.now(), true, asker.call());
         }
         asker.begin_anew(&mut row);
         let body = body.filter(|body| body.len() <= LOCK_BYTES_MAX);
         let seal = |body| self.seal_lock(bucket.row.id, &guard.state, version.id, body);
         let sealed = body.map(seal);
         row.hold = Some(Hold {
-            version: version.id,
-            since_ms: self.now(),
-            run: asker.run().clone(),
             sealed_lock: sealed.unwrap_or_default(),
-            writes: 0,
-            last_write_ms: None,
-            told_quiet_ms: None,
+            taken_by: asker.call(),
+            ..Hold::begun(version.id, self.now(), asker.run().clone())
         });
         guard.replace(batch, &row);
         let lock = body.and_then(Lock::parse);
@@ -64,6 +61,18 @@ impl Store {
             target.principal,
             &events::of_lock("LockAcquired", target, lock.as_ref()),
         );
+    }
+
+    /// What is left to be written when the holder sends its lock again: that it is the holder, on this
+    /// connection too.
+    pub(crate) fn note_holder(&self, principal: &Principal, guard: &OpenGuard) -> Option<Batch> {
+        let asker = Asker::of(principal);
+        let mut row = guard.row.clone();
+        asker.begin_anew(&mut row);
+        asker.seen_as(&mut row.hold.as_mut()?.run);
+        let mut batch = Batch::new(OpId(self.random()));
+        guard.replace(&mut batch, &row);
+        (row != guard.row).then_some(batch)
     }
 
     /// The body of the lock that was given back before is needed no more.

@@ -83,6 +83,15 @@ impl LockFacts {
             shell_word(&place)
         ))
     }
+
+    /// The answer to who would take it away, and may not.
+    pub(crate) fn refusal_of_break(&self, now_ms: i64) -> String {
+        printable(&format!(
+            "Refused: {}, and only its holder gives it back. To take it away needs the permission \
+             tidelock:BreakLock on the state.",
+            self.describe(now_ms)
+        ))
+    }
 }
 
 /// What a refused write is told.

@@ -23,13 +23,15 @@ mod release;
 mod rules;
 mod run;
 mod tombstone;
+mod unseen;
 mod view;
 mod wait;
 mod write;
 
-use tidelock_meta::record::guard::{self, GuardRow};
+use tidelock_meta::record::guard::{self, GuardRow, Hold};
 use tidelock_meta::record::head::{self, HeadRow};
-use tidelock_meta::record::version::{ObjectVersion, VersionId};
+use tidelock_meta::record::run::Run;
+use tidelock_meta::record::version::ObjectVersion;
 use tidelock_meta::record::{BucketId, DecodeError};
 use tidelock_meta::{Batch, Key, Versioned};
 
@@ -49,10 +51,9 @@ pub(crate) use view::guards_with_locks;
 pub(crate) use wait::{RefusedLocks, Wait};
 pub(crate) use write::{GuardedWrite, Verdict, rolled_back_from};
 
-use crate::name::ObjectKey;
-
-/// What follows the key of a state in that of its lock.
-pub(crate) const LOCK_SUFFIX: &str = ".tflock";
+use crate::identity::Principal;
+use crate::name::{LOCK_SUFFIX, ObjectKey};
+use run::Asker;
 
 /// The guard of a state, as one operation has read it.
 #[derive(Clone, Debug)]
@@ -78,23 +79,29 @@ impl OpenGuard {
     /// that is current under `key`.
     pub(crate) fn of_rows(
         key: &ObjectKey,
-        current: Option<VersionId>,
+        current: Option<&ObjectVersion>,
         keys: &[Key],
         rows: &[Option<Versioned>],
     ) -> Result<Option<Self>, DecodeError> {
         let (Some(guard_key), Some(seen)) = (keys.first(), rows.first()) else { return Ok(None) };
         let Some(state) = state_key(key) else { return Ok(None) };
-        let lock = match rows.get(1) {
-            Some(lock) => current_lock(lock.as_ref())?.map(|lock| lock.id),
-            None => current,
-        };
-        Ok(Some(Self::of(&state, guard_key.clone(), seen.as_ref())?.with_lock(lock)))
+        let guard = Self::of(&state, guard_key.clone(), seen.as_ref())?;
+        Ok(Some(match rows.get(1) {
+            Some(lock) => guard.with_lock(current_lock(lock.as_ref())?.as_ref()),
+            None => guard.with_lock(current.filter(|lock| lock.object().is_some())),
+        }))
     }
 
     /// The same, where `lock` is the version that is current under the key of the lock.
-    pub(crate) fn with_lock(mut self, lock: Option<VersionId>) -> Self {
-        drop_ended_hold(&mut self.row, lock);
+    pub(crate) fn with_lock(mut self, lock: Option<&ObjectVersion>) -> Self {
+        fit_hold(&mut self.row, lock);
         self
+    }
+
+    /// Whether the request is a try of a call that had taken the lock before, and had it ended since: one
+    /// that was held up on its way. The lock would be nobody's.
+    pub(crate) fn has_ended_lock_of(&self, principal: &Principal) -> bool {
+        Asker::of(principal).has_had_its_lock(&self.row)
     }
 
     /// Makes `batch` land only on what was read, and leave it. A guard that was never written is written
@@ -124,10 +131,16 @@ pub(crate) fn guard_keys(bucket: BucketId, key: &ObjectKey) -> Vec<Key> {
     vec![guard, lock_head_key(bucket, state.as_str())]
 }
 
-/// While a bucket is not guarded, locks come and go without the guard's knowing: a lock in its row that
-/// is not `lock`, the version that is current under the lock's key, is over.
-fn drop_ended_hold(row: &mut GuardRow, lock: Option<VersionId>) {
-    row.hold = row.hold.take().filter(|hold| Some(hold.version) == lock);
+/// While a bucket is not guarded, locks come and go without the guard's knowing. A lock in its row that
+/// is not `lock`, the object that is current under the lock's key, is over; and `lock` is held, though
+/// the guard has not seen it taken: by whoever wrote it, from wherever that was.
+fn fit_hold(row: &mut GuardRow, lock: Option<&ObjectVersion>) {
+    let is_fit = |hold: &Hold| lock.is_some_and(|lock| lock.id == hold.version);
+    row.hold = row.hold.take().filter(is_fit).or_else(|| {
+        let lock = lock?;
+        let run = Run { holder: lock.author.clone(), ..Run::default() };
+        Some(Hold::begun(lock.id, lock.modified_ms, run))
+    });
 }
 
 /// The key of the head of a state's lock.
@@ -143,5 +156,5 @@ fn current_lock(head: Option<&Versioned>) -> Result<Option<ObjectVersion>, Decod
 
 /// The key of the state that `key` is, or is the lock of.
 pub(crate) fn state_key(key: &ObjectKey) -> Option<ObjectKey> {
-    key.as_str().strip_suffix(LOCK_SUFFIX).unwrap_or(key.as_str()).parse().ok()
+    if key.is_lock() { key.locked_state() } else { Some(key.clone()) }
 }

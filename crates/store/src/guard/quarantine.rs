@@ -127,6 +127,7 @@ impl Store {
         let mut row: GuardRow = write.guard.row.clone();
         let held = self.held_now(write.bucket, write.target.key, &write.guard.row)?;
         let lock = held.map(|held| held.facts(now, write.config));
+        let held_id = lock.as_ref().map(|lock| lock.lock.id.clone());
         let keeps_body = write.candidate.size <= REFUSED_BYTES_MAX;
         let shown = events::shown(new.id);
         let place = (write.target.bucket.as_str(), key);
@@ -152,6 +153,9 @@ impl Store {
             batch.writes.insert(0, tidelock_meta::Write::Put(place, refused.encode()));
         }
         remember(breach, &asker, &mut row, now);
+        if breach.sticks() == Some(Sticking::Lives) {
+            asker.refuse_named(&mut row, held_id.as_deref());
+        }
         write.guard.replace(batch, &row);
         let event = events::of_refused_write(write, &refusal);
         self.audit(batch, write.target.principal, &event);

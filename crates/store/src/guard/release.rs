@@ -3,6 +3,9 @@
 //! The client's own check is a GET before, which proves nothing at the moment of the DELETE. What its
 //! connection has read last stands for the condition that it should have sent.
 
+use std::sync::Arc;
+
+use tidelock_meta::record::bucket::Enforcement;
 use tidelock_meta::record::guard::{GuardRow, Released};
 use tidelock_meta::record::head;
 use tidelock_meta::record::version::{self, ObjectVersion};
@@ -11,6 +14,7 @@ use tidelock_meta::{Batch, OpId};
 use tidelock_tfstate::Lock;
 
 use super::message::LockFacts;
+use super::refusal::LockedBy;
 use super::run::Asker;
 use super::view::HeldLock;
 use super::{OpenGuard, events, purges_locks};
@@ -18,9 +22,10 @@ use crate::Store;
 use crate::audit::AuditEvent;
 use crate::bucket::OpenBucket;
 use crate::commit::{Plan, View};
+use crate::condition::LockBreaking;
 use crate::error::{BucketError, DeleteObjectError, StorageError};
 use crate::identity::Principal;
-use crate::name::{BucketName, ObjectKey};
+use crate::name::{BucketName, LOCK_SUFFIX, ObjectKey};
 use crate::object::{DeletedObject, Keeping, OpenHead, Target};
 use crate::version::DisplayVersion;
 
@@ -59,6 +64,9 @@ pub(crate) struct LockDelete<'a> {
     pub(crate) bucket: &'a OpenBucket,
     pub(crate) head: &'a OpenHead,
     pub(crate) guard: &'a OpenGuard,
+    /// Whether the request has proven which lock it means: it named its entity tag.
+    pub(crate) is_certain: bool,
+    pub(crate) breaking: LockBreaking,
     pub(crate) random: [u8; 8],
 }
 
@@ -102,12 +110,13 @@ impl Store {
         let (id, key) = (bucket.row.id, target.key.as_str());
         let since_ms = self.now() - UNLOCKS_WITHIN_MS;
         let seen = origin.conversation.last_lock_read((id, key), &target.principal.arn, since_ms);
-        // The lock that the client means is gone: its DELETE is repeated, or somebody broke its lock.
-        let means_another = match seen {
-            Some(seen) => seen != current.id,
-            None => origin.attempt > 1 && asker.has_just_given_back(&guard.row, self.now()),
-        };
-        if means_another {
+        // The lock that the client means is gone: its DELETE is repeated, or somebody broke its lock. A
+        // connection on which another lock was read says nothing if that one was given back: a proxy
+        // sends the requests of many runs over it.
+        let is_repeated = origin.attempt > 1 && asker.has_just_given_back(&guard.row, self.now());
+        let has_lost = seen.is_some() && asker.may_have_lost(&guard.row);
+        let means_this = delete.is_certain || seen == Some(current.id);
+        if !means_this && (is_repeated || has_lost) {
             return Ok(Plan::Answer(DeletedObject::default()));
         }
         let lock = self.held_lock(bucket, guard)?;
@@ -117,7 +126,28 @@ impl Store {
             true => End::GivenBack,
             false => End::Broken { reason: "" },
         };
+        if end != End::GivenBack {
+            self.require_breaking(delete)?;
+        }
         Ok(self.plan_release(delete, (end, lock.as_ref()), current, view)?)
+    }
+
+    /// Only its holder takes a lock away, and who may break locks.
+    fn require_breaking(&self, delete: &LockDelete<'_>) -> Result<(), DeleteObjectError> {
+        let LockDelete { target, bucket, guard, breaking, .. } = *delete;
+        let Some(config) = &bucket.row.guard else { return Ok(()) };
+        let is_law = config.lock_writes == Enforcement::Enforce;
+        let holder = guard.row.hold.as_ref().map(|hold| hold.run.holder.as_str());
+        let own = [&*target.principal.arn, &target.principal.holder()];
+        if !is_law || breaking == LockBreaking::Allowed || holder.is_none_or(|it| own.contains(&it))
+        {
+            return Ok(());
+        }
+        let Some(held) = self.held_now(bucket, &guard.state, &guard.row)? else { return Ok(()) };
+        let now = self.now();
+        let lock = held.facts(now, config);
+        let message = lock.refusal_of_break(now);
+        Err(DeleteObjectError::HeldByAnother(Box::new(LockedBy { message, lock })))
     }
 
     /// The lock that is held, if its body is one.
@@ -135,12 +165,13 @@ impl Store {
         &self,
         plan: Plan<DeletedObject>,
         delete: &LockDelete<'_>,
-    ) -> Result<Plan<DeletedObject>, StorageError> {
+    ) -> Result<Plan<DeletedObject>, DeleteObjectError> {
+        self.require_breaking(delete)?;
         let LockDelete { target, bucket, guard, .. } = *delete;
         let lock = self.held_lock(bucket, guard)?;
         Ok(plan.also(|batch, _| {
             let mut row = guard.row.clone();
-            row.end_hold(self.now(), true);
+            row.end_hold(self.now(), true, target.principal.origin.call);
             guard.replace(batch, &row);
             let event = events::of_lock("LockBroken", target, lock.as_ref());
             self.audit(batch, target.principal, &event);
@@ -155,7 +186,7 @@ impl Store {
         current: &ObjectVersion,
         view: &View,
     ) -> Result<Plan<DeletedObject>, StorageError> {
-        let LockDelete { target, bucket, head, guard, random } = *delete;
+        let LockDelete { target, bucket, head, guard, random, .. } = *delete;
         let versions = version::range(bucket.row.id, target.key.as_str());
         let Some(left_over) = view.scanned(&versions) else { return Ok(Plan::Scan(versions, 1)) };
         let now = self.now();
@@ -193,8 +224,9 @@ impl Store {
                 (!current.is_null).then(|| Released { released_ms: now, version: current.clone() });
             DeletedObject { version: Some(shown), is_delete_marker: true }
         };
-        row.end_hold(now, end != End::GivenBack);
-        Asker::of(target.principal).ends(&mut row);
+        let asker = Asker::of(target.principal);
+        row.end_hold(now, end != End::GivenBack, asker.call());
+        asker.ends(&mut row);
         guard.replace(&mut batch, &row);
         let event = events::of_lock(end.action(), target, lock);
         let event = AuditEvent { reason: end.reason().to_owned(), ..event };
@@ -208,17 +240,22 @@ impl Store {
     ///
     /// When the bucket is not guarded, nobody holds the lock, or another one is held than was named.
     pub async fn release_lock(
-        &self,
+        self: &Arc<Self>,
         principal: &Principal,
         bucket: &BucketName,
         key: &ObjectKey,
         release: LockRelease<'_>,
     ) -> Result<HeldLock, ReleaseError> {
-        let lock_key: ObjectKey = format!("{}{}", key.as_str(), super::LOCK_SUFFIX)
+        let lock_key: ObjectKey = format!("{}{}", key.as_str(), LOCK_SUFFIX)
             .parse()
             .map_err(|_| ReleaseError::NotLocked)?;
         let target = Target { principal, bucket, key: &lock_key };
-        let id = self.find_bucket(principal, bucket).await?.row.id;
+        let found = self.find_bucket(principal, bucket).await?;
+        let unseen = match found.row.guard {
+            Some(_) => self.lock_in_object(target, &found).await?,
+            None => None,
+        };
+        let id = found.row.id;
         let keys = [
             bucket::key(bucket.as_str()),
             head::key(id, lock_key.as_str()),
@@ -232,15 +269,26 @@ impl Store {
             let current = head.row.current.as_ref().filter(|it| it.object().is_some());
             let Some(current) = current else { return Err(ReleaseError::NotLocked) };
             let guard = OpenGuard::of(key, keys[2].clone(), view.rows[2].as_ref())?;
-            let guard = guard.with_lock(Some(current.id));
+            let guard = guard.with_lock(Some(current));
             let held = self.held_now(&open, key, &guard.row)?;
             let Some(held) = held else { return Err(ReleaseError::NotLocked) };
-            let lock: LockFacts = held.facts(self.now(), config);
+            let mut lock: LockFacts = held.facts(self.now(), config);
+            if let Some((_, unseen)) = unseen.as_ref().filter(|(id, _)| *id == current.id) {
+                lock.lock = unseen.clone();
+            }
             let shown = HeldLock { key: key.as_str().to_owned(), lock };
             if release.id.is_some_and(|wanted| wanted != shown.lock.lock.id) {
                 return Err(ReleaseError::AnotherLock(Box::new(shown)));
             }
-            let delete = LockDelete { target, bucket: &open, head: &head, guard: &guard, random };
+            let delete = LockDelete {
+                target,
+                bucket: &open,
+                head: &head,
+                guard: &guard,
+                is_certain: true,
+                breaking: LockBreaking::Allowed,
+                random,
+            };
             let end = End::Broken { reason: release.reason };
             let lock = Some(&shown.lock.lock);
             Ok(self.plan_release(&delete, (end, lock), current, view)?.map(|_| shown))

@@ -8,7 +8,7 @@
 //! writes. Once it has shown that it lives, nothing is guessed any more.
 
 use tidelock_meta::record::guard::{FencedRun, GuardRow};
-use tidelock_meta::record::run::{ConnectionId, Run};
+use tidelock_meta::record::run::{CallId, ConnectionId, Run};
 
 use crate::identity::Principal;
 use crate::origin::Protocol;
@@ -22,6 +22,8 @@ pub(crate) struct Asker {
     run: Run,
     connection: ConnectionId,
     named: Named,
+    /// The call of its SDK, where it says.
+    call: Option<CallId>,
 }
 
 /// Which lock the client says that it holds.
@@ -74,7 +76,7 @@ impl Asker {
             (Protocol::TerraformHttp, None) => Named::None,
             (Protocol::S3 | Protocol::Api | Protocol::Server, None) => Named::Cannot,
         };
-        Self { run, connection, named }
+        Self { run, connection, named, call: origin.call }
     }
 
     /// As it is remembered.
@@ -91,8 +93,12 @@ impl Asker {
     ) -> Standing {
         // A client that names its lock leaves nothing to guess.
         match (&self.named, &row.hold) {
-            (Named::Lock(named), Some(_)) if held == Some(named.as_str()) => {
-                return Standing::Holder;
+            // Every refusal tells the ID, so that it proves nothing about another principal.
+            (Named::Lock(_), Some(hold)) if hold.run.holder != self.run.holder => {
+                return Standing::Other;
+            }
+            (Named::Lock(named), Some(hold)) if held == Some(named.as_str()) => {
+                return if hold.refused { Standing::Lost } else { Standing::Holder };
             }
             (Named::Lock(_), _) => return Standing::Lost,
             (Named::None, Some(_)) => return Standing::Other,
@@ -134,8 +140,21 @@ impl Asker {
             known.alive_ms = alive_ms.or(known.alive_ms);
             return;
         }
-        let run = self.run.clone();
-        row.fence(FencedRun { run, ended_ms: now_ms, broken: true, alive_ms });
+        let (run, ended_ms) = (self.run.clone(), now_ms);
+        let fenced =
+            FencedRun { run, ended_ms, broken: true, alive_ms, taken_by: None, ended_by: None };
+        row.fence(fenced);
+    }
+
+    /// Remembers in `row` that nothing more is written under the lock that the asker has named, if that is
+    /// the one that is held: its connections say nothing of a client that names its lock.
+    pub(crate) fn refuse_named(&self, row: &mut GuardRow, held: Option<&str>) {
+        if let (Named::Lock(named), Some(hold)) = (&self.named, &mut row.hold)
+            && held == Some(named.as_str())
+            && hold.run.holder == self.run.holder
+        {
+            hold.refused = true;
+        }
     }
 
     /// Whether it was refused, or lost the lock, and was seen alive since.
@@ -160,22 +179,40 @@ impl Asker {
         has_just_begun: bool,
     ) -> bool {
         let Some(hold) = &row.hold else { return false };
-        if let Named::Lock(named) = &self.named {
-            return Some(named.as_str()) == held;
+        match &self.named {
+            Named::Lock(named) => {
+                return Some(named.as_str()) == held && hold.run.holder == self.run.holder;
+            }
+            Named::None => return false,
+            Named::Cannot => {}
         }
         self.is(&hold.run) || (hold.run.looks_like(&self.run) && !has_just_begun)
     }
 
     /// Whether it looks like a run that has given its lock back a moment ago, before the one that is
-    /// held was taken: then its DELETE was sent before, and its reply was lost.
+    /// held was taken: then its DELETE was sent before, and its reply was lost. A client that names its
+    /// calls leaves nothing to guess.
     pub(crate) fn has_just_given_back(&self, row: &GuardRow, now_ms: i64) -> bool {
         let Some(hold) = &row.hold else { return false };
         let is_meant = |it: &FencedRun| {
+            let is_other = it.ended_by.zip(self.call).is_some_and(|(ended, asks)| ended != asks);
             it.run.looks_like(&self.run)
+                && !is_other
                 && now_ms - it.ended_ms <= REPEATS_WITHIN_MS
                 && hold.since_ms >= it.ended_ms
         };
         !self.is(&hold.run) && row.fenced.iter().any(is_meant)
+    }
+
+    /// Whether its call has taken a lock that has ended since: then this is a try of it that was held up
+    /// on its way, and whoever sent it has long gone on.
+    pub(crate) fn has_had_its_lock(&self, row: &GuardRow) -> bool {
+        self.call.is_some() && row.fenced.iter().any(|fenced| fenced.taken_by == self.call)
+    }
+
+    /// The call that it is part of, where it says.
+    pub(crate) fn call(&self) -> Option<CallId> {
+        self.call
     }
 
     /// Whether it may be a run that lost its lock.
@@ -187,8 +224,13 @@ impl Asker {
         fenced.broken && fenced.run.looks_like(&self.run)
     }
 
-    /// Remembers in `run`, which holds the lock, where it was seen.
+    /// Remembers in `run`, which holds the lock, where it was seen. Of one that took it before the bucket was
+    /// guarded all of that is new.
     pub(crate) fn seen_as(&self, run: &mut Run) {
+        let is_unseen = run.connections.is_empty() && run.holder == self.run.holder;
+        if is_unseen {
+            *run = self.run.clone();
+        }
         run.add(self.connection);
     }
 
@@ -227,19 +269,15 @@ mod tests {
     }
 
     fn hold(run: Run) -> Hold {
-        Hold {
-            version: VersionId { sequence: 1, random: 1 },
-            since_ms: NOW,
-            run,
-            sealed_lock: Vec::new(),
-            writes: 0,
-            last_write_ms: None,
-            told_quiet_ms: None,
-        }
+        Hold::begun(VersionId { sequence: 1, random: 1 }, NOW, run)
     }
 
     fn lost(run: Run, broken: bool, alive_ms: Option<i64>) -> FencedRun {
-        FencedRun { run, ended_ms: NOW, broken, alive_ms }
+        FencedRun { run, ended_ms: NOW, broken, alive_ms, taken_by: None, ended_by: None }
+    }
+
+    fn asker(run: Run, named: Named) -> Asker {
+        Asker { connection: run.connections[0], run, named, call: None }
     }
 
     #[test]
@@ -284,8 +322,7 @@ mod tests {
         ];
         for (name, hold, fenced, asks, expected) in rows {
             let row = GuardRow { hold, fenced, ..GuardRow::default() };
-            let connection = asks.connections[0];
-            let asker = Asker { run: asks, connection, named: Named::Cannot };
+            let asker = asker(asks, Named::Cannot);
             assert_eq!(asker.standing(&row, None, NOW - MEMORY), expected, "{name}");
         }
     }
@@ -294,23 +331,36 @@ mod tests {
     fn who_names_its_lock_is_believed() {
         let row = GuardRow { hold: Some(hold(run("ci", "a", &[2]))), ..GuardRow::default() };
         let one = || Named::Lock("1".to_owned());
-        for (named, held, expected) in [
-            (one(), Some("1"), Standing::Holder),
-            (one(), Some("2"), Standing::Lost),
-            (one(), None, Standing::Lost),
-            (Named::None, Some("1"), Standing::Other),
+        for (user, named, held, expected) in [
+            ("ci", one(), Some("1"), Standing::Holder),
+            ("ci", one(), Some("2"), Standing::Lost),
+            ("ci", one(), None, Standing::Lost),
+            ("ci", Named::None, Some("1"), Standing::Other),
+            ("me", one(), Some("1"), Standing::Other),
         ] {
-            let asks = run("ci", "b", &[9]);
-            let name = format!("{named:?} {held:?}");
-            let asker = Asker { connection: asks.connections[0], run: asks, named };
+            let name = format!("{user} {named:?} {held:?}");
+            let asker = asker(run(user, "b", &[9]), named);
             assert_eq!(asker.standing(&row, held, 0), expected, "{name}");
+            let gives_back = expected == Standing::Holder;
+            assert_eq!(asker.gives_back(&row, held, false), gives_back, "{name}");
         }
     }
 
     #[test]
+    fn a_refusal_sticks_to_the_lock_that_was_named() {
+        let mut row = GuardRow { hold: Some(hold(run("ci", "a", &[2]))), ..GuardRow::default() };
+        let named = |connection| asker(run("ci", "a", &[connection]), Named::Lock("1".to_owned()));
+        named(3).refuse_named(&mut row, Some("2"));
+        assert_eq!(named(4).standing(&row, Some("1"), 0), Standing::Holder, "another lock");
+        named(3).refuse_named(&mut row, Some("1"));
+        assert_eq!(named(4).standing(&row, Some("1"), 0), Standing::Lost);
+        row.hold = Some(hold(run("ci", "a", &[5])));
+        assert_eq!(named(4).standing(&row, Some("1"), 0), Standing::Holder, "taken anew");
+    }
+
+    #[test]
     fn a_refusal_sticks_until_the_lock_is_taken_anew() {
-        let asks = run("ci", "a", &[3]);
-        let asker = Asker { connection: asks.connections[0], run: asks, named: Named::Cannot };
+        let asker = asker(run("ci", "a", &[3]), Named::Cannot);
         let mut row = GuardRow { hold: Some(hold(run("ci", "a", &[3]))), ..GuardRow::default() };
         asker.fence(&mut row, Sticking::Lives, NOW);
         assert_eq!(asker.standing(&row, None, 0), Standing::Lost);

@@ -1,17 +1,21 @@
 //! The locks of a bucket, as people see them.
 
+use std::sync::Arc;
+
 use tidelock_meta::record::BucketId;
 use tidelock_meta::record::guard::{self, GuardRow};
 use tidelock_meta::successor_of_key;
+use tidelock_tfstate::Lock;
 
 use super::message::LockFacts;
-use super::{current_lock, drop_ended_hold, lock_head_key};
+use super::{current_lock, fit_hold, lock_head_key};
 use crate::Store;
 use crate::bucket::OpenBucket;
 use crate::commit::Reading;
 use crate::error::{BucketError, StorageError};
 use crate::identity::Principal;
-use crate::name::BucketName;
+use crate::name::{BucketName, LOCK_SUFFIX};
+use crate::object::Target;
 
 /// Rows of one step through the guards of a bucket.
 const GUARD_SCAN_ROWS: usize = 500;
@@ -33,24 +37,32 @@ impl Store {
     ///
     /// When the bucket cannot be used.
     pub async fn list_locks(
-        &self,
+        self: &Arc<Self>,
         principal: &Principal,
         bucket: &BucketName,
         prefix: &str,
     ) -> Result<Vec<HeldLock>, BucketError> {
         let read = self.rows.answer(|reading| async move {
             let open = OpenBucket::read(&reading, bucket, principal).await?;
-            let Some(config) = &open.row.guard else { return Ok(Vec::new()) };
             let (now, mut locks) = (self.now(), Vec::new());
+            let Some(config) = &open.row.guard else { return Ok((open, locks)) };
             for (key, row) in held_guards(&reading, open.row.id, prefix).await? {
                 let Ok(state) = key.parse() else { continue };
                 if let Some(held) = self.held_now(&open, &state, &row)? {
                     locks.push(HeldLock { lock: held.facts(now, config), key });
                 }
             }
-            Ok(locks)
+            Ok::<_, BucketError>((open, locks))
         });
-        read.await
+        let (open, mut locks) = read.await?;
+        for held in locks.iter_mut().filter(|held| held.lock.lock == Lock::default()) {
+            let Ok(key) = format!("{}{LOCK_SUFFIX}", held.key).parse() else { continue };
+            let target = Target { principal, bucket, key: &key };
+            if let Some((_, lock)) = self.lock_in_object(target, &open).await? {
+                held.lock.lock = lock;
+            }
+        }
+        Ok(locks)
     }
 }
 
@@ -97,7 +109,7 @@ pub(crate) async fn guards_with_locks(
         if let [guard, lock] = rows {
             let guard = guard.as_ref().map(|row| GuardRow::decode(&row.value)).transpose()?;
             let mut guard = guard.unwrap_or_default();
-            drop_ended_hold(&mut guard, current_lock(lock.as_ref())?.map(|lock| lock.id));
+            fit_hold(&mut guard, current_lock(lock.as_ref())?.as_ref());
             guards.push(guard);
         }
     }

@@ -63,7 +63,7 @@ impl Store {
             let Some(rule) = rules::expiring(rules, current, now, day_ms) else {
                 return Ok(Plan::Answer(false));
             };
-            let guard = OpenGuard::of_rows(key, Some(current.id), &keys[2..], &view.rows[2..])?;
+            let guard = OpenGuard::of_rows(key, Some(current), &keys[2..], &view.rows[2..])?;
             let is_held = guard.as_ref().is_some_and(|guard| guard.row.hold.is_some());
             let is_guarded = bucket.row.guard.is_some();
             if is_guarded && (is_held || harmless != Some(current.id)) {
@@ -277,6 +277,7 @@ fn settle<T: Default>(ended: Result<T, DeleteObjectError>) -> Result<T, StorageE
         Err(
             DeleteObjectError::Condition(_)
             | DeleteObjectError::Refused(_)
+            | DeleteObjectError::HeldByAnother(_)
             | DeleteObjectError::Protected,
         ) => Ok(T::default()),
     }

@@ -293,8 +293,9 @@ impl Store {
             head.row.uploads = head.row.uploads.saturating_sub(1);
             let ending = Ending { place, sealed, bucket: &bucket, head: &head, view };
             let new = self.completed_version(&ending, random)?;
-            let current_id = head.row.current.as_ref().map(|version| version.id);
-            let guard = OpenGuard::of_rows(target.key, current_id, &keys[3..], &view.rows[3..])?;
+            let current = head.row.current.as_ref();
+            let current_id = current.map(|version| version.id);
+            let guard = OpenGuard::of_rows(target.key, current, &keys[3..], &view.rows[3..])?;
             let (Some(config), Some(guard)) = (&bucket.row.guard, guard) else {
                 let event = completed_event(target, DisplayVersion::of(&new));
                 return self.plan_completed(&ending, new, |batch| {

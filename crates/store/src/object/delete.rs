@@ -80,12 +80,7 @@ impl Store {
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
             condition.check(head.row.current.as_ref())?;
             let current = head.row.current.as_ref();
-            let guard = OpenGuard::of_rows(
-                target.key,
-                current.map(|current| current.id),
-                &keys[2..],
-                &view.rows[2..],
-            )?;
+            let guard = OpenGuard::of_rows(target.key, current, &keys[2..], &view.rows[2..])?;
             let is_of_current = version
                 .is_none_or(|selector| current.is_some_and(|current| selector.matches(current)));
             let place = (&bucket, &head, random);
@@ -96,7 +91,9 @@ impl Store {
             let check = |batch: &mut Batch, _: &DeletedObject| guard.check(batch);
             if target.key.is_lock() {
                 let (bucket, head, guard) = (&bucket, &head, &guard);
-                let delete = LockDelete { target, bucket, head, guard, random };
+                let (is_certain, breaking) = (condition.names_object(), condition.breaking);
+                let delete =
+                    LockDelete { target, bucket, head, guard, is_certain, breaking, random };
                 let plan = match (version, &guard.row.hold) {
                     (None, _) => self.plan_delete_lock(&delete, view)?,
                     // A version that is named goes, and what it did as a lock with it.
@@ -105,7 +102,9 @@ impl Store {
                 };
                 return Ok(plan.map(Ended::Done));
             }
-            match self.guard_delete(target, &bucket, &guard, current)? {
+            // A marker that is named goes, and what is behind it becomes the state.
+            let changes = version.is_some() || current.is_some_and(|it| it.object().is_some());
+            match self.guard_delete(target, &bucket, &guard, changes)? {
                 DeleteVerdict::Refuse(refusal, batch) => {
                     Ok(Plan::Commit(batch, Ended::Refused(refusal)))
                 }

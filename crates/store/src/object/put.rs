@@ -160,6 +160,7 @@ impl Store {
                     if self.is_worth_a_try(wait).await? {
                         continue;
                     }
+                    let locked = self.told_of_unseen(target, &bucket, locked).await?;
                     self.mark_contended(target, &bucket, &locked).await?;
                     return Err(PutObjectError::Locked(Box::new(locked)));
                 }
@@ -190,7 +191,8 @@ impl Store {
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
             let place = Place { bucket: &bucket, head: &head, random };
             let current_id = head.row.current.as_ref().map(|current| current.id);
-            let guard = OpenGuard::of_rows(target.key, current_id, &keys[2..], &view.rows[2..])?;
+            let current = head.row.current.as_ref();
+            let guard = OpenGuard::of_rows(target.key, current, &keys[2..], &view.rows[2..])?;
             let (Some(config), Some(guard)) = (&bucket.row.guard, guard) else {
                 return self.plan_object(new, &place, view);
             };
@@ -225,7 +227,7 @@ impl Store {
     ) -> Result<Plan<Settled>, PutObjectError> {
         let current = place.head.row.current.as_ref();
         if let Err(failure) = new.condition.check(current, UploadWindow::Quiet) {
-            return self.same_lock(new, failure, place, view);
+            return self.same_lock(new, failure, place, None, view);
         }
         let version = self.new_version(new, place, false)?;
         let event = new.event(DisplayVersion::of(&version));
@@ -251,7 +253,7 @@ impl Store {
             (is_held && is_law).then_some(ConditionFailure::IfNoneMatch)
         });
         if let Some(failure) = failure {
-            let same = self.same_lock(new, failure, place, view);
+            let same = self.same_lock(new, failure, place, Some(guard), view);
             return match same {
                 Err(PutObjectError::Condition(ConditionFailure::IfNoneMatch)) => {
                     match self.locked_by(target, bucket, config, guard)? {
@@ -261,6 +263,9 @@ impl Store {
                 }
                 same => same,
             };
+        }
+        if guard.has_ended_lock_of(target.principal) {
+            return Err(ConditionFailure::IfNoneMatch.into());
         }
         let purges = purges_locks(config, &bucket.row);
         let version = self.new_version(new, place, purges)?;
@@ -385,6 +390,7 @@ impl Store {
         new: &NewObject<'_>,
         failure: ConditionFailure,
         place: &Place<'_>,
+        guard: Option<&OpenGuard>,
         view: &View,
     ) -> Result<Plan<Settled>, PutObjectError> {
         let Place { bucket, head, .. } = *place;
@@ -395,8 +401,12 @@ impl Store {
         match self.compare_lock(new.target, bucket, current, sent, view)? {
             Comparison::Needs(keys) => Ok(Plan::Read(keys)),
             Comparison::Same => {
-                let known = stored(current, bucket, new.written);
-                Ok(Plan::Answer(Settled::Landed(Landed::Known(known))))
+                let known = Settled::Landed(Landed::Known(stored(current, bucket, new.written)));
+                let noted = guard.and_then(|guard| self.note_holder(new.target.principal, guard));
+                Ok(match noted {
+                    Some(batch) => Plan::Commit(batch, known),
+                    None => Plan::Answer(known),
+                })
             }
             Comparison::Other => Err(failure.into()),
         }

@@ -138,15 +138,8 @@ impl Fixture {
         let version = current.unwrap_or(VersionId { sequence: 1, random: 2 });
         let body = format!(r#"{{"ID":"lock-{state_key}","Operation":"OperationTypeApply"}}"#);
         let sealed_lock = self.store.seal_lock(bucket, &key(state_key), version, body.as_bytes());
-        let hold = Hold {
-            version,
-            since_ms: NOW_MS,
-            run: Run { holder: holder.to_owned(), ..Run::default() },
-            sealed_lock,
-            writes: 0,
-            last_write_ms: None,
-            told_quiet_ms: None,
-        };
+        let run = Run { holder: holder.to_owned(), ..Run::default() };
+        let hold = Hold { sealed_lock, ..Hold::begun(version, NOW_MS, run) };
         self.change_guard(bucket, state_key, |guard| guard.hold = Some(hold)).await;
     }
 

@@ -40,13 +40,8 @@ fn a_lock_opens_in_its_place_alone() {
     let Fixture { store, .. } = Fixture::new();
     let body = br#"{"ID":"abc","Who":"me"}"#;
     let hold = |version: VersionId, sealed_lock: Vec<u8>| Hold {
-        version,
-        since_ms: NOW_MS,
-        run: Run::default(),
         sealed_lock,
-        writes: 0,
-        last_write_ms: None,
-        told_quiet_ms: None,
+        ..Hold::begun(version, NOW_MS, Run::default())
     };
     let sealed = store.seal_lock(BUCKET, &key("k"), ID, body);
     let here = hold(ID, sealed.clone());

@@ -1,5 +1,6 @@
 //! `tidelock lock release`
 
+use tidelock_client::ErrorKind;
 use tidelock_client::guard::HeldLock;
 use tidelock_client::state::{ListedLock, Release, StateLock};
 
@@ -55,7 +56,9 @@ impl Args {
             return text_or(session.format, &row.text(), &row);
         }
         if !self.reason.is_empty() {
-            eprintln!("tidelock: the reason is not kept: no guard minds this lock");
+            eprintln!(
+                "tidelock: the reason is not kept: the lock is given back as its holder does"
+            );
         }
         match session.client.release_found(bucket, key, found).await? {
             Release::Released(lock) => {
@@ -67,8 +70,8 @@ impl Args {
         }
     }
 
-    /// Where the server minds the lock, it is told why; none where it does not: elsewhere, and of a
-    /// lock that is older than the guard.
+    /// Where the server minds the lock, it is told why; none where it does not, and where the caller may not
+    /// break locks: its own it may still give back, by deleting the object.
     async fn release_by_server(
         &self,
         session: &Session,
@@ -82,6 +85,7 @@ impl Args {
         let id = Some(lock.id.as_str()).filter(|id| !id.is_empty());
         match session.client.release_held(bucket, key, id, &self.reason).await {
             Err(error) if error.code() == Some(NOT_LOCKED) => Ok(None),
+            Err(error) if error.kind() == ErrorKind::Denied => Ok(None),
             released => Ok(released?),
         }
     }
