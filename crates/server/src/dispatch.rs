@@ -138,6 +138,7 @@ impl Dispatch {
         let mut in_work = InWork::begin(clock, metrics, target);
         let request = request.map(|body| ReceivedBody::new(body, &in_work));
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let version = request.version();
         let sender = peer.clone();
         let answering = async {
             if framing::is_ambiguous(&request) {
@@ -154,7 +155,8 @@ impl Dispatch {
             // The panic hook has logged where and why.
             self.refuse(ErrorCode::InternalError, &method, &path)
         });
-        let Answer { response, operation, code } = answer;
+        let Answer { mut response, operation, code } = answer;
+        announce_end(&mut response, version, &in_work);
         in_work.answered(&response, operation, code);
         if let Some(protocol) = protocol {
             self.audit(in_work.audit_event(&response), &response, &sender, protocol);
@@ -205,6 +207,8 @@ impl Dispatch {
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
         let mut in_work = InWork::begin(clock, metrics, target);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let version = request.version();
+        let request = request.map(|body| ReceivedBody::new(Inbound::Wire(body), &in_work));
         let answering = async {
             if framing::is_ambiguous(&request) {
                 return self.refuse_ambiguous(&request);
@@ -214,7 +218,6 @@ impl Dispatch {
             let Some(_place) = self.room.enter(&peer, &parts) else {
                 return self.refuse(ErrorCode::SlowDown, &method, &path);
             };
-            let body = ReceivedBody::new(Inbound::Wire(body), &in_work);
             let request = Request::from_parts(parts, body);
             self.console.answer(request, Within::new(self.clone(), peer)).await
         };
@@ -222,7 +225,8 @@ impl Dispatch {
             // The panic hook has logged where and why.
             self.refuse(ErrorCode::InternalError, &method, &path)
         });
-        let Answer { response, operation, code } = answer;
+        let Answer { mut response, operation, code } = answer;
+        announce_end(&mut response, version, &in_work);
         in_work.answered(&response, operation, code);
         response.map(|body| ObservedBody::new(body, in_work, turn))
     }
@@ -378,4 +382,12 @@ fn page(
 pub(crate) fn equal_in_constant_time(left: &[u8], right: &[u8]) -> bool {
     let difference = left.iter().zip(right).fold(0, |sum, (left, right)| sum | (left ^ right));
     left.len() == right.len() && std::hint::black_box(difference) == 0
+}
+
+/// Says that the connection ends with this answer, where nothing more can be read from it. In HTTP/2 only
+/// the stream ends.
+fn announce_end(response: &mut Response<ResponseBody>, version: Version, request: &InWork) {
+    if version < Version::HTTP_2 && request.leaves_body() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(crate) struct InWork {
     metrics: Arc<Metrics>,
     started: Duration,
     place: Place,
-    received_bytes: Arc<AtomicU64>,
+    received: Arc<Received>,
     request_id: Option<RequestId>,
     operation: &'static str,
     code: &'static str,
@@ -69,7 +69,7 @@ impl InWork {
             clock,
             metrics,
             place: Place { bucket, key, ..Place::default() },
-            received_bytes: Arc::default(),
+            received: Arc::default(),
             request_id: None,
             operation: "Unknown",
             code: CODE_GONE,
@@ -83,6 +83,13 @@ impl InWork {
     /// Holds a place among the requests in work until the answer is sent.
     pub(crate) fn hold(&mut self, place: room::Place) {
         self.held = Some(place);
+    }
+
+    /// Whether the body was not read to its end. Then the connection is of no further use: bytes of the body may
+    /// come, or the next request, from a client that waited for `100 Continue` in vain (RFC 9110, section
+    /// 10.1.1).
+    pub(crate) fn leaves_body(&self) -> bool {
+        !self.received.to_the_end.load(Ordering::Relaxed)
     }
 
     /// Logs at debug level only: probes and scrapes come every few seconds.
@@ -140,7 +147,7 @@ impl InWork {
                     status = self.status,
                     code = self.code,
                     duration_ms,
-                    bytes.received = self.received_bytes.load(Ordering::Relaxed),
+                    bytes.received = self.received.bytes.load(Ordering::Relaxed),
                     bytes.sent = self.sent_bytes,
                     "request"
                 )
@@ -165,7 +172,7 @@ impl Drop for InWork {
             operation: self.operation,
             code: self.code,
             duration,
-            received_bytes: self.received_bytes.load(Ordering::Relaxed),
+            received_bytes: self.received.bytes.load(Ordering::Relaxed),
             sent_bytes: self.sent_bytes,
         });
         if !self.quiet {
@@ -187,7 +194,14 @@ pub(crate) enum Inbound {
 /// A request's body that counts what was read of it: what a header announces may be anything.
 pub(crate) struct ReceivedBody {
     body: Inbound,
-    received_bytes: Arc<AtomicU64>,
+    received: Arc<Received>,
+}
+
+/// How far a request's body was read.
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    bytes: AtomicU64,
+    to_the_end: AtomicBool,
 }
 
 impl Body for Inbound {
@@ -223,7 +237,15 @@ impl Body for Inbound {
 
 impl ReceivedBody {
     pub(crate) fn new(body: Inbound, request: &InWork) -> Self {
-        Self { body, received_bytes: request.received_bytes.clone() }
+        let body = Self { body, received: request.received.clone() };
+        body.note_end();
+        body
+    }
+
+    fn note_end(&self) {
+        if self.body.is_end_stream() {
+            self.received.to_the_end.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -236,9 +258,14 @@ impl Body for ReceivedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let Some(Ok(frame)) = &polled {
-            let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-            self.received_bytes.fetch_add(bytes, Ordering::Relaxed);
+        match &polled {
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+                self.received.bytes.fetch_add(bytes, Ordering::Relaxed);
+                self.note_end();
+            }
+            Some(Err(_)) => {}
+            None => self.received.to_the_end.store(true, Ordering::Relaxed),
         }
         Poll::Ready(polled)
     }
