@@ -2,7 +2,11 @@
 //!
 //! The rows are AWS's own: method, resource and sub-resource of the service model. Within a
 //! resource and method the first row that fits wins, so rows that ask for more stand first. What is
-//! not in the query of any row is ignored, as AWS ignores it.
+//! not in the query of any row is ignored, as AWS ignores it. What is in that of another row names a
+//! sub-resource: `DELETE /key?acl` deletes no object.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use http::Method;
 
@@ -202,25 +206,76 @@ operations! {
     PreflightObject Object OPTIONS [] Any Built
 }
 
+/// Parameters of rows that name no sub-resource by themselves.
+const PARAMETERS: [&str; 5] = ["list-type", "id", "select-type", "annotationName", "partNumber"];
+
+/// Names that choose a sub-resource.
+static SUB_RESOURCES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    let names = ROWS.iter().flat_map(|row| row.query).copied();
+    names.filter(|name| !PARAMETERS.contains(name) && !name.contains('=')).collect()
+});
+
 impl Operation {
     /// The operation that `method` asks of a resource of `scope`.
     ///
     /// # Errors
     ///
-    /// `MethodNotAllowed` when no operation has this method there.
+    /// `MethodNotAllowed` when no operation has this method there, or not on the sub-resource that is named;
+    /// `InvalidArgument` when two are named, and where a version or a part is named that the operation would
+    /// not heed.
     pub(crate) fn choose(
         scope: Scope,
         method: &Method,
         query: &Query,
         has_copy_source: bool,
     ) -> S3Result<Self> {
-        let row = ROWS.iter().find(|row| row.fits(scope, method, query, has_copy_source));
-        row.map(|row| row.operation).ok_or_else(|| {
+        let not_allowed = |resource_type: &str| {
             S3Error::new(ErrorCode::MethodNotAllowed)
                 .field("Method", method.as_str())
-                .field("ResourceType", scope.resource_type())
-        })
+                .field("ResourceType", resource_type)
+        };
+        let row = ROWS.iter().find(|row| row.fits(scope, method, query, has_copy_source));
+        let row = row.ok_or_else(|| not_allowed(scope.resource_type()))?;
+        if *method == Method::OPTIONS || query.is_empty() {
+            return Ok(row.operation);
+        }
+        let named: Vec<&str> =
+            query.pairs().map(|(name, _)| name).filter(is_sub_resource).collect();
+        match named.iter().find(|name| !row.query.contains(name)) {
+            Some(_) if named.len() > 1 => Err(S3Error::invalid_argument(
+                format!("Conflicting query string parameters: {}", named.join(", ")),
+                "ResourceType",
+                named.join(", "),
+            )),
+            Some(name) => Err(not_allowed(&resource_type(name))),
+            None => row.check_parameters(query).map(|()| row.operation),
+        }
     }
+}
+
+fn is_sub_resource(name: &&str) -> bool {
+    SUB_RESOURCES.contains(*name)
+}
+
+/// AWS's word for a sub-resource in `<ResourceType>`.
+fn resource_type(name: &str) -> String {
+    let word = match name {
+        "policy" => "BUCKETPOLICY",
+        "versions" => "BUCKETVERSIONS",
+        "logging" => "LOGGING_STATUS",
+        "requestPayment" => "REQUEST_PAYMENT",
+        "publicAccessBlock" => "PUBLIC_ACCESS_BLOCK",
+        "policyStatus" => "POLICY_STATUS",
+        "ownershipControls" => "OWNERSHIP_CONTROLS",
+        "object-lock" => "OBJECT_LOCK_CONFIGURATION",
+        "retention" => "OBJECT_LOCK_RETENTION",
+        "legal-hold" => "OBJECT_LOCK_LEGALHOLD",
+        "attributes" => "OBJECT_ATTRIBUTES",
+        "delete" => "MULTI_OBJECT_DELETE",
+        "uploadId" => "UPLOAD",
+        name => return name.to_uppercase().replace('-', "_"),
+    };
+    word.to_owned()
 }
 
 impl Scope {
@@ -243,6 +298,22 @@ impl Row {
                 Some((name, value)) => query.value(name) == Some(value),
                 None => query.has(wanted),
             })
+    }
+
+    /// Refuses a version of what has none, and a part of no upload: the object would be written instead.
+    fn check_parameters(&self, query: &Query) -> S3Result<()> {
+        let refuse = |message: &'static str, name: &'static str| {
+            let value = query.value(name).unwrap_or_default();
+            Err(S3Error::invalid_argument(message, name, value))
+        };
+        let writes = matches!(self.operation, Operation::PutObject | Operation::CopyObject);
+        if query.has("versionId") && (writes || self.scope == Scope::Bucket) {
+            return refuse("This operation does not accept a version-id.", "versionId");
+        }
+        if query.has("partNumber") && writes {
+            return refuse("A part number needs the upload that it is of.", "partNumber");
+        }
+        Ok(())
     }
 }
 
@@ -296,6 +367,24 @@ mod tests {
             (Method::DELETE, Object, "uploadId=u", false, "AbortMultipartUpload"),
             (Method::DELETE, Object, "versionId=v", false, "DeleteObject"),
             (Method::PATCH, Object, "", false, "MethodNotAllowed"),
+            (Method::DELETE, Bucket, "acl", false, "MethodNotAllowed"),
+            (Method::DELETE, Bucket, "versionId=null", false, "InvalidArgument"),
+            (Method::DELETE, Object, "acl", false, "MethodNotAllowed"),
+            (Method::DELETE, Object, "policy", false, "MethodNotAllowed"),
+            (Method::PUT, Object, "uploads", false, "MethodNotAllowed"),
+            (Method::PUT, Object, "uploadId=u", false, "MethodNotAllowed"),
+            (Method::PUT, Object, "partNumber=1", false, "InvalidArgument"),
+            (Method::PUT, Object, "partNumber=1", true, "InvalidArgument"),
+            (Method::PUT, Object, "versionId=v", false, "InvalidArgument"),
+            (Method::PUT, Object, "acl&versionId=v", false, "PutObjectAcl"),
+            (Method::PUT, Object, "unknown", false, "PutObject"),
+            (Method::GET, Object, "uploads", false, "MethodNotAllowed"),
+            (Method::GET, Object, "acl&versionId=v", false, "GetObjectAcl"),
+            (Method::GET, Object, "acl&tagging", false, "InvalidArgument"),
+            (Method::GET, Bucket, "acl&versioning", false, "InvalidArgument"),
+            (Method::HEAD, Bucket, "versioning", false, "MethodNotAllowed"),
+            (Method::POST, Bucket, "uploads", false, "MethodNotAllowed"),
+            (Method::OPTIONS, Object, "acl", false, "PreflightObject"),
         ];
         for (method, scope, query, copies, expected) in rows {
             check(method, scope, query, copies, expected);
