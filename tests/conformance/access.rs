@@ -113,6 +113,7 @@ fn policies_of_buckets() {
             json!([allow("s3:GetObject", "/public/*")]),
             vec![
                 (Nobody, get("public/b"), 200),
+                (Nobody, get("public/b").query("response-content-type", "text/html"), 400),
                 (Bob, get("public/b"), 200),
                 (Nobody, get("a"), 403),
                 (Bob, get("a"), 403),

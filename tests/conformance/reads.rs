@@ -190,14 +190,24 @@ pub(crate) fn range_rows() -> Vec<Row> {
         })
         .chain([
             row(
-                "If-Range is ignored",
+                "a range of this object only",
                 [
                     put("k", "0123456789"),
                     get("k")
                         .header("Range", "bytes=0-1")
-                        .header("If-Range", "\"none\"")
+                        .header("If-Range", "\"781e5e245d69b566979b86e28d23f2c7\"")
                         .gives(206)
                         .reads("01"),
+                    get("k")
+                        .header("Range", "bytes=0-1")
+                        .header("If-Range", "\"none\"")
+                        .gives(200)
+                        .reads("0123456789"),
+                    get("k")
+                        .header("Range", "bytes=0-1")
+                        .header("If-Range", "Thu, 01 Jan 1970 00:00:00 GMT")
+                        .gives(200)
+                        .reads("0123456789"),
                 ],
             ),
             row(
@@ -278,6 +288,15 @@ pub(crate) fn shape_rows() -> Vec<Row> {
                     .shows("content-type", "text/plain")
                     .shows("cache-control", "no-cache")
                     .shows("content-disposition", "attachment; filename=\"a b\""),
+            ],
+        ),
+        row(
+            "checksums that nobody would check",
+            [
+                put("k", "one").header("x-amz-checksum-sha512", "x").fails(501, "NotImplemented"),
+                put("k", "one").header("x-amz-checksum-foo", "x").fails(400, "InvalidRequest"),
+                get("k").fails(404, "NoSuchKey"),
+                put("k", "one").header("x-amz-checksum-mode", "ENABLED"),
             ],
         ),
         row(

@@ -20,6 +20,11 @@ const TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
 const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 /// What the headers of all algorithms begin with.
 const HEADER_PREFIX: &str = "x-amz-checksum-";
+/// Headers with this prefix that are no checksums.
+const ABOUT_CHECKSUMS: [&str; 3] =
+    ["x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"];
+/// What follows the prefix for algorithms that AWS has and this store has not.
+const NOT_BUILT: [&str; 5] = ["md5", "sha512", "xxhash3", "xxhash64", "xxhash128"];
 const MD5_BYTES: usize = 16;
 
 /// An algorithm with its spellings.
@@ -151,6 +156,7 @@ pub(crate) fn write_part_element(xml: &mut XmlWriter, checksum: &Checksum) {
 ///
 /// `InvalidRequest` for more than one checksum, a malformed one, or names that disagree.
 pub(crate) fn request_of(headers: &HeaderMap) -> S3Result<Option<ChecksumRequest>> {
+    check_known(headers)?;
     let named = named_algorithm(headers)?;
     let mut sent = sent(headers);
     let (header, second) = (sent.next(), sent.next());
@@ -177,6 +183,7 @@ pub(crate) fn request_of(headers: &HeaderMap) -> S3Result<Option<ChecksumRequest
 /// The one checksum a request states of a whole multipart object: `base64`, or `base64-N` of a
 /// composite one.
 pub(crate) fn stated(headers: &HeaderMap) -> S3Result<Option<(ChecksumAlgorithm, Vec<u8>)>> {
+    check_known(headers)?;
     let mut sent = sent(headers);
     match (sent.next(), sent.next()) {
         (None, _) => Ok(None),
@@ -214,6 +221,22 @@ pub(crate) fn mismatch_of(headers: &HeaderMap) -> S3Error {
 fn sent(headers: &HeaderMap) -> impl Iterator<Item = Algorithm> {
     let of_checksum = |name: &&HeaderName| name.as_str().starts_with(HEADER_PREFIX);
     headers.keys().filter(of_checksum).filter_map(|name| Algorithm::of_header(name.as_str()))
+}
+
+/// Refuses a checksum that would not be checked: whoever sends one relies on it.
+fn check_known(headers: &HeaderMap) -> S3Result<()> {
+    let is_checksum =
+        |name: &&str| name.starts_with(HEADER_PREFIX) && !ABOUT_CHECKSUMS.contains(name);
+    let mut checksums = headers.keys().map(HeaderName::as_str).filter(is_checksum);
+    match checksums.find(|name| Algorithm::of_header(name).is_none()) {
+        None => Ok(()),
+        Some(name) if NOT_BUILT.contains(&&name[HEADER_PREFIX.len()..]) => {
+            Err(S3Error::header_not_implemented(name))
+        }
+        Some(_) => Err(S3Error::invalid_request(
+            "The algorithm type you specified in x-amz-checksum- header is invalid.",
+        )),
+    }
 }
 
 fn several() -> S3Error {

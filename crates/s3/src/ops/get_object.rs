@@ -40,6 +40,8 @@ enum Selected {
 struct Wish {
     condition: ReadCondition,
     range: Option<(range::Wanted, String)>,
+    /// `If-Range`: the range is of this object only, by its entity tag or its date.
+    if_range: Option<String>,
     part: Option<usize>,
     now_ms: i64,
 }
@@ -49,6 +51,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let customer = encryption::of_read(&call.headers)?;
     let customer = customer.as_ref();
     let wish = Wish::of(call)?;
+    refuse_overrides_by_nobody(call)?;
     let (store, principal) = (call.store(), &call.principal);
     if call.method == Method::HEAD {
         let info = store.head_object_with_key(principal, &bucket, &key, version, customer).await;
@@ -74,6 +77,17 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let mut response = answer(call, &wish, &object.info, &selected, body);
     write_expiration(&mut response, store, &key, object.info.lifecycle.as_ref()).await;
     Ok(response)
+}
+
+/// What an answer says of itself is for whoever signs to choose.
+fn refuse_overrides_by_nobody(call: &Call<'_>) -> S3Result<()> {
+    let overrides = OVERRIDES.iter().any(|(name, _)| call.query.has(name));
+    if overrides && call.principal.is_unproven() {
+        return Err(S3Error::invalid_request(
+            "Request specific response headers cannot be used for anonymous GET requests.",
+        ));
+    }
+    Ok(())
 }
 
 /// Where nothing is, no delete marker is either; AWS leaves that out.
@@ -108,7 +122,8 @@ impl Wish {
             ));
         }
         let condition = ReadCondition::of_object(&call.headers);
-        Ok(Self { condition, range, part, now_ms: call.service.clock.now() })
+        let if_range = call.header(header::IF_RANGE).map(str::to_owned);
+        Ok(Self { condition, range, if_range, part, now_ms: call.service.clock.now() })
     }
 
     /// Conditions first, then the range.
@@ -117,7 +132,12 @@ impl Wish {
         self.condition
             .check(&tag, info.modified_ms, self.now_ms)
             .map_err(|failure| with_validators(failure.of_object(), info))?;
+        // Of another object the rest would not fit what the client has (RFC 9110, section 13.1.5).
+        let is_meant = self.if_range.as_deref().is_none_or(|meant| {
+            meant == etag::quoted(&info.etag) || meant == date::http_date(info.modified_ms)
+        });
         match (&self.range, self.part) {
+            (Some(_), _) if !is_meant => Ok(Selected::Whole),
             (Some((wanted, text)), _) => {
                 range::resolve(*wanted, info.size, text).map(Selected::Some)
             }
