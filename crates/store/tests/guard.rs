@@ -233,6 +233,29 @@ async fn what_is_refused_is_bounded() {
     assert_eq!(list().await.unwrap().len(), REFUSED_KEPT_MAX - 1);
 }
 
+/// What one sends again and again is kept once, and what one has a lot of takes nobody else's place.
+#[tokio::test]
+async fn what_is_refused_takes_nobody_elses_place() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let (one, many) = (Run::new("ci", 1), Run::new("me", 2));
+    let list = || fixture.store.list_refused(&fixture.root, &fixture.bucket, "app/");
+    let first = one.write(&fixture, state(1, "a")).await.unwrap_err();
+    for _ in 0..3 {
+        let again = one.write(&fixture, state(1, "a")).await.unwrap_err();
+        assert_eq!((again.refused, again.message), (first.refused, first.message.clone()));
+    }
+    assert_eq!(list().await.unwrap().len(), 1);
+    for number in 0..2 * REFUSED_KEPT_MAX as u64 {
+        fixture.clock.advance(Duration::from_millis(10));
+        many.write(&fixture, state(number, "b")).await.unwrap_err();
+    }
+    let kept = list().await.unwrap();
+    assert_eq!((kept.len(), Some(kept[0].id)), (REFUSED_KEPT_MAX, first.refused));
+    let (key, id) = (STATE.parse().unwrap(), VersionSelector::Id(kept[0].id));
+    let kept = fixture.store.get_refused(&fixture.root, &fixture.bucket, &key, id).await.unwrap();
+    assert_eq!(drain(kept.reader).await.unwrap(), state(1, "a").as_bytes());
+}
+
 #[tokio::test]
 async fn an_upload_is_judged_when_it_is_completed() {
     let fixture = guarded(GuardConfig::enforced()).await;

@@ -53,6 +53,7 @@ impl Store {
             message: message::refusal_of_delete(&breach, lock.as_ref(), now),
             refused: None,
             lock: lock.map(Box::new),
+            keeps_body: false,
         };
         let mut batch = Batch::new(OpId(self.random()));
         let mut left = row.clone();

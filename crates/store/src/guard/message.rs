@@ -163,11 +163,14 @@ pub(super) fn refusal_of_delete(breach: &Breach, lock: Option<&LockFacts>, now_m
     })
 }
 
-/// Without control characters: a terminal would obey them, and no XML may hold them.
+/// Without what a terminal would obey, control characters and marks of direction, and without what no XML may
+/// hold.
 fn printable(text: &str) -> String {
+    let is_mark = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_obeyed = |c: char| c.is_control() || is_mark(c) || matches!(c, '\u{fffe}' | '\u{ffff}');
     let shown = text
         .chars()
-        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() });
+        .map(|c| if is_obeyed(c) { c.escape_default().to_string() } else { c.to_string() });
     shown.collect()
 }
 
@@ -258,11 +261,11 @@ mod tests {
     #[test]
     fn what_others_have_named_is_not_obeyed() {
         let body =
-            br#"{"ID":"1;rm -rf ~","Operation":"a\u001b]0;x\u0007","Who":"me\u001b[2J\r\nyou"}"#;
+            br#"{"ID":"1;rm -rf ~","Operation":"a\u001b]0;x\u0007","Who":"me\u001b[2J\r\nyou\uffff\u202e"}"#;
         let lock = LockFacts { lock: Lock::parse(body).unwrap(), ..facts() };
         let told = lock.refusal_of_lock("b", "it's $(k)", NOW);
         assert!(!told.contains(char::is_control), "{told:?}");
-        assert!(told.contains(r"me\u{1b}[2J\r\nyou (user/ci, 10.0.0.1)"), "{told}");
+        assert!(told.contains(r"me\u{1b}[2J\r\nyou\u{ffff}\u{202e} (user/ci, 10.0.0.1)"), "{told}");
         assert!(told.ends_with(r"lock release 'b/it'\''s $(k)' --id '1;rm -rf ~'"), "{told}");
         let lineage = Breach::Lineage { stored: "a".to_owned(), written: "\u{1b}[2J".to_owned() };
         let told = refusal_of_write(&lineage, None, ("b", "a b"), Some("00ff"), NOW);

@@ -40,7 +40,6 @@ pub(crate) use candidate::{Candidate, CurrentState, LOOKED_INTO_KIB_MAX};
 pub(crate) use delete::DeleteVerdict;
 pub(crate) use lock::purges_locks;
 pub use message::LockFacts;
-pub(crate) use quarantine::PlannedRefusal;
 pub use quarantine::{REFUSED_KEPT_MAX, REFUSED_TERM, RefusedError, RefusedVersion};
 pub use quiet::LockCounts;
 pub use refusal::{LockedBy, Refusal, RefusalReason};

@@ -8,7 +8,7 @@ use tidelock_meta::record::guard::GuardRow;
 use tidelock_meta::record::refused::{self, RefusedRow};
 use tidelock_meta::record::version::{ETag, ObjectVersion, VersionId};
 use tidelock_meta::record::{BucketId, bucket};
-use tidelock_meta::{Batch, Key, KeyRange, OpId, Versioned};
+use tidelock_meta::{Batch, Key, KeyRange, OpId};
 
 use super::refusal::{Refusal, RefusalReason};
 use super::rules::Breach;
@@ -20,6 +20,7 @@ use crate::audit::AuditEvent;
 use crate::body::read::OpenError;
 use crate::bucket::OpenBucket;
 use crate::commit::{Plan, View};
+use crate::encryption::is_customers;
 use crate::error::{BucketError, EncryptionError, StorageError};
 use crate::identity::Principal;
 use crate::name::{BucketName, ObjectKey};
@@ -74,13 +75,6 @@ pub enum RefusedError {
     Encryption(#[from] EncryptionError),
 }
 
-/// A refusal that is about to be committed.
-pub(crate) struct PlannedRefusal {
-    pub(crate) refusal: Refusal,
-    /// Whether the body becomes a refused version; else it goes.
-    pub(crate) keeps_body: bool,
-}
-
 impl Breach {
     pub(super) fn reason(&self) -> RefusalReason {
         match self {
@@ -118,7 +112,7 @@ impl Store {
         breach: &Breach,
         new: ObjectVersion,
         view: &View,
-    ) -> Result<Result<PlannedRefusal, KeyRange>, StorageError> {
+    ) -> Result<Result<Refusal, KeyRange>, StorageError> {
         let (id, key) = (write.bucket.row.id, write.target.key.as_str());
         let kept_before = refused::range(id, key);
         let Some(kept) = view.scanned(&kept_before) else { return Ok(Err(kept_before)) };
@@ -128,19 +122,25 @@ impl Store {
         let held = self.held_now(write.bucket, write.target.key, &write.guard.row)?;
         let lock = held.map(|held| held.facts(now, write.config));
         let held_id = lock.as_ref().map(|lock| lock.lock.id.clone());
-        let keeps_body = write.candidate.size <= REFUSED_BYTES_MAX;
-        let shown = events::shown(new.id);
+        let kept = kept.iter().map(|(key, row)| Ok((key, RefusedRow::decode(&row.value)?)));
+        let kept = kept.collect::<Result<Vec<_>, StorageError>>()?;
+        let known = kept.iter().find(|(_, row)| is_again(row, &new, &asker));
+        let known = known.map(|(_, row)| row.version.id);
+        let keeps_body = known.is_none() && write.candidate.size <= REFUSED_BYTES_MAX;
+        let refused = known.or_else(|| keeps_body.then_some(new.id));
+        let shown = refused.map(events::shown);
         let place = (write.target.bucket.as_str(), key);
-        let named = keeps_body.then_some(shown.as_str());
-        let message = message::refusal_of_write(breach, lock.as_ref(), place, named, now);
+        let message =
+            message::refusal_of_write(breach, lock.as_ref(), place, shown.as_deref(), now);
         let refusal = Refusal {
             reason: breach.reason(),
             message: message.clone(),
-            refused: keeps_body.then_some(new.id),
+            refused,
             lock: lock.map(Box::new),
+            keeps_body,
         };
         if keeps_body {
-            self.make_room(batch, kept)?;
+            self.make_room(batch, kept, &asker.run().holder);
             let refused = RefusedRow {
                 expires_ms: now.saturating_add(REFUSED_TERM.as_millis() as i64),
                 code: refusal.reason.as_str().to_owned(),
@@ -159,17 +159,22 @@ impl Store {
         write.guard.replace(batch, &row);
         let event = events::of_refused_write(write, &refusal);
         self.audit(batch, write.target.principal, &event);
-        Ok(Ok(PlannedRefusal { refusal, keeps_body }))
+        Ok(Ok(refusal))
     }
 
-    /// Drops the oldest refused versions where there are too many.
-    fn make_room(&self, batch: &mut Batch, kept: &[(Key, Versioned)]) -> Result<(), StorageError> {
-        let excess = (kept.len() + 1).saturating_sub(REFUSED_KEPT_MAX);
-        for (key, row) in kept.iter().take(excess) {
-            self.discard_version(batch, &RefusedRow::decode(&row.value)?.version);
+    /// Makes room for one more, of `holder`: where there are too many, the oldest of whoever has most of them
+    /// goes. What somebody sends again and again takes nobody else's place.
+    fn make_room(&self, batch: &mut Batch, mut kept: Vec<(&Key, RefusedRow)>, holder: &str) {
+        while kept.len() >= REFUSED_KEPT_MAX {
+            let of = |holder: &str| kept.iter().filter(|(_, row)| row.run.holder == holder).count();
+            let count =
+                |row: &RefusedRow| of(&row.run.holder) + usize::from(row.run.holder == holder);
+            let most = kept.iter().map(|(_, row)| count(row)).max();
+            let at = kept.iter().position(|(_, row)| Some(count(row)) == most).unwrap_or_default();
+            let (key, row) = kept.remove(at);
+            self.discard_version(batch, &row.version);
             batch.delete(key.clone());
         }
-        Ok(())
     }
 
     /// The refused versions of states whose key begins with `prefix`, by key, oldest first.
@@ -256,6 +261,14 @@ impl Store {
         })
         .await
     }
+}
+
+/// Whether `new` is what was refused before, of the same principal.
+fn is_again(before: &RefusedRow, new: &ObjectVersion, asker: &Asker) -> bool {
+    let (Some(kept), Some(sent)) = (before.version.object(), new.object()) else { return false };
+    before.run.holder == asker.run().holder
+        && (kept.etag, kept.size) == (sent.etag, sent.size)
+        && !is_customers(&sent.controls.encryption)
 }
 
 /// Remembers in `row` that the run broke a rule, if that sticks.

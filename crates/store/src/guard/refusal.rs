@@ -16,6 +16,8 @@ pub struct Refusal {
     pub refused: Option<VersionId>,
     /// The lock that is in the way.
     pub lock: Option<Box<LockFacts>>,
+    /// Whether the body of this very request is the one that is kept; the same may have been kept before.
+    pub(crate) keeps_body: bool,
 }
 
 /// Which rule a refused request broke. The names are the codes of the answers.

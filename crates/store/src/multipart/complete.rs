@@ -30,8 +30,8 @@ use crate::encryption::{
 };
 use crate::error::{CompleteError, StorageError, UploadError};
 use crate::guard::{
-    Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, PlannedRefusal, REFUSED_KEPT_MAX,
-    Refusal, Verdict, guard_keys, rolled_back_from,
+    Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, REFUSED_KEPT_MAX, Refusal, Verdict,
+    guard_keys, rolled_back_from,
 };
 use crate::identity::Principal;
 use crate::lifecycle::LifecycleSubject;
@@ -157,8 +157,9 @@ impl Store {
                 }
                 Attempt::Refused(refusal) => return Err(CompleteError::Refused(refusal)),
                 Attempt::Locked(locked) => {
+                    let locked = self.told_of_unseen(target, &place.bucket, *locked).await?;
                     self.mark_contended(target, &place.bucket, &locked).await?;
-                    return Err(CompleteError::Locked(locked));
+                    return Err(CompleteError::Locked(Box::new(locked)));
                 }
                 Attempt::Disturbed => {
                     place.bucket = self.find_bucket(target.principal, target.bucket).await?
@@ -408,8 +409,8 @@ impl Store {
                 let mut batch = Batch::new(crate::object::op_id(&new));
                 match self.plan_refusal(&mut batch, write, &breach, new, view)? {
                     Err(range) => Ok(Plan::Scan(range, REFUSED_KEPT_MAX)),
-                    Ok(PlannedRefusal { refusal, keeps_body }) => {
-                        if !keeps_body {
+                    Ok(refusal) => {
+                        if !refusal.keeps_body {
                             self.reclaim(&mut batch, sealed.request.upload.0, Reclaimed::Upload);
                         }
                         self.end_upload(ending, &mut batch, None);

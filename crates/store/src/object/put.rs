@@ -20,8 +20,8 @@ use crate::commit::{Plan, View};
 use crate::condition::{ConditionFailure, UploadWindow, WriteCondition};
 use crate::error::{PutObjectError, StorageError};
 use crate::guard::{
-    Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, PlannedRefusal, REFUSED_KEPT_MAX,
-    Refusal, Verdict, Wait, guard_keys, purges_locks, rolled_back_from,
+    Candidate, CurrentState, GuardedWrite, LockedBy, OpenGuard, REFUSED_KEPT_MAX, Refusal, Verdict,
+    Wait, guard_keys, purges_locks, rolled_back_from,
 };
 use crate::identity::Principal;
 use crate::lifecycle::LifecycleSubject;
@@ -111,7 +111,7 @@ impl Store {
         let (keeps_body, keeps_index) = match &result {
             Ok(Landed::New(_)) => (true, true),
             Ok(Landed::Known(_)) => (false, false),
-            Err(PutObjectError::Refused(refusal)) => (refusal.refused.is_some(), false),
+            Err(PutObjectError::Refused(refusal)) => (refusal.keeps_body, false),
             Err(error) => (error.is_outcome_unknown(), error.is_outcome_unknown()),
         };
         if !keeps_index {
@@ -313,8 +313,8 @@ impl Store {
                 let mut batch = Batch::new(op_id(&version));
                 match self.plan_refusal(&mut batch, write, &breach, version, view)? {
                     Err(range) => Ok(Plan::Scan(range, REFUSED_KEPT_MAX)),
-                    Ok(PlannedRefusal { refusal, keeps_body }) => {
-                        if keeps_body {
+                    Ok(refusal) => {
+                        if refusal.keeps_body {
                             new.written.keep(&mut batch);
                         }
                         place.bucket.guard(&mut batch);
