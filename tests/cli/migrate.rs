@@ -5,10 +5,13 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::between;
 use crate::harness::{Ask, Server};
 use crate::objects::stderr;
 
@@ -199,6 +202,41 @@ fn versions_and_delete_markers_come_in_their_order() {
     expect(&refused, 5, &[("a/many.tfstate", "different 0")]);
     let reason = String::from_utf8_lossy(&refused.stdout).into_owned();
     assert!(reason.contains("from version 7 on"), "{reason}");
+}
+
+/// Somebody writes at the source while a state is on its way.
+#[test]
+fn what_the_source_got_meanwhile_is_moved_too_or_told() {
+    let source = Server::start(&[]);
+    let server = Server::start(&[]);
+    server.make_guarded_bucket("new", "Enabled");
+    let root = source.root();
+    // Before which look at the lock of the source it happens; what the run says, and the next one.
+    let rows = [
+        ("early", "Enabled", 1, (0, "migrated 2"), "same 0"),
+        ("late", "Enabled", 2, (5, "failed 1"), "migrated 1"),
+        ("plain", "", 2, (5, "failed 1"), "different 0"),
+    ];
+    for (bucket, versioning, at, (code, verdict), next) in rows {
+        source.make_bucket(bucket, versioning);
+        put(&source, bucket, bucket, &state(1, bucket));
+        let (looks, root) = (Arc::new(AtomicUsize::new(0)), root.clone());
+        let endpoint = between::before(source.address, move |head, pass| {
+            let is_look = head.contains(".tflock ");
+            if is_look && looks.fetch_add(1, Ordering::SeqCst) + 1 == at {
+                let ask = Ask::object("PUT", bucket, bucket).body(state(2, bucket));
+                root.send(&ask).expect(200);
+            }
+            Some(pass())
+        });
+        let run = || migrate(&server, &["s3", &endpoint, bucket, "new"]);
+        let first = run();
+        expect(&first, code, &[(bucket, verdict)]);
+        let told = String::from_utf8_lossy(&first.stdout).into_owned();
+        assert_eq!(told.contains("it changed while it was moved"), code == 5, "{bucket}: {told}");
+        let second = verdicts(&run(), if next == "different 0" { 5 } else { 0 });
+        assert_eq!(second[bucket], next, "{bucket}");
+    }
 }
 
 #[test]

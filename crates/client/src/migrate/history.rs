@@ -3,12 +3,15 @@
 use std::fmt;
 
 use super::body::Body;
+use crate::ObjectVersion;
 
 /// The past of one state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Past {
     /// Oldest first.
     pub(super) events: Vec<Event>,
+    /// All that the place listed when it was looked at, oldest first; empty where it lists no versions.
+    pub(super) listed: Vec<ObjectVersion>,
 }
 
 /// A version or a delete marker.
@@ -119,7 +122,17 @@ impl Past {
                 kept.push(event);
             }
         }
-        Self { events: kept }
+        Self { events: kept, listed: Vec::new() }
+    }
+
+    /// The same, of a place that listed these versions.
+    pub(super) fn listed_as(self, listed: Vec<ObjectVersion>) -> Self {
+        Self { listed, ..self }
+    }
+
+    /// Whether the other one has the same content, in the same order.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.events.iter().map(Event::hash).eq(other.events.iter().map(Event::hash))
     }
 
     /// Whether any version is a state.

@@ -189,7 +189,11 @@ impl<'a> Migration<'a> {
         result?;
         release.map_err(Stopped::of_destination)?;
         // Whoever has locked it since may have written it too.
-        self.require_unlocked(state).await
+        self.require_unlocked(state).await?;
+        match self.source.is_still(state, past).await.map_err(Stopped::of_source)? {
+            true => Ok(()),
+            false => Err(Stopped::changed("moved")),
+        }
     }
 
     /// Gives back the lock of a run that was killed after its last write. Where something is to be
@@ -234,8 +238,7 @@ impl<'a> Migration<'a> {
                 Some(body) => {
                     let read = self.source.read(state, event).await.map_err(Stopped::of_source)?;
                     if !body.is_of(&read) {
-                        let reason = "it changed while it was read: run it again".to_owned();
-                        return Err(Stopped::Refused(Verdict::Failed, reason));
+                        return Err(Stopped::changed("read"));
                     }
                     Some(read)
                 }
@@ -257,6 +260,10 @@ impl Stopped {
         let reason =
             "what arrived is not what was sent: somebody else has written there".to_owned();
         Self::Refused(Verdict::Failed, reason)
+    }
+
+    fn changed(deed: &str) -> Self {
+        Self::Refused(Verdict::Failed, format!("it changed while it was {deed}: run it again"))
     }
 
     fn of_source(error: SourceError) -> Self {

@@ -170,7 +170,7 @@ pub(super) fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 /// Lists of S3 say it in ISO 8601, headers as RFC 9110 does.
-pub(super) fn last_modified(headers: &HeaderMap) -> String {
+pub(crate) fn last_modified(headers: &HeaderMap) -> String {
     let text = text_of(headers, header::LAST_MODIFIED.as_str()).unwrap_or_default();
     match rfc2822::DateTimeParser::new().parse_timestamp(&text) {
         Ok(time) => time.to_string(),
