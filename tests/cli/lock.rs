@@ -121,7 +121,7 @@ fn locks_of_others_are_read_and_released() {
 fn a_lock_is_waited_for() {
     let server = Server::start(&[]);
     let b = furnished(&server);
-    for key in ["held", "given-back", "given-up"] {
+    for key in ["held", "given-back", "given-up-TERM", "given-up-HUP"] {
         b.put_lock(key, TERRAFORMS_LOCK);
     }
     exits(&b.lock(&["acquire", "bbb/held", "--wait", "600ms"]), 5);
@@ -131,11 +131,37 @@ fn a_lock_is_waited_for() {
     server.root().send(&Ask::object("DELETE", "bbb", "given-back.tflock")).expect(204);
     exits(&waiting.wait_with_output().unwrap(), 0);
     // Given up while waiting: nothing is taken, and the lock of another stays.
-    let waiting = b.spawn(&["run", "bbb/given-up", "--wait", "1m", "--", "true"]);
-    until_asked_again(&server, "given-up");
-    signal("TERM", waiting.id());
-    exits(&waiting.wait_with_output().unwrap(), 130);
-    assert_eq!(lock_body(&server, "given-up").as_deref(), Some(TERRAFORMS_LOCK));
+    for name in ["TERM", "HUP"] {
+        let key = format!("given-up-{name}");
+        let waiting = b.spawn(&["run", &format!("bbb/{key}"), "--wait", "1m", "--", "true"]);
+        until_asked_again(&server, &key);
+        signal(name, waiting.id());
+        exits(&waiting.wait_with_output().unwrap(), 130);
+        assert_eq!(lock_body(&server, &key).as_deref(), Some(TERRAFORMS_LOCK));
+    }
+}
+
+/// As under nohup(1).
+#[test]
+fn a_hangup_that_is_ignored_ends_nothing() {
+    let server = Server::start(&[]);
+    let b = furnished(&server);
+    b.put_lock("k", TERRAFORMS_LOCK);
+    let plain = server.command();
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.args(["lock", "run", "bbb/k", "--wait", "1m", "--", "true"]);
+    let waiting = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until_asked_again(&server, "k");
+    signal("HUP", waiting.id());
+    server.root().send(&Ask::object("DELETE", "bbb", "k.tflock")).expect(204);
+    exits(&waiting.wait_with_output().unwrap(), 0);
 }
 
 /// Until somebody who was refused the lock of the state at `key` has asked for it once more.
@@ -177,7 +203,7 @@ fn signals_reach_the_command_and_the_lock_is_released() {
     let server = Server::start(&[]);
     let b = furnished(&server);
     let files = TempDir::new().unwrap();
-    for (name, code) in [("TERM", 9), ("INT", 9)] {
+    for (name, code) in [("TERM", 9), ("INT", 9), ("HUP", 9)] {
         let ready = files.path().join(name);
         let script = format!(
             "trap 'exit 9' {name}; touch {}; while :; do sleep 0.05; done",

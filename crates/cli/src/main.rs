@@ -10,6 +10,7 @@ mod exit;
 mod output;
 mod progress;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -35,7 +36,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.is_silent() {
-                eprintln!("tidelock: {failure}");
+                // The terminal may be gone, which is no reason for another status.
+                let _unread = writeln!(std::io::stderr(), "tidelock: {failure}");
             }
             failure.exit_code()
         }

@@ -26,7 +26,7 @@ Exit status: 0 if every answer was right, 1 if one was not.";
 /// Measure an S3 endpoint, and check every answer while doing so
 ///
 /// Everything is written below one random prefix, in a bucket that is made for it, and removed at the end,
-/// also after SIGINT and SIGTERM.
+/// also after SIGINT, SIGTERM and SIGHUP.
 #[derive(clap::Args, Debug)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {

@@ -26,7 +26,7 @@ OpenTofu rests on what they are about.";
 ///
 /// Does what locks rest on: conditional writes, one by one and raced by many clients, reads and lists after
 /// writes, checksums, ranges. Everything is written below one random prefix, in a bucket that is made for
-/// it, and removed at the end, also after SIGINT and SIGTERM.
+/// it, and removed at the end, also after SIGINT, SIGTERM and SIGHUP.
 #[derive(clap::Args, Debug)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
