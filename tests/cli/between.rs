@@ -33,6 +33,14 @@ pub(crate) fn before(
     format!("http://{address}")
 }
 
+/// An answer that no server gave.
+pub(crate) fn answer(status: &str, code: &str) -> Vec<u8> {
+    let body = format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+        .into()
+}
+
 /// The same request, over a connection that ends with the answer. What is signed stays as it is.
 fn ask(server: SocketAddr, head: &str, body: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(server).unwrap();

@@ -171,7 +171,7 @@ fn until_asked_again(server: &Server, key: &str) {
     wait_until("the lock is asked for again", PATIENCE, || refusals() >= 2);
 }
 
-fn signal(name: &str, process: u32) {
+pub(crate) fn signal(name: &str, process: u32) {
     let kill = format!("kill -{name} {process}");
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }

@@ -113,9 +113,7 @@ impl Client {
         let Some(etag) = etag else { return self.send(request()).await.map(drop) };
         match self.send(request().header("if-match", etag)).await {
             Ok(_) => Ok(()),
-            Err(error) if is_status(&error, StatusCode::NOT_IMPLEMENTED) => {
-                self.send(request()).await.map(drop)
-            }
+            Err(error) if error.is_not_implemented() => self.send(request()).await.map(drop),
             Err(error) => Err(error),
         }
     }
