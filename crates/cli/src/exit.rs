@@ -111,7 +111,7 @@ impl Failure {
     }
 
     /// Whether nothing failed but that nobody reads stdout any more.
-    pub(crate) fn is_of_gone_reader(&self) -> bool {
+    fn is_of_gone_reader(&self) -> bool {
         self.status == 0
     }
 
@@ -122,6 +122,15 @@ impl Failure {
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.status)
+    }
+}
+
+/// What became of output that is not all that a command does: whoever has read enough of it still wants
+/// the rest of the work, and its verdict.
+pub(crate) fn shown(output: Result<(), Failure>) -> Result<(), Failure> {
+    match output {
+        Err(failure) if failure.is_of_gone_reader() => Ok(()),
+        output => output,
     }
 }
 

@@ -12,7 +12,7 @@ use tidelock_client::bench::{
 
 use super::lock::duration;
 use crate::connect::ClientArgs;
-use crate::exit::{Failure, stopped};
+use crate::exit::{Failure, shown, stopped};
 use crate::output::{List, Row, printable};
 use crate::progress;
 
@@ -88,7 +88,7 @@ impl Args {
             return Err(Failure::interrupted());
         }
         let is_right = ran?;
-        list.finish()?;
+        shown(list.finish())?;
         if is_right { Ok(()) } else { Err(Failure::wrong_answers()) }
     }
 

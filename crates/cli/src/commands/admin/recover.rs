@@ -11,7 +11,7 @@ use tidelock_server::config::BlobLocation;
 
 use super::verify;
 use crate::address::{BucketPrefix, ObjectAddress};
-use crate::exit::Failure;
+use crate::exit::{self, Failure};
 use crate::output::{self, Format, List, Row, printable};
 
 /// Save what is whole of a damaged store into a new data directory, or read an object without a server
@@ -56,7 +56,7 @@ impl Args {
     pub(crate) async fn run(self, format: Format) -> Result<(), Failure> {
         if let Some(into) = &self.into {
             let report = recover(self.data.clone(), into.clone()).await?;
-            output::text_or(format, &text(&report), &report)?;
+            exit::shown(output::text_or(format, &text(&report), &report))?;
             eprintln!("tidelock: serve it with --data {}", into.display());
             return Ok(());
         }

@@ -13,7 +13,7 @@ use tidelock_client::doctor::{
 };
 
 use crate::connect::{ClientArgs, Session};
-use crate::exit::{Failure, stopped};
+use crate::exit::{Failure, shown, stopped};
 use crate::output::{self, Row};
 use crate::progress;
 
@@ -108,7 +108,7 @@ async fn examine(
 
 fn print(session: &Session, findings: Vec<Finding>) -> Result<(), Failure> {
     let report = Report::of(&session.client, findings);
-    output::table_and_line(session.format, &report.checks, &report.verdict, &report)?;
+    shown(output::table_and_line(session.format, &report.checks, &report.verdict, &report))?;
     if report.safe { Ok(()) } else { Err(Failure::unsafe_endpoint()) }
 }
 
