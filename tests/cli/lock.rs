@@ -3,15 +3,19 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::between;
 use crate::harness::clock::wait_until;
 use crate::harness::server::{ROOT_ACCESS_KEY, ROOT_SECRET_KEY, tidelock};
 use crate::harness::{Ask, Server};
 use crate::objects::{stderr, stdout};
+use crate::output::unread;
 
 const TERRAFORMS_LOCK: &str = r#"{"ID":"714c34bb","Operation":"OperationTypeApply","Info":"","Who":"me@host","Version":"1.11.4","Created":"2026-11-21T20:35:06Z","Path":"bbb/env:/dev/k"}"#;
 /// Longest that a test waits for a command to get on.
@@ -273,6 +277,46 @@ fn a_lost_answer_leaves_no_ghost() {
     let history = run(&["history", "foreign/k"]);
     exits(&history, 2);
     assert!(stderr(&history).contains("only Tidelock keeps"), "{}", stderr(&history));
+}
+
+/// A lock is taken, and nobody answers any more: whoever asked for it is told of what may be there.
+#[test]
+fn a_lock_that_may_be_left_is_named() {
+    let server = Server::start(&[]);
+    furnished(&server);
+    let is_gone = Arc::new(AtomicBool::new(false));
+    let endpoint = between::before(server.address, move |head, pass| {
+        if is_gone.load(Ordering::SeqCst) {
+            return None;
+        }
+        let answer = pass();
+        if !head.starts_with("PUT ") {
+            return Some(answer);
+        }
+        is_gone.store(true, Ordering::SeqCst);
+        None
+    });
+    let output = server.cli(&["lock", "acquire", "bbb/k", "--endpoint", &endpoint]);
+    exits(&output, 6);
+    let left = lock_body(&server, "k").expect("the lock that nobody was told of");
+    let left: Value = serde_json::from_str(&left).unwrap();
+    let id = left["ID"].as_str().unwrap();
+    let told = format!("may have been taken: `tidelock lock release bbb/k --id {id}`");
+    assert!(stderr(&output).contains(&told), "{}", stderr(&output));
+}
+
+#[test]
+fn a_lock_whose_id_cannot_be_written_is_given_back() {
+    let server = Server::start(&[]);
+    furnished(&server);
+    let mut command = server.command();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = command.args(["lock", "acquire", "bbb/k"]).stdout(full).output().unwrap();
+    exits(&output, 1);
+    assert!(stderr(&output).contains("the lock is given back"), "{}", stderr(&output));
+    assert_eq!(lock_body(&server, "k"), None);
+    exits(&unread(server.command().args(["lock", "acquire", "bbb/k"])), 1);
+    assert_eq!(lock_body(&server, "k"), None, "nobody reads the ID");
 }
 
 /// A store of one lock, which drops the connection of the first write after it is done, and knows no

@@ -162,10 +162,12 @@ impl From<ClientError> for Failure {
 
 impl From<MigrateError> for Failure {
     fn from(error: MigrateError) -> Self {
+        let message = error.to_string();
         match error {
+            MigrateError::LockLeft { error, .. } => Self { message, ..error.into() },
             MigrateError::Source(error) => error.into(),
             MigrateError::Destination(error) => error.into(),
-            MigrateError::SameKey(_) => Self::usage(error.to_string()),
+            MigrateError::SameKey(_) => Self::usage(message),
         }
     }
 }

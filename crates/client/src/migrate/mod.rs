@@ -69,6 +69,16 @@ pub enum MigrateError {
     /// The destination cannot be reached, or is not there; or the caller gave up.
     #[error(transparent)]
     Destination(#[from] ClientError),
+    /// The lock of a state may be left at the destination; the next run takes it over.
+    #[error("{error}; the lock {id} of {key} may have been taken: run it again, or release it")]
+    LockLeft {
+        /// Key of the state.
+        key: String,
+        /// ID of the lock.
+        id: String,
+        /// What went wrong first.
+        error: ClientError,
+    },
     /// Two states would have one key.
     #[error("two states would go to {0}")]
     SameKey(String),
@@ -187,7 +197,8 @@ impl<'a> Migration<'a> {
         let client = self.destination.client();
         let work = async |stop: Stop<'_>| self.write(state, past, report, stop).await;
         let done = client.with_lock(place, &lock, LOCK_WAIT, stop, work).await;
-        let UnderLock { result, release } = done.map_err(Stopped::of_lock)?;
+        let UnderLock { result, release } =
+            done.map_err(|error| Stopped::of_lock(&state.key, error))?;
         result?;
         release.map_err(Stopped::of_destination)?;
         // Whoever has locked it since may have written it too.
@@ -302,11 +313,14 @@ impl Stopped {
         }
     }
 
-    fn of_lock(error: AcquireError) -> Self {
+    fn of_lock(key: &str, error: AcquireError) -> Self {
         match error {
             AcquireError::Held(lock) => {
                 let reason = format!("locked at the destination, by {}", holder(&lock));
                 Self::Refused(Verdict::Locked, reason)
+            }
+            AcquireError::Left { id, error } => {
+                Self::Ended(MigrateError::LockLeft { key: key.to_owned(), id, error })
             }
             AcquireError::Client(error) => Self::of_destination(error),
         }
