@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -303,6 +303,23 @@ fn a_lock_that_may_be_left_is_named() {
     let id = left["ID"].as_str().unwrap();
     let told = format!("may have been taken: `tidelock lock release bbb/k --id {id}`");
     assert!(stderr(&output).contains(&told), "{}", stderr(&output));
+}
+
+/// The endpoint is away when the command ends, for longer than one request is tried.
+#[test]
+fn a_lock_is_given_back_once_the_endpoint_answers_again() {
+    const LOST: usize = 5;
+    let server = Server::start(&[]);
+    furnished(&server);
+    let lost = Arc::new(AtomicUsize::new(0));
+    let endpoint = between::before(server.address, move |head, pass| {
+        let is_release = head.starts_with("GET /bbb/k.tflock");
+        let is_lost = is_release && lost.fetch_add(1, Ordering::SeqCst) < LOST;
+        (!is_lost).then(pass)
+    });
+    let run = ["lock", "run", "bbb/k", "--endpoint", &endpoint, "--", "true"];
+    exits(&server.cli(&run), 0);
+    assert_eq!(lock_body(&server, "k"), None);
 }
 
 #[test]

@@ -132,7 +132,7 @@ impl Client {
         // Not `with_lock`: of an async closure it is not known that it may be sent to another thread.
         self.acquire_lock((bucket, key), lock, wait, stop.as_mut()).await?;
         let result = self.put_in_front((bucket, key), rollback, stop).await;
-        let release = self.release_lock(bucket, key, lock.id()).await;
+        let release = self.give_back((bucket, key), lock.id()).await;
         Ok(UnderLock { result, release })
     }
 
