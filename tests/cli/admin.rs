@@ -406,3 +406,18 @@ fn one_object_is_read_without_a_server_and_from_a_damaged_store() {
     let with = extract(&data, &["--list", "--keyring", other.to_str().unwrap()]);
     assert_eq!(with.status.code(), Some(0), "{}", stderr(&with));
 }
+
+/// Where bodies are is a setting of the server, which its other commands find where the server does.
+#[test]
+fn the_variable_of_the_bodies_counts_everywhere() {
+    let files = TempDir::new().unwrap();
+    let rows: [&[&str]; 3] =
+        [&["verify"], &["recover", "--list"], &["backup", files.path().to_str().unwrap()]];
+    for arguments in rows {
+        let mut command = tidelock();
+        command.env("TIDELOCK_BLOBS", "nowhere").arg("admin").args(arguments);
+        let output = command.arg("--data").arg(files.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("'nowhere' is not local"), "{}", stderr(&output));
+    }
+}

@@ -48,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", env = "TIDELOCK_KEYRING")]
     keyring: Option<PathBuf>,
     /// Where bodies are, as `serve --blobs` has it
-    #[arg(long, value_name = "ENGINE", default_value = "local")]
+    #[arg(long, value_name = "ENGINE", env = "TIDELOCK_BLOBS", default_value = "local")]
     blobs: String,
 }
 
