@@ -341,6 +341,23 @@ fn a_lock_that_a_dead_run_left_on_a_whole_state_is_given_back() {
     assert!(!is_locked(&server, "new", "k"), "different");
 }
 
+/// Nothing is to be written, and the lock at the destination may not be looked at.
+#[test]
+fn a_verdict_needs_no_right_to_locks() {
+    let server = Server::start(&[]);
+    server.make_bucket("kept", "Enabled");
+    let files = TempDir::new().unwrap();
+    let directory = files.path().to_str().unwrap();
+    write(files.path(), "k.tfstate", &state(1, "l"));
+    expect(&migrate(&server, &["files", directory, "kept"]), 0, &[("k.tfstate", "migrated 1")]);
+    let endpoint = between::before(server.address, |head, pass| {
+        let is_lock = head.contains(".tflock");
+        Some(if is_lock { between::answer("403 Forbidden", "AccessDenied") } else { pass() })
+    });
+    let again = migrate(&server, &["files", directory, "kept", "--endpoint", &endpoint]);
+    expect(&again, 0, &[("k.tfstate", "same 0")]);
+}
+
 #[test]
 fn a_held_destination_and_a_missing_one() {
     let server = Server::start(&[]);
