@@ -135,17 +135,43 @@ fn files_with_workspaces_go_to_their_keys_once() {
 
     fs::remove_file(root.join("net/.held.tfstate.lock.info")).unwrap();
     write(root, "terraform.tfstate", &state(9, "root"));
-    let refused = run(&[]);
-    let found = verdicts(&refused, 5);
+    let moved_on = run(&[]);
+    let found = verdicts(&moved_on, 0);
     assert_eq!(found["team/net/held.tfstate"], "migrated 1");
-    assert_eq!(found["team/terraform.tfstate"], "different 0");
-    assert_eq!(history(&server, "kept", "team/terraform.tfstate"), [Some(state(3, "root"))]);
+    assert_eq!(found["team/terraform.tfstate"], "migrated 1");
+    let both = [Some(state(3, "root")), Some(state(9, "root"))];
+    assert_eq!(history(&server, "kept", "team/terraform.tfstate"), both);
+    assert_eq!(verdicts(&run(&[]), 0)["team/terraform.tfstate"], "same 0");
 
     write(root, "terraform.tfstate", &state(3, "root"));
     let mut after = contents(root);
     let lock = root.join("net/.held.tfstate.lock.info").display().to_string();
     after.insert(lock, OTHERS_LOCK.into());
     assert_eq!(after, before, "the source is as it was");
+}
+
+/// Somebody writes the file while it is moved, or what it went to.
+#[test]
+fn a_file_that_changes_is_told_and_what_others_wrote_stays() {
+    let server = Server::start(&[]);
+    server.make_bucket("kept", "Enabled");
+    let files = TempDir::new().unwrap();
+    let (root, directory) = (files.path().to_owned(), files.path().to_str().unwrap());
+    write(&root, "k.tfstate", &state(1, "l"));
+    let endpoint = between::before(server.address, move |head, pass| {
+        if head.starts_with("PUT /kept/k.tfstate ") {
+            write(&root, "k.tfstate", &state(2, "l"));
+        }
+        Some(pass())
+    });
+    let run = |more: &[&str]| migrate(&server, &[&["files", directory, "kept"], more].concat());
+    let changed = run(&["--endpoint", &endpoint]);
+    expect(&changed, 5, &[("k.tfstate", "failed 1")]);
+    let reason = String::from_utf8_lossy(&changed.stdout).into_owned();
+    assert!(reason.contains("it changed while it was moved"), "{reason}");
+    expect(&run(&[]), 0, &[("k.tfstate", "migrated 1")]);
+    put(&server, "kept", "k.tfstate", &state(3, "l"));
+    expect(&run(&[]), 5, &[("k.tfstate", "different 0")]);
 }
 
 #[test]
