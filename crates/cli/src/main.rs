@@ -8,6 +8,7 @@ mod commands;
 mod connect;
 mod exit;
 mod output;
+mod part;
 mod progress;
 
 use std::io::Write as _;

@@ -72,6 +72,29 @@ impl Upload<'_> {
     }
 }
 
+/// An object whose answer has begun.
+#[derive(Debug)]
+pub struct Download<'a> {
+    client: &'a Client,
+    /// Its length in bytes, where the endpoint says it.
+    pub length: Option<u64>,
+    body: AnswerBody,
+}
+
+impl Download<'_> {
+    /// Writes it to `sink`; answers its length in bytes.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. A body that breaks off is an error, whatever has been written by then.
+    pub async fn write_to(
+        self,
+        sink: &mut (dyn AsyncWrite + Send + Unpin),
+        progress: Progress<'_>,
+    ) -> Result<u64, ClientError> {
+        self.client.pour(self.body, sink, progress).await
+    }
+}
+
 /// Told of every piece that has arrived, in bytes.
 pub type Progress<'a> = &'a mut (dyn FnMut(u64) + Send);
 
@@ -116,25 +139,22 @@ impl Client {
         done
     }
 
-    /// Writes the object, or one version of it, to `sink`; answers its length in bytes.
+    /// Asks for the object, or one version of it.
     ///
     /// # Errors
-    /// See [`ClientError`]. A body that breaks off is an error, whatever has been written by then.
-    pub async fn get_object(
+    /// See [`ClientError`].
+    pub async fn open_object(
         &self,
         bucket: &str,
         key: &str,
         version: Option<&str>,
-        sink: &mut (dyn AsyncWrite + Send + Unpin),
-        started: impl FnOnce(Option<u64>),
-        progress: Progress<'_>,
-    ) -> Result<u64, ClientError> {
+    ) -> Result<Download<'_>, ClientError> {
         let query: Vec<_> = version.map(|id| ("versionId", id)).into_iter().collect();
         let request = Outgoing::new(Method::GET, uri::object_path(bucket, key)).query(&query);
         let response = self.send(request).await?;
         let length = response.headers().get(http::header::CONTENT_LENGTH);
-        started(length.and_then(|length| length.to_str().ok()?.parse().ok()));
-        self.pour(response.into_body(), sink, progress).await
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        Ok(Download { client: self, length, body: response.into_body() })
     }
 
     /// Writes a body to `sink`; answers its length in bytes.
