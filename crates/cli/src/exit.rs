@@ -84,6 +84,11 @@ impl Failure {
         Self { status: 3, message: what.to_owned() }
     }
 
+    /// The caller, or whom it speaks of, may not.
+    pub(crate) fn access_denied(what: &str) -> Self {
+        Self { status: 4, message: what.to_owned() }
+    }
+
     /// Somebody else has it.
     pub(crate) fn in_use(what: &str) -> Self {
         Self { status: 5, message: what.to_owned() }
