@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::between;
+use crate::harness::server::{ROOT_ACCESS_KEY, ROOT_SECRET_KEY, tidelock};
 use crate::harness::{Ask, Server};
 use crate::objects::stderr;
 
@@ -365,6 +366,33 @@ fn a_lock_that_a_dead_run_left_on_a_whole_state_is_given_back() {
     put(&server, "new", "k.tflock", left);
     expect(&run(&[]), 5, &[("k", "different 0")]);
     assert!(!is_locked(&server, "new", "k"), "different");
+}
+
+/// A source that nothing is said of but its endpoint is asked as the destination is.
+#[test]
+fn a_profile_of_the_destination_is_the_sources_too() {
+    let server = Server::start(&[]);
+    server.make_bucket("old", "Enabled");
+    server.make_bucket("new", "Enabled");
+    put(&server, "old", "k", &state(1, "l"));
+    let files = TempDir::new().unwrap();
+    let profile = format!(
+        "[dest]\naws_access_key_id = {ROOT_ACCESS_KEY}\naws_secret_access_key = {ROOT_SECRET_KEY}\n"
+    );
+    write(files.path(), "credentials", &profile);
+    let endpoint = format!("http://{}", server.address);
+    let run = |command: &mut Command| {
+        command
+            .args(["migrate", "--profile", "dest", "--endpoint", &endpoint, "-o", "json"])
+            .args(["s3", &endpoint, "old", "new"])
+            .env("AWS_SHARED_CREDENTIALS_FILE", files.path().join("credentials"))
+            .output()
+            .unwrap()
+    };
+    expect(&run(&mut tidelock()), 0, &[("k", "migrated 1")]);
+    expect(&run(tidelock().env("AWS_PROFILE", "no-such-profile")), 0, &[("k", "same 0")]);
+    let own = run(tidelock().env("SOURCE_AWS_PROFILE", "no-such-profile"));
+    assert_eq!(own.status.code(), Some(2), "{}", stderr(&own));
 }
 
 /// Nothing is to be written, and the lock at the destination may not be looked at.
