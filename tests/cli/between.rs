@@ -3,8 +3,10 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
-use crate::lock::receive;
+use crate::lock::{receive, signal};
 
 /// Passes a request on; the answer as it comes.
 pub(crate) type Pass<'a> = &'a dyn Fn() -> Vec<u8>;
@@ -31,6 +33,52 @@ pub(crate) fn before(
         }
     });
     format!("http://{address}")
+}
+
+/// Whether this request writes the object: a PUT or a DELETE of it, or the last one of a multipart
+/// upload.
+pub(crate) fn is_write(head: &str, bucket: &str, key: &str) -> bool {
+    let target =
+        |method: &str, end: &str| head.starts_with(&format!("{method} /{bucket}/{key}{end}"));
+    target("PUT", " ") || target("DELETE", " ") || target("POST", "?uploadId=")
+}
+
+/// A command that is told to stop while its first write is under way.
+pub(crate) struct Stopping {
+    /// What it speaks to.
+    pub(crate) endpoint: String,
+    /// Takes its process.
+    pub(crate) child: mpsc::Sender<u32>,
+    /// What happened.
+    pub(crate) seen: Arc<Mutex<Vec<&'static str>>>,
+}
+
+/// What happens where the write is waited for.
+pub(crate) const IN_ORDER: [&str; 2] = ["written", "lock given back"];
+
+pub(crate) fn stopping_at_write(
+    server: SocketAddr,
+    bucket: &'static str,
+    key: &'static str,
+) -> Stopping {
+    let (child, told) = mpsc::channel();
+    let (told, seen) = (Arc::new(Mutex::new(told)), Arc::new(Mutex::new(Vec::new())));
+    let events = seen.clone();
+    let endpoint = before(server, move |head, pass| {
+        if head.starts_with(&format!("DELETE /{bucket}/{key}.tflock")) {
+            events.lock().unwrap().push(IN_ORDER[1]);
+        }
+        if !is_write(head, bucket, key) {
+            return Some(pass());
+        }
+        signal("TERM", told.lock().unwrap().recv().unwrap());
+        // Time for a command that does not wait to give the lock back; one that waits has all of it.
+        std::thread::sleep(Duration::from_secs(1));
+        let answer = pass();
+        events.lock().unwrap().push(IN_ORDER[0]);
+        Some(answer)
+    });
+    Stopping { endpoint, child, seen }
 }
 
 /// An answer that no server gave.

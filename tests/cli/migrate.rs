@@ -330,6 +330,33 @@ fn a_run_that_was_killed_is_finished_by_another() {
     assert!(again.len() == STATES && again.values().all(|it| it == "same 0"), "{again:?}");
 }
 
+/// A version, and then a delete marker, which no condition guards.
+#[test]
+fn a_write_under_way_is_done_before_the_lock_is_given_back() {
+    let source = Server::start(&[]);
+    source.make_bucket("old", "Enabled");
+    let server = Server::start(&[]);
+    server.make_bucket("new", "Enabled");
+    let from = format!("http://{}", source.address);
+    for is_deletion in [false, true] {
+        if is_deletion {
+            delete(&source, "old", "k");
+        } else {
+            put(&source, "old", "k", &state(1, "l"));
+        }
+        let stopping = between::stopping_at_write(server.address, "new", "k");
+        let mut command = server.command();
+        command.args(["migrate", "s3", &from, "old", "new", "--endpoint", &stopping.endpoint]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        stopping.child.send(child.id()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+        assert_eq!(*stopping.seen.lock().unwrap(), between::IN_ORDER, "{is_deletion}");
+        assert_eq!(history(&source, "old", "k"), history(&server, "new", "k"), "{is_deletion}");
+    }
+}
+
 /// What a run that died between its last write and giving its lock back has left.
 #[test]
 fn a_lock_that_a_dead_run_left_on_a_whole_state_is_given_back() {

@@ -2,16 +2,14 @@
 
 use std::io::Write as _;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::between::{self, Pass};
 use crate::harness::{Ask, Server};
-use crate::lock::signal;
 use crate::objects::{stderr, stdout};
 
 const BEFORE: &[u8] = include_bytes!("../../crates/tfstate/tests/states/before.tfstate");
@@ -64,12 +62,6 @@ fn command_by(
     let mut command = server.command();
     command.env("AWS_ENDPOINT_URL_S3", between::before(server.address, act));
     command
-}
-
-/// Whether this request makes the object: a PUT of it, or the last one of a multipart upload.
-fn is_write(head: &str, key: &str) -> bool {
-    let target = |method: &str, end: &str| head.starts_with(&format!("{method} /kept/{key}{end}"));
-    target("PUT", " ") || target("POST", "?uploadId=")
 }
 
 /// What is there, what is pushed, with which flags; the exit status and what is said.
@@ -147,7 +139,7 @@ fn what_was_written_meanwhile_is_not_written_over() {
         }
         let (root, body) = (server.root(), theirs.clone());
         let command = command_by(&server, move |head, pass| {
-            if is_write(head, key) {
+            if between::is_write(head, "kept", key) {
                 root.send(&Ask::object("PUT", "kept", key).body(body.as_str())).expect(200);
             }
             Some(pass())
@@ -175,7 +167,7 @@ fn a_rollback_is_not_written_over_what_came_meanwhile() {
     let (root, theirs) = (server.root(), state(9, "l", ""));
     let body = theirs.clone();
     let mut command = command_by(&server, move |head, pass| {
-        if is_write(head, "k") {
+        if between::is_write(head, "kept", "k") {
             root.send(&Ask::object("PUT", "kept", "k").body(body.as_str())).expect(200);
         }
         Some(pass())
@@ -197,7 +189,7 @@ fn a_write_that_meets_itself_is_done_and_conditions_may_be_unknown() {
         let tries = Arc::new(AtomicUsize::new(0));
         let counted = tries.clone();
         let command = command_by(&server, move |head, pass| {
-            if !is_write(head, name) {
+            if !between::is_write(head, "kept", name) {
                 return Some(pass());
             }
             let is_first = counted.fetch_add(1, Ordering::SeqCst) == 0;
@@ -225,31 +217,18 @@ fn a_write_that_meets_itself_is_done_and_conditions_may_be_unknown() {
 fn a_write_under_way_is_waited_for() {
     let server = Server::start(&[]);
     server.make_bucket("kept", "");
-    let (tell, told) = mpsc::channel::<u32>();
-    let (told, seen) = (Arc::new(Mutex::new(told)), Arc::new(Mutex::new(Vec::new())));
-    let seen_by = seen.clone();
-    let command = command_by(&server, move |head, pass| {
-        let note = |what: &str| seen_by.lock().unwrap().push(what.to_owned());
-        if head.starts_with("DELETE /kept/k.tflock") {
-            note("lock given back");
-        }
-        if !is_write(head, "k") {
-            return Some(pass());
-        }
-        signal("TERM", told.lock().unwrap().recv().unwrap());
-        // Time for a command that does not wait to give the lock back; one that waits has all of it.
-        std::thread::sleep(Duration::from_secs(1));
-        let answer = pass();
-        note("written");
-        Some(answer)
-    });
-    let new = state(1, "l", OUTPUT);
-    let child = begin_push(command, "k", new.as_bytes(), &[]);
-    tell.send(child.id()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert_eq!(*seen.lock().unwrap(), ["written", "lock given back"]);
-    assert_eq!(get(&server, "k"), new.as_bytes());
+    let padding = format!(r#""a":{{"value":"{}","type":"string"}}"#, "x".repeat(17 << 20));
+    for (key, new) in [("small", state(1, "l", OUTPUT)), ("large", state(1, "l", &padding))] {
+        let stopping = between::stopping_at_write(server.address, "kept", key);
+        let mut command = server.command();
+        command.env("AWS_ENDPOINT_URL_S3", &stopping.endpoint);
+        let child = begin_push(command, key, new.as_bytes(), &[]);
+        stopping.child.send(child.id()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{key}: {}", stderr(&output));
+        assert_eq!(*stopping.seen.lock().unwrap(), between::IN_ORDER, "{key}");
+        assert!(get(&server, key) == new.as_bytes(), "{key}");
+    }
 }
 
 /// More than one part.
