@@ -350,6 +350,8 @@ fn files_below(path: &Path) -> Vec<(std::path::PathBuf, u64, std::time::SystemTi
 fn one_object_is_read_without_a_server_and_from_a_damaged_store() {
     let directory = TempDir::new().unwrap();
     let (data, file) = (directory.path().join("data"), directory.path().join("large"));
+    let others = directory.path().join("large.part");
+    fs::write(&others, "mine").unwrap();
     filled(&data);
     let mut server = Server::start_over(&Engine::Local, &data, &[]);
     let running = extract(&data, &["--list"]);
@@ -398,11 +400,28 @@ fn one_object_is_read_without_a_server_and_from_a_damaged_store() {
     fs::remove_file(&file).unwrap();
     let damaged = extract(&data, &["--object", "states/large", "--to", file.to_str().unwrap()]);
     assert_eq!(damaged.status.code(), Some(1), "{}", stderr(&damaged));
-    assert!(!file.exists() && !file.with_extension("part").exists());
+    assert!(!file.exists());
+    assert_eq!(fs::read_to_string(&others).unwrap(), "mine");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "the data, and this");
     let other = directory.path().join("other-keyring");
     fs::rename(data.join("keyring"), &other).unwrap();
     let without = extract(&data, &["--list"]);
     assert_eq!(without.status.code(), Some(2), "{}", stderr(&without));
     let with = extract(&data, &["--list", "--keyring", other.to_str().unwrap()]);
     assert_eq!(with.status.code(), Some(0), "{}", stderr(&with));
+}
+
+/// Where bodies are is a setting of the server, which its other commands find where the server does.
+#[test]
+fn the_variable_of_the_bodies_counts_everywhere() {
+    let files = TempDir::new().unwrap();
+    let rows: [&[&str]; 3] =
+        [&["verify"], &["recover", "--list"], &["backup", files.path().to_str().unwrap()]];
+    for arguments in rows {
+        let mut command = tidelock();
+        command.env("TIDELOCK_BLOBS", "nowhere").arg("admin").args(arguments);
+        let output = command.arg("--data").arg(files.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("'nowhere' is not local"), "{}", stderr(&output));
+    }
 }

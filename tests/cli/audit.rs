@@ -1,7 +1,7 @@
 //! `tidelock audit …`: how much is shown, and what becomes of a log that is read or kept only in part.
 
 use std::net::{SocketAddr, TcpListener};
-use std::process::Output;
+use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
@@ -9,6 +9,7 @@ use crate::harness::Server;
 use crate::harness::server::{ROOT_ACCESS_KEY, ROOT_SECRET_KEY, tidelock};
 use crate::lock::{receive, send};
 use crate::objects::{stderr, stdout};
+use crate::output::unread;
 
 /// A page that is not the last, with one entry.
 const PAGE: &str = r#"{"entries":[{"position":"1-0","id":"00","time":"2026-11-21T20:35:06Z","action":"PutObject","code":"OK","principal":"arn:aws:iam::000000000000:root","protocol":"s3"}],"next":"1-1","complete":false}"#;
@@ -37,13 +38,17 @@ fn cut_log() -> SocketAddr {
 }
 
 fn run(address: SocketAddr, arguments: &[&str]) -> Output {
+    command(address, arguments).output().unwrap()
+}
+
+fn command(address: SocketAddr, arguments: &[&str]) -> Command {
     let mut command = tidelock();
     command
         .env("AWS_ACCESS_KEY_ID", ROOT_ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", ROOT_SECRET_KEY)
         .args(["audit", "--endpoint", &format!("http://{address}"), "-o", "jsonl"])
         .args(arguments);
-    command.output().unwrap()
+    command
 }
 
 #[test]
@@ -81,4 +86,6 @@ fn a_log_that_is_not_intact_fails_the_check() {
     let output = run(cut_log(), &["verify"]);
     assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
     assert!(stderr(&output).contains("the audit log is damaged"), "{}", stderr(&output));
+    let unread = unread(&mut command(cut_log(), &["verify"]));
+    assert_eq!(unread.status.code(), Some(1), "{}", stderr(&unread));
 }

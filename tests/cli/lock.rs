@@ -3,15 +3,19 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::between;
 use crate::harness::clock::wait_until;
 use crate::harness::server::{ROOT_ACCESS_KEY, ROOT_SECRET_KEY, tidelock};
 use crate::harness::{Ask, Server};
 use crate::objects::{stderr, stdout};
+use crate::output::unread;
 
 const TERRAFORMS_LOCK: &str = r#"{"ID":"714c34bb","Operation":"OperationTypeApply","Info":"","Who":"me@host","Version":"1.11.4","Created":"2026-11-21T20:35:06Z","Path":"bbb/env:/dev/k"}"#;
 /// Longest that a test waits for a command to get on.
@@ -121,7 +125,7 @@ fn locks_of_others_are_read_and_released() {
 fn a_lock_is_waited_for() {
     let server = Server::start(&[]);
     let b = furnished(&server);
-    for key in ["held", "given-back", "given-up"] {
+    for key in ["held", "given-back", "given-up-TERM", "given-up-HUP"] {
         b.put_lock(key, TERRAFORMS_LOCK);
     }
     exits(&b.lock(&["acquire", "bbb/held", "--wait", "600ms"]), 5);
@@ -131,11 +135,37 @@ fn a_lock_is_waited_for() {
     server.root().send(&Ask::object("DELETE", "bbb", "given-back.tflock")).expect(204);
     exits(&waiting.wait_with_output().unwrap(), 0);
     // Given up while waiting: nothing is taken, and the lock of another stays.
-    let waiting = b.spawn(&["run", "bbb/given-up", "--wait", "1m", "--", "true"]);
-    until_asked_again(&server, "given-up");
-    signal("TERM", waiting.id());
-    exits(&waiting.wait_with_output().unwrap(), 130);
-    assert_eq!(lock_body(&server, "given-up").as_deref(), Some(TERRAFORMS_LOCK));
+    for name in ["TERM", "HUP"] {
+        let key = format!("given-up-{name}");
+        let waiting = b.spawn(&["run", &format!("bbb/{key}"), "--wait", "1m", "--", "true"]);
+        until_asked_again(&server, &key);
+        signal(name, waiting.id());
+        exits(&waiting.wait_with_output().unwrap(), 130);
+        assert_eq!(lock_body(&server, &key).as_deref(), Some(TERRAFORMS_LOCK));
+    }
+}
+
+/// As under nohup(1).
+#[test]
+fn a_hangup_that_is_ignored_ends_nothing() {
+    let server = Server::start(&[]);
+    let b = furnished(&server);
+    b.put_lock("k", TERRAFORMS_LOCK);
+    let plain = server.command();
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.args(["lock", "run", "bbb/k", "--wait", "1m", "--", "true"]);
+    let waiting = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until_asked_again(&server, "k");
+    signal("HUP", waiting.id());
+    server.root().send(&Ask::object("DELETE", "bbb", "k.tflock")).expect(204);
+    exits(&waiting.wait_with_output().unwrap(), 0);
 }
 
 /// Until somebody who was refused the lock of the state at `key` has asked for it once more.
@@ -145,7 +175,7 @@ fn until_asked_again(server: &Server, key: &str) {
     wait_until("the lock is asked for again", PATIENCE, || refusals() >= 2);
 }
 
-fn signal(name: &str, process: u32) {
+pub(crate) fn signal(name: &str, process: u32) {
     let kill = format!("kill -{name} {process}");
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
@@ -177,7 +207,7 @@ fn signals_reach_the_command_and_the_lock_is_released() {
     let server = Server::start(&[]);
     let b = furnished(&server);
     let files = TempDir::new().unwrap();
-    for (name, code) in [("TERM", 9), ("INT", 9)] {
+    for (name, code) in [("TERM", 9), ("INT", 9), ("HUP", 9)] {
         let ready = files.path().join(name);
         let script = format!(
             "trap 'exit 9' {name}; touch {}; while :; do sleep 0.05; done",
@@ -275,6 +305,63 @@ fn a_lost_answer_leaves_no_ghost() {
     let history = run(&["history", "foreign/k"]);
     exits(&history, 2);
     assert!(stderr(&history).contains("only Tidelock keeps"), "{}", stderr(&history));
+}
+
+/// A lock is taken, and nobody answers any more: whoever asked for it is told of what may be there.
+#[test]
+fn a_lock_that_may_be_left_is_named() {
+    let server = Server::start(&[]);
+    furnished(&server);
+    let is_gone = Arc::new(AtomicBool::new(false));
+    let endpoint = between::before(server.address, move |head, pass| {
+        if is_gone.load(Ordering::SeqCst) {
+            return None;
+        }
+        let answer = pass();
+        if !head.starts_with("PUT ") {
+            return Some(answer);
+        }
+        is_gone.store(true, Ordering::SeqCst);
+        None
+    });
+    let output = server.cli(&["lock", "acquire", "bbb/k", "--endpoint", &endpoint]);
+    exits(&output, 6);
+    let left = lock_body(&server, "k").expect("the lock that nobody was told of");
+    let left: Value = serde_json::from_str(&left).unwrap();
+    let id = left["ID"].as_str().unwrap();
+    let told = format!("may have been taken: `tidelock lock release bbb/k --id {id}`");
+    assert!(stderr(&output).contains(&told), "{}", stderr(&output));
+}
+
+/// The endpoint is away when the command ends, for longer than one request is tried.
+#[test]
+fn a_lock_is_given_back_once_the_endpoint_answers_again() {
+    const LOST: usize = 5;
+    let server = Server::start(&[]);
+    furnished(&server);
+    let lost = Arc::new(AtomicUsize::new(0));
+    let endpoint = between::before(server.address, move |head, pass| {
+        let is_release = head.starts_with("GET /bbb/k.tflock");
+        let is_lost = is_release && lost.fetch_add(1, Ordering::SeqCst) < LOST;
+        (!is_lost).then(pass)
+    });
+    let run = ["lock", "run", "bbb/k", "--endpoint", &endpoint, "--", "true"];
+    exits(&server.cli(&run), 0);
+    assert_eq!(lock_body(&server, "k"), None);
+}
+
+#[test]
+fn a_lock_whose_id_cannot_be_written_is_given_back() {
+    let server = Server::start(&[]);
+    furnished(&server);
+    let mut command = server.command();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = command.args(["lock", "acquire", "bbb/k"]).stdout(full).output().unwrap();
+    exits(&output, 1);
+    assert!(stderr(&output).contains("the lock is given back"), "{}", stderr(&output));
+    assert_eq!(lock_body(&server, "k"), None);
+    exits(&unread(server.command().args(["lock", "acquire", "bbb/k"])), 1);
+    assert_eq!(lock_body(&server, "k"), None, "nobody reads the ID");
 }
 
 /// A store of one lock, which drops the connection of the first write after it is done, and knows no

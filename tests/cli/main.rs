@@ -9,6 +9,7 @@ mod admin;
 mod audit;
 mod backup;
 mod bench;
+mod between;
 mod doctor;
 mod generated;
 mod guard;

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::between;
+use crate::harness::server::{ROOT_ACCESS_KEY, ROOT_SECRET_KEY, tidelock};
 use crate::harness::{Ask, Server};
 use crate::objects::stderr;
 
@@ -134,17 +138,43 @@ fn files_with_workspaces_go_to_their_keys_once() {
 
     fs::remove_file(root.join("net/.held.tfstate.lock.info")).unwrap();
     write(root, "terraform.tfstate", &state(9, "root"));
-    let refused = run(&[]);
-    let found = verdicts(&refused, 5);
+    let moved_on = run(&[]);
+    let found = verdicts(&moved_on, 0);
     assert_eq!(found["team/net/held.tfstate"], "migrated 1");
-    assert_eq!(found["team/terraform.tfstate"], "different 0");
-    assert_eq!(history(&server, "kept", "team/terraform.tfstate"), [Some(state(3, "root"))]);
+    assert_eq!(found["team/terraform.tfstate"], "migrated 1");
+    let both = [Some(state(3, "root")), Some(state(9, "root"))];
+    assert_eq!(history(&server, "kept", "team/terraform.tfstate"), both);
+    assert_eq!(verdicts(&run(&[]), 0)["team/terraform.tfstate"], "same 0");
 
     write(root, "terraform.tfstate", &state(3, "root"));
     let mut after = contents(root);
     let lock = root.join("net/.held.tfstate.lock.info").display().to_string();
     after.insert(lock, OTHERS_LOCK.into());
     assert_eq!(after, before, "the source is as it was");
+}
+
+/// Somebody writes the file while it is moved, or what it went to.
+#[test]
+fn a_file_that_changes_is_told_and_what_others_wrote_stays() {
+    let server = Server::start(&[]);
+    server.make_bucket("kept", "Enabled");
+    let files = TempDir::new().unwrap();
+    let (root, directory) = (files.path().to_owned(), files.path().to_str().unwrap());
+    write(&root, "k.tfstate", &state(1, "l"));
+    let endpoint = between::before(server.address, move |head, pass| {
+        if head.starts_with("PUT /kept/k.tfstate ") {
+            write(&root, "k.tfstate", &state(2, "l"));
+        }
+        Some(pass())
+    });
+    let run = |more: &[&str]| migrate(&server, &[&["files", directory, "kept"], more].concat());
+    let changed = run(&["--endpoint", &endpoint]);
+    expect(&changed, 5, &[("k.tfstate", "failed 1")]);
+    let reason = String::from_utf8_lossy(&changed.stdout).into_owned();
+    assert!(reason.contains("it changed while it was moved"), "{reason}");
+    expect(&run(&[]), 0, &[("k.tfstate", "migrated 1")]);
+    put(&server, "kept", "k.tfstate", &state(3, "l"));
+    expect(&run(&[]), 5, &[("k.tfstate", "different 0")]);
 }
 
 #[test]
@@ -201,6 +231,41 @@ fn versions_and_delete_markers_come_in_their_order() {
     expect(&refused, 5, &[("a/many.tfstate", "different 0")]);
     let reason = String::from_utf8_lossy(&refused.stdout).into_owned();
     assert!(reason.contains("from version 7 on"), "{reason}");
+}
+
+/// Somebody writes at the source while a state is on its way.
+#[test]
+fn what_the_source_got_meanwhile_is_moved_too_or_told() {
+    let source = Server::start(&[]);
+    let server = Server::start(&[]);
+    server.make_guarded_bucket("new", "Enabled");
+    let root = source.root();
+    // Before which look at the lock of the source it happens; what the run says, and the next one.
+    let rows = [
+        ("early", "Enabled", 1, (0, "migrated 2"), "same 0"),
+        ("late", "Enabled", 2, (5, "failed 1"), "migrated 1"),
+        ("plain", "", 2, (5, "failed 1"), "different 0"),
+    ];
+    for (bucket, versioning, at, (code, verdict), next) in rows {
+        source.make_bucket(bucket, versioning);
+        put(&source, bucket, bucket, &state(1, bucket));
+        let (looks, root) = (Arc::new(AtomicUsize::new(0)), root.clone());
+        let endpoint = between::before(source.address, move |head, pass| {
+            let is_look = head.contains(".tflock ");
+            if is_look && looks.fetch_add(1, Ordering::SeqCst) + 1 == at {
+                let ask = Ask::object("PUT", bucket, bucket).body(state(2, bucket));
+                root.send(&ask).expect(200);
+            }
+            Some(pass())
+        });
+        let run = || migrate(&server, &["s3", &endpoint, bucket, "new"]);
+        let first = run();
+        expect(&first, code, &[(bucket, verdict)]);
+        let told = String::from_utf8_lossy(&first.stdout).into_owned();
+        assert_eq!(told.contains("it changed while it was moved"), code == 5, "{bucket}: {told}");
+        let second = verdicts(&run(), if next == "different 0" { 5 } else { 0 });
+        assert_eq!(second[bucket], next, "{bucket}");
+    }
 }
 
 #[test]
@@ -268,6 +333,33 @@ fn a_run_that_was_killed_is_finished_by_another() {
     assert!(again.len() == STATES && again.values().all(|it| it == "same 0"), "{again:?}");
 }
 
+/// A version, and then a delete marker, which no condition guards.
+#[test]
+fn a_write_under_way_is_done_before_the_lock_is_given_back() {
+    let source = Server::start(&[]);
+    source.make_bucket("old", "Enabled");
+    let server = Server::start(&[]);
+    server.make_bucket("new", "Enabled");
+    let from = format!("http://{}", source.address);
+    for is_deletion in [false, true] {
+        if is_deletion {
+            delete(&source, "old", "k");
+        } else {
+            put(&source, "old", "k", &state(1, "l"));
+        }
+        let stopping = between::stopping_at_write(server.address, "new", "k");
+        let mut command = server.command();
+        command.args(["migrate", "s3", &from, "old", "new", "--endpoint", &stopping.endpoint]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        stopping.child.send(child.id()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+        assert_eq!(*stopping.seen.lock().unwrap(), between::IN_ORDER, "{is_deletion}");
+        assert_eq!(history(&source, "old", "k"), history(&server, "new", "k"), "{is_deletion}");
+    }
+}
+
 /// What a run that died between its last write and giving its lock back has left.
 #[test]
 fn a_lock_that_a_dead_run_left_on_a_whole_state_is_given_back() {
@@ -304,6 +396,50 @@ fn a_lock_that_a_dead_run_left_on_a_whole_state_is_given_back() {
     put(&server, "new", "k.tflock", left);
     expect(&run(&[]), 5, &[("k", "different 0")]);
     assert!(!is_locked(&server, "new", "k"), "different");
+}
+
+/// A source that nothing is said of but its endpoint is asked as the destination is.
+#[test]
+fn a_profile_of_the_destination_is_the_sources_too() {
+    let server = Server::start(&[]);
+    server.make_bucket("old", "Enabled");
+    server.make_bucket("new", "Enabled");
+    put(&server, "old", "k", &state(1, "l"));
+    let files = TempDir::new().unwrap();
+    let profile = format!(
+        "[dest]\naws_access_key_id = {ROOT_ACCESS_KEY}\naws_secret_access_key = {ROOT_SECRET_KEY}\n"
+    );
+    write(files.path(), "credentials", &profile);
+    let endpoint = format!("http://{}", server.address);
+    let run = |command: &mut Command| {
+        command
+            .args(["migrate", "--profile", "dest", "--endpoint", &endpoint, "-o", "json"])
+            .args(["s3", &endpoint, "old", "new"])
+            .env("AWS_SHARED_CREDENTIALS_FILE", files.path().join("credentials"))
+            .output()
+            .unwrap()
+    };
+    expect(&run(&mut tidelock()), 0, &[("k", "migrated 1")]);
+    expect(&run(tidelock().env("AWS_PROFILE", "no-such-profile")), 0, &[("k", "same 0")]);
+    let own = run(tidelock().env("SOURCE_AWS_PROFILE", "no-such-profile"));
+    assert_eq!(own.status.code(), Some(2), "{}", stderr(&own));
+}
+
+/// Nothing is to be written, and the lock at the destination may not be looked at.
+#[test]
+fn a_verdict_needs_no_right_to_locks() {
+    let server = Server::start(&[]);
+    server.make_bucket("kept", "Enabled");
+    let files = TempDir::new().unwrap();
+    let directory = files.path().to_str().unwrap();
+    write(files.path(), "k.tfstate", &state(1, "l"));
+    expect(&migrate(&server, &["files", directory, "kept"]), 0, &[("k.tfstate", "migrated 1")]);
+    let endpoint = between::before(server.address, |head, pass| {
+        let is_lock = head.contains(".tflock");
+        Some(if is_lock { between::answer("403 Forbidden", "AccessDenied") } else { pass() })
+    });
+    let again = migrate(&server, &["files", directory, "kept", "--endpoint", &endpoint]);
+    expect(&again, 0, &[("k.tfstate", "same 0")]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::between;
 use crate::harness::clock::wait_until;
 use crate::harness::{Ask, Server};
 
@@ -244,6 +245,37 @@ fn a_place_that_is_no_file() {
     // A pipe or a device is written to, not replaced.
     let written = succeeds(server.cli(&["object", "get", "placed/k", "/dev/stdout"]));
     assert_eq!(stdout(&written), "x");
+}
+
+/// Whatever becomes of it: done, refused, broken off.
+#[test]
+fn a_download_touches_no_file_but_its_own() {
+    let server = Server::start(&[]);
+    server.make_bucket("placed", "");
+    server.root().send(&Ask::object("PUT", "placed", "k").body("new")).expect(200);
+    let cut = between::before(server.address, |_, pass| {
+        let mut answer = pass();
+        answer.pop();
+        Some(answer)
+    });
+    let whole = format!("http://{}", server.address);
+    let rows = [
+        ("placed/none", &whole, 3, "old"),
+        ("placed/k", &cut, 6, "old"),
+        ("placed/k", &whole, 0, "new"),
+    ];
+    for (object, endpoint, code, content) in rows {
+        let files = TempDir::new().unwrap();
+        let file = files.path().join("k");
+        fs::write(&file, "old").unwrap();
+        fs::write(files.path().join("k.part"), "mine").unwrap();
+        let path = file.to_str().unwrap();
+        let got = server.cli(&["object", "get", object, path, "--endpoint", endpoint]);
+        assert_eq!(got.status.code(), Some(code), "{}", stderr(&got));
+        assert_eq!(fs::read_to_string(&file).unwrap(), content);
+        assert_eq!(fs::read_to_string(files.path().join("k.part")).unwrap(), "mine");
+        assert_eq!(fs::read_dir(files.path()).unwrap().count(), 2, "{object} {code}");
+    }
 }
 
 #[test]

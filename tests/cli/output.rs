@@ -1,8 +1,9 @@
 //! `-o`, stdout for data only, exit codes and `--endpoint`.
 
-use std::process::Stdio;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::harness::server::{ROOT_ACCESS_KEY, ROOT_SECRET_KEY, tidelock};
 use crate::harness::{Ask, Server};
@@ -86,14 +87,53 @@ fn a_reader_that_goes_is_no_failure() {
     server.make_bucket("headed", "");
     server.root().send(&Ask::object("PUT", "headed", "k").body(vec![b'x'; 1 << 20])).expect(200);
     for arguments in [&["object", "get", "headed/k", "-"][..], &["object", "list", "headed"]] {
-        let mut command = server.command();
-        let mut child =
-            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        drop(child.stdout.take());
-        let output = child.wait_with_output().unwrap();
+        let output = unread(server.command().args(arguments));
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
         assert_eq!(stderr(&output), "", "{arguments:?}");
     }
+}
+
+/// What a command does, and how it ends, does not rest on who reads what it says.
+#[test]
+fn a_verdict_needs_no_reader() {
+    let server = Server::start(&[]);
+    server.make_bucket("kept", "Enabled");
+    let files = TempDir::new().unwrap();
+    let state = |serial: u64| {
+        format!(
+            r#"{{"version":4,"serial":{serial},"lineage":"l","outputs":{{"a":{{"value":{serial},"type":"number"}}}},"resources":[]}}"#
+        )
+    };
+    for serial in 1..=3 {
+        std::fs::write(files.path().join(format!("{serial}.tfstate")), state(serial)).unwrap();
+    }
+    for serial in 1..=2 {
+        let ask = Ask::object("PUT", "kept", "k").body(state(serial));
+        server.root().send(&ask).expect(200);
+    }
+    let directory = files.path().to_str().unwrap();
+    let no_tls = ["--listen", "127.0.0.1:0", "--tls-cert", "none.pem", "--tls-key", "none.pem"];
+    let rows: [(&[&str], i32); 5] = [
+        (&["migrate", "files", directory, "kept", "-o", "jsonl"], 0),
+        (&["migrate", "files", directory, "kept/again"], 0),
+        (&["state", "diff", "kept/k"], 1),
+        (&["policy", "test", "--action", "s3:GetObject", "--resource", "kept/k"], 4),
+        (&[&["admin", "config", "check", "--data", directory], &no_tls[..]].concat(), 2),
+    ];
+    for (arguments, code) in rows {
+        let output = unread(server.command().args(arguments));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+    }
+    for key in ["1.tfstate", "3.tfstate", "again/1.tfstate", "again/3.tfstate"] {
+        server.root().send(&Ask::object("GET", "kept", key)).expect(200);
+    }
+}
+
+/// What becomes of a command whose stdout nobody reads.
+pub(crate) fn unread(command: &mut Command) -> Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    child.wait_with_output().unwrap()
 }
 
 #[test]

@@ -277,7 +277,31 @@ fn bootstrap_that_is_refused() {
     assert_eq!(server.root().send(&Ask::bucket("HEAD", "fresh")).status, 404);
     assert_eq!(stdout(&server.cli(&["key", "list", "-o", "jsonl"])), "");
     let users = stdout(&server.cli(&["user", "list", "-o", "jsonl"]));
-    assert!(!users.contains("fresh") && !users.contains("No_Name"), "{users}");
+    let names = ["fresh", "No_Name", "taken"];
+    assert!(names.iter().all(|name| !users.contains(name)), "{users}");
+}
+
+/// A bucket that somebody else made is made ready; whoever is to use it must be let in first.
+#[test]
+fn bootstrap_of_a_bucket_of_another() {
+    let server = Server::start(&[]);
+    server.make_bucket("taken", "");
+    let refused = server.cli(&["bootstrap", "taken"]);
+    assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
+    let told = stderr(&refused);
+    assert!(told.contains("another identity owns the bucket taken"), "{told}");
+    let ask = Ask::bucket("GET", "taken").query("versioning", "");
+    let versioning = server.root().send(&ask).expect(200).element("Status");
+    assert_eq!(versioning.as_deref(), Some("Enabled"), "it is ready for states");
+    // What it says between backquotes.
+    for advice in told.split('`').skip(1).step_by(2) {
+        let words: Vec<&str> = advice.split_whitespace().skip(1).collect();
+        let followed = server.cli(&words);
+        assert_eq!(followed.status.code(), Some(0), "{advice}: {}", stderr(&followed));
+    }
+    let made = server.cli(&["bootstrap", "taken"]);
+    assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+    assert!(stdout(&made).contains("AWS_SECRET_ACCESS_KEY"), "{}", stdout(&made));
 }
 
 /// The log is for people and machines, never for secrets or query strings.

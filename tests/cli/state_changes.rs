@@ -1,11 +1,14 @@
 //! `tidelock state push` and `state rollback`: under a lock, byte for byte, and never against sense.
 
 use std::io::Write as _;
-use std::process::{Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::between::{self, Pass};
 use crate::harness::{Ask, Server};
 use crate::objects::{stderr, stdout};
 
@@ -38,14 +41,27 @@ fn is_locked(server: &Server, key: &str) -> bool {
 }
 
 fn push(server: &Server, key: &str, body: &[u8], arguments: &[&str]) -> Output {
-    let mut command = server.command();
+    begin_push(server.command(), key, body, arguments).wait_with_output().unwrap()
+}
+
+fn begin_push(mut command: Command, key: &str, body: &[u8], arguments: &[&str]) -> Child {
     command.args(["state", "push", &format!("kept/{key}"), "-"]).args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(body).unwrap();
     drop(stdin);
-    child.wait_with_output().unwrap()
+    child
+}
+
+/// The command line, whose requests come by `act`.
+fn command_by(
+    server: &Server,
+    act: impl Fn(&str, Pass<'_>) -> Option<Vec<u8>> + Clone + Send + 'static,
+) -> Command {
+    let mut command = server.command();
+    command.env("AWS_ENDPOINT_URL_S3", between::before(server.address, act));
+    command
 }
 
 /// What is there, what is pushed, with which flags; the exit status and what is said.
@@ -99,6 +115,120 @@ fn push_needs_the_lock() {
     assert!(stderr(&refused).contains("kept/k is locked: me@host"), "{}", stderr(&refused));
     assert_eq!(server.root().send(&Ask::object("GET", "kept", "k")).status, 404);
     assert!(is_locked(&server, "k"), "the lock of another stays");
+}
+
+/// Somebody writes between the look at a state and the write of it, although it is locked.
+#[test]
+fn what_was_written_meanwhile_is_not_written_over() {
+    let server = Server::start(&[]);
+    server.make_bucket("kept", "Enabled");
+    let (theirs, small) = (state(9, "l", OUTPUT), state(8, "l", ""));
+    // More than one part.
+    let padding = format!(r#""a":{{"value":"{}","type":"string"}}"#, "x".repeat(17 << 20));
+    let large = state(8, "l", &padding);
+    let rows: [(&str, &str, &[&str], i32); 5] = [
+        ("small", &small, &[], 5),
+        ("large", &large, &[], 5),
+        ("new", &small, &[], 5),
+        ("new-large", &large, &[], 5),
+        ("forced", &small, &["--force"], 0),
+    ];
+    for (key, pushed, arguments, code) in rows {
+        if !key.starts_with("new") {
+            put(&server, key, state(7, "l", OUTPUT));
+        }
+        let (root, body) = (server.root(), theirs.clone());
+        let command = command_by(&server, move |head, pass| {
+            if between::is_write(head, "kept", key) {
+                root.send(&Ask::object("PUT", "kept", key).body(body.as_str())).expect(200);
+            }
+            Some(pass())
+        });
+        let child = begin_push(command, key, pushed.as_bytes(), arguments);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{key}: {}", stderr(&output));
+        let told = stderr(&output).contains("was written since it was looked at: look again");
+        assert_eq!(told, code == 5, "{key}: {}", stderr(&output));
+        let expected = if code == 5 { theirs.as_str() } else { pushed };
+        assert!(get(&server, key) == expected.as_bytes(), "{key}");
+        assert!(!is_locked(&server, key), "{key}");
+    }
+}
+
+#[test]
+fn a_rollback_is_not_written_over_what_came_meanwhile() {
+    let server = Server::start(&[]);
+    server.make_bucket("kept", "Enabled");
+    put(&server, "k", state(1, "l", ""));
+    put(&server, "k", state(2, "l", OUTPUT));
+    let listed = server.cli(&["state", "versions", "kept/k", "-o", "json"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let old = listed[1]["version_id"].as_str().unwrap();
+    let (root, theirs) = (server.root(), state(9, "l", ""));
+    let body = theirs.clone();
+    let mut command = command_by(&server, move |head, pass| {
+        if between::is_write(head, "kept", "k") {
+            root.send(&Ask::object("PUT", "kept", "k").body(body.as_str())).expect(200);
+        }
+        Some(pass())
+    });
+    let output = command.args(["state", "rollback", "kept/k", "--to", old, "--yes"]).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    assert!(stderr(&output).contains("look again"), "{}", stderr(&output));
+    assert_eq!(get(&server, "k"), theirs.as_bytes());
+    assert!(!is_locked(&server, "k"));
+}
+
+/// The answer to the first try is lost; an endpoint knows no conditions.
+#[test]
+fn a_write_that_meets_itself_is_done_and_conditions_may_be_unknown() {
+    let server = Server::start(&[]);
+    server.make_bucket("kept", "");
+    for name in ["lost", "unknown"] {
+        let tries = Arc::new(AtomicUsize::new(0));
+        let counted = tries.clone();
+        let command = command_by(&server, move |head, pass| {
+            if !between::is_write(head, "kept", name) {
+                return Some(pass());
+            }
+            let is_first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+            match name {
+                "lost" if is_first => {
+                    pass();
+                    None
+                }
+                "unknown" if head.to_lowercase().contains("if-none-match") => {
+                    Some(between::answer("501 Not Implemented", "NotImplemented"))
+                }
+                _ => Some(pass()),
+            }
+        });
+        let new = state(1, "l", OUTPUT);
+        let output = begin_push(command, name, new.as_bytes(), &[]).wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output));
+        assert_eq!(tries.load(Ordering::SeqCst), 2, "{name}");
+        assert_eq!(get(&server, name), new.as_bytes(), "{name}");
+    }
+}
+
+/// A write that is under way when the command is told to stop: the lock is given back after it.
+#[test]
+fn a_write_under_way_is_waited_for() {
+    let server = Server::start(&[]);
+    server.make_bucket("kept", "");
+    let padding = format!(r#""a":{{"value":"{}","type":"string"}}"#, "x".repeat(17 << 20));
+    for (key, new) in [("small", state(1, "l", OUTPUT)), ("large", state(1, "l", &padding))] {
+        let stopping = between::stopping_at_write(server.address, "kept", key);
+        let mut command = server.command();
+        command.env("AWS_ENDPOINT_URL_S3", &stopping.endpoint);
+        let child = begin_push(command, key, new.as_bytes(), &[]);
+        stopping.child.send(child.id()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{key}: {}", stderr(&output));
+        assert_eq!(*stopping.seen.lock().unwrap(), between::IN_ORDER, "{key}");
+        assert!(get(&server, key) == new.as_bytes(), "{key}");
+    }
 }
 
 /// More than one part.

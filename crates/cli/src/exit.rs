@@ -10,7 +10,7 @@ use tidelock_server::admin::copy::CopyError;
 use tidelock_server::admin::extract::ExtractError;
 use tidelock_server::config::ConfigError;
 use tidelock_server::{FailureKind, ServeError};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What `--help` says of exit statuses; docs/operating.md says the same.
 pub(crate) const HELP: &str = "\
@@ -23,8 +23,8 @@ Exit status:
   4  access denied; of policy test, the policies deny the request
   5  it exists already, is not empty, is in use or is locked
   6  the endpoint cannot be reached or is overloaded
-  130  interrupted by Ctrl-C, and of commands that take a lock of doctor and of bench by SIGTERM;
-       of serve, by a second signal";
+  130  interrupted by Ctrl-C, and of commands that take a lock of doctor and of bench by SIGTERM or
+       SIGHUP; of serve, by a second signal";
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -84,6 +84,11 @@ impl Failure {
         Self { status: 3, message: what.to_owned() }
     }
 
+    /// The caller, or whom it speaks of, may not.
+    pub(crate) fn access_denied(what: &str) -> Self {
+        Self { status: 4, message: what.to_owned() }
+    }
+
     /// Somebody else has it.
     pub(crate) fn in_use(what: &str) -> Self {
         Self { status: 5, message: what.to_owned() }
@@ -111,7 +116,7 @@ impl Failure {
     }
 
     /// Whether nothing failed but that nobody reads stdout any more.
-    pub(crate) fn is_of_gone_reader(&self) -> bool {
+    fn is_of_gone_reader(&self) -> bool {
         self.status == 0
     }
 
@@ -122,6 +127,15 @@ impl Failure {
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.status)
+    }
+}
+
+/// What became of output that is not all that a command does: whoever has read enough of it still wants
+/// the rest of the work, and its verdict.
+pub(crate) fn shown(output: Result<(), Failure>) -> Result<(), Failure> {
+    match output {
+        Err(failure) if failure.is_of_gone_reader() => Ok(()),
+        output => output,
     }
 }
 
@@ -153,10 +167,12 @@ impl From<ClientError> for Failure {
 
 impl From<MigrateError> for Failure {
     fn from(error: MigrateError) -> Self {
+        let message = error.to_string();
         match error {
+            MigrateError::LockLeft { error, .. } => Self { message, ..error.into() },
             MigrateError::Source(error) => error.into(),
             MigrateError::Destination(error) => error.into(),
-            MigrateError::SameKey(_) => Self::usage(error.to_string()),
+            MigrateError::SameKey(_) => Self::usage(message),
         }
     }
 }
@@ -182,17 +198,53 @@ pub(crate) async fn interrupted() {
     }
 }
 
-/// Listens from now on, and ends with the first SIGINT or SIGTERM: for commands that must not leave
-/// anything behind.
+/// Listens from now on, and ends with the first SIGINT, SIGTERM or SIGHUP: for commands that must not
+/// leave anything behind.
 pub(crate) fn stopped() -> Result<impl Future<Output = ()> + Send, Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = Hangup::listen()?;
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            () = hangup.recv() => {}
         }
     })
+}
+
+/// SIGHUP, as when a terminal is closed or a connection to it breaks.
+pub(crate) struct Hangup(Option<Signal>);
+
+impl Hangup {
+    /// Listens from now on; not where it is ignored, as nohup(1) has it for commands that are to go on.
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let status = std::fs::read_to_string(PROCESS_STATUS).unwrap_or_default();
+        let kind = SignalKind::hangup();
+        let is_ignored = ignored_signals(&status) & signal_bit(kind) != 0;
+        Ok(Self(if is_ignored { None } else { Some(signal(kind)?) }))
+    }
+
+    /// Ends with the next one.
+    pub(crate) async fn recv(&mut self) {
+        match &mut self.0 {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Where Linux tells which signals a process ignores.
+const PROCESS_STATUS: &str = "/proc/self/status";
+
+/// The mask of ignored signals in a process's status (proc_pid_status(5)); none where it is not told.
+fn ignored_signals(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+}
+
+fn signal_bit(kind: SignalKind) -> u64 {
+    1 << (kind.as_raw_value() - 1)
 }
 
 impl From<SettingsError> for Failure {
@@ -253,6 +305,24 @@ impl From<std::io::Error> for Failure {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Self::reader_gone(),
             _ => Self::other(&error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_told_by_their_bits() {
+        let rows = [
+            ("SigBlk:\t0000000000000001\nSigIgn:\t0000000000001001\n", true),
+            ("SigIgn:\t0000000000001000\nSigCgt:\t0000000000000001\n", false),
+            ("", false),
+        ];
+        for (status, expected) in rows {
+            let is_ignored = ignored_signals(status) & signal_bit(SignalKind::hangup()) != 0;
+            assert_eq!(is_ignored, expected, "{status}");
         }
     }
 }

@@ -8,8 +8,10 @@ mod commands;
 mod connect;
 mod exit;
 mod output;
+mod part;
 mod progress;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -35,7 +37,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.is_silent() {
-                eprintln!("tidelock: {failure}");
+                // The terminal may be gone, which is no reason for another status.
+                let _unread = writeln!(std::io::stderr(), "tidelock: {failure}");
             }
             failure.exit_code()
         }

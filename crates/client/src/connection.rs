@@ -2,6 +2,7 @@
 //!
 //! It knows HTTP, TLS and signatures; it does not know what an operation means.
 
+mod patience;
 mod request;
 mod transport;
 pub(crate) mod trust;
@@ -169,6 +170,7 @@ impl Client {
         let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.transport.send(signed)).await;
         let response =
             sent.map_err(|elapsed| self.broken(&elapsed))?.map_err(|error| self.broken(&error))?;
+        let response = response.map(patience::limited);
         if response.status().is_success() {
             return Ok(response);
         }

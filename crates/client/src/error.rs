@@ -88,6 +88,16 @@ impl ClientError {
         }
     }
 
+    /// Whether the condition of a write did not hold; a guard refuses with codes of its own.
+    pub(crate) fn is_of_condition(&self) -> bool {
+        matches!(self.code(), Some("PreconditionFailed" | "ConditionalRequestConflict"))
+    }
+
+    /// Whether the endpoint does not know what it was asked for.
+    pub(crate) fn is_not_implemented(&self) -> bool {
+        matches!(self, Self::Service(error) if error.status == StatusCode::NOT_IMPLEMENTED)
+    }
+
     /// S3's code, when the endpoint answered.
     pub fn code(&self) -> Option<&str> {
         match self {
@@ -126,6 +136,8 @@ impl ServiceError {
         let code = element.text_of("Code")?;
         let status = match code {
             "AccessDenied" => StatusCode::FORBIDDEN,
+            "PreconditionFailed" => StatusCode::PRECONDITION_FAILED,
+            "ConditionalRequestConflict" => StatusCode::CONFLICT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let message = element.text_of("Message").unwrap_or_default();

@@ -43,5 +43,5 @@ pub use page::{ObjectsPage, PageOf, VersionsPage};
 pub use presign::{PRESIGN_EXPIRES_S_MAX, Presign, PresignedMethod, SignedForm, UploadForm};
 pub use restore::{CopySource, ObjectHead, Restored};
 pub use settings::{Settings, SettingsError};
-pub use transfer::{PART_SIZE_BYTES, Progress, Upload};
+pub use transfer::{Download, PART_SIZE_BYTES, Progress, Upload, WriteCondition};
 pub use version::{ObjectVersion, VersionPages};

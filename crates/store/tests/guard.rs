@@ -130,7 +130,7 @@ async fn a_run_that_lost_its_lock_writes_nothing_more() {
     a.take(&fixture).await.unwrap();
     a.write(&fixture, state(6, "a")).await.unwrap();
     let refused = fixture.store.list_refused(&fixture.root, &fixture.bucket, "").await.unwrap();
-    assert_eq!(refused.len(), 5);
+    assert_eq!(refused.len(), 4, "one was sent twice");
     assert!(refused.is_sorted_by_key(|version| version.id));
 }
 

@@ -12,7 +12,7 @@ use tidelock_client::bench::{
 
 use super::lock::duration;
 use crate::connect::ClientArgs;
-use crate::exit::{Failure, stopped};
+use crate::exit::{Failure, shown, stopped};
 use crate::output::{List, Row, printable};
 use crate::progress;
 
@@ -26,7 +26,7 @@ Exit status: 0 if every answer was right, 1 if one was not.";
 /// Measure an S3 endpoint, and check every answer while doing so
 ///
 /// Everything is written below one random prefix, in a bucket that is made for it, and removed at the end,
-/// also after SIGINT and SIGTERM.
+/// also after SIGINT, SIGTERM and SIGHUP.
 #[derive(clap::Args, Debug)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
@@ -88,7 +88,7 @@ impl Args {
             return Err(Failure::interrupted());
         }
         let is_right = ran?;
-        list.finish()?;
+        shown(list.finish())?;
         if is_right { Ok(()) } else { Err(Failure::wrong_answers()) }
     }
 

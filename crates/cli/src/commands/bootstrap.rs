@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use tidelock_client::guard::{GuardEdit, GuardLevel};
 use tidelock_client::settings::Credentials;
-use tidelock_client::{Client, ClientError};
+use tidelock_client::{Client, ClientError, ErrorKind};
 use tidelock_server::backend_block::{Backend, BackendKey, EndpointKind, user_name};
 
 use crate::connect::{ChangeArgs, ClientArgs, Session, endpoint_kind};
@@ -86,21 +86,24 @@ async fn is_root(client: &Client) -> Result<bool, Failure> {
     }
 }
 
-/// Root makes the user, and the user makes its bucket, so that it owns it. A secret can be shown
-/// only when its key is made: the next time there is none to show.
+/// Root makes the user, and the user makes its bucket, so that it owns it; one that is there is made
+/// ready by root, and the user must have been let in. A secret can be shown only when its key is made:
+/// the next time there is none to show.
 async fn as_root(root: &Client, bucket: &str) -> Result<Option<Credentials>, Failure> {
     // First of all: a name that is none must not leave a user behind.
     let has_bucket = root.has_bucket(bucket).await?;
-    let user = user_name(bucket);
-    match root.create_user(&user).await {
-        Ok(_) => {}
-        Err(error) if error.code() == Some("UserExists") => {}
-        Err(error) => return Err(error.into()),
-    }
-    let has_key = !root.list_keys(Some(&user)).await?.is_empty();
-    if has_key && has_bucket {
+    if has_bucket {
         configure(root, bucket).await?;
         guard(root, bucket).await?;
+    }
+    let user = user_name(bucket);
+    let is_new = match root.create_user(&user).await {
+        Ok(_) => true,
+        Err(error) if error.code() == Some("UserExists") => false,
+        Err(error) => return Err(error.into()),
+    };
+    let has_key = !root.list_keys(Some(&user)).await?.is_empty();
+    if has_key && has_bucket {
         eprintln!(
             "tidelock: {user} has a key already; `tidelock key create --user {user}` adds one"
         );
@@ -113,16 +116,38 @@ async fn as_root(root: &Client, bucket: &str) -> Result<Option<Credentials>, Fai
         session_token: None,
     };
     let owner = root.with_credentials(credentials.clone());
-    let made = async {
-        ensure_bucket(&owner, bucket).await?;
-        guard(&owner, bucket).await
+    let settled = if has_bucket {
+        require_access(&owner, bucket, &user).await
+    } else {
+        make_guarded(&owner, bucket).await
     };
-    if let Err(failure) = made.await {
+    if let Err(failure) = settled {
         // Nobody will see its secret. The first failure is the one to tell.
         let _unreported = root.delete_key(&credentials.access_key_id).await;
+        if is_new {
+            let _unreported = root.delete_user(&user).await;
+        }
         return Err(failure);
     }
     Ok(Some(credentials))
+}
+
+async fn make_guarded(owner: &Client, bucket: &str) -> Result<(), Failure> {
+    ensure_bucket(owner, bucket).await?;
+    guard(owner, bucket).await
+}
+
+/// Whether the user of a bucket may use it, which somebody else may have made.
+async fn require_access(client: &Client, bucket: &str, user: &str) -> Result<(), Failure> {
+    match client.has_bucket(bucket).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::Denied => Err(Failure::access_denied(&format!(
+            "another identity owns the bucket {bucket}, which is ready for states now, and {user} \
+             may not use it; let it: `tidelock user create {user}`, `tidelock user policy put {user} \
+             applier --preset applier --bucket {bucket}`, and run this again"
+        ))),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn ensure_bucket(client: &Client, bucket: &str) -> Result<(), Failure> {

@@ -68,7 +68,7 @@ impl FileSource {
                 if kind.is_file() && name.ends_with(STATE_SUFFIX) {
                     let (workspace, name) = workspace_of(&path);
                     let key = self.keys.key(workspace, &name);
-                    states.push(SourceState { key, name: path, versions: Vec::new() });
+                    states.push(SourceState { key, name: path });
                 }
             }
         }

@@ -3,12 +3,15 @@
 use std::fmt;
 
 use super::body::Body;
+use crate::ObjectVersion;
 
 /// The past of one state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Past {
     /// Oldest first.
     pub(super) events: Vec<Event>,
+    /// All that the place listed when it was looked at, oldest first; empty where it lists no versions.
+    pub(super) listed: Vec<ObjectVersion>,
 }
 
 /// A version or a delete marker.
@@ -101,6 +104,12 @@ impl Event {
         self.hash() == copy.hash()
     }
 
+    /// Whether a migration made it from a place that has no versions, and so has only one now, whatever
+    /// came from there before. A delete marker cannot say.
+    fn is_of_source_without_versions(&self) -> bool {
+        self.body.as_ref().is_none_or(|body| self.migrated_from.as_ref() == Some(&body.name()))
+    }
+
     /// Whether `copy` was made of this one by a migration. A delete marker cannot say.
     fn is_source_of(&self, copy: &Self) -> bool {
         self.is_like(copy)
@@ -119,7 +128,17 @@ impl Past {
                 kept.push(event);
             }
         }
-        Self { events: kept }
+        Self { events: kept, listed: Vec::new() }
+    }
+
+    /// The same, of a place that listed these versions.
+    pub(super) fn listed_as(self, listed: Vec<ObjectVersion>) -> Self {
+        Self { listed, ..self }
+    }
+
+    /// Whether the other one has the same content, in the same order.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.events.iter().map(Event::hash).eq(other.events.iter().map(Event::hash))
     }
 
     /// Whether any version is a state.
@@ -145,6 +164,14 @@ pub(super) fn course(source: &Past, found: &Past, keeping: Keeping) -> Course {
 }
 
 fn course_of_all(source: &[Event], found: &[Event]) -> Course {
+    if let ([only @ Event { version_id: None, body: Some(_), .. }], Some(last)) =
+        (source, found.last())
+        && last.body.is_some()
+        && found.iter().all(Event::is_of_source_without_versions)
+    {
+        let is_there = only.is_like(last);
+        return if is_there { Course::Same } else { Course::Write { from: 0 } };
+    }
     let mut pairs = source.iter().zip(found);
     if let Some(at) = pairs.position(|(event, copy)| !event.is_like(copy)) {
         return Course::Differs(Difference::Other(at + 1));
@@ -223,6 +250,37 @@ mod tests {
         ];
         for (source, found, expected) in rows {
             let decided = course(&past(source, true), &past(found, false), Keeping::Versions);
+            assert_eq!(decided, expected, "{source} to {found}");
+        }
+    }
+
+    #[test]
+    fn a_source_without_versions_goes_on_top_of_its_own_copies() {
+        let write = Course::Write { from: 0 };
+        let other = Course::Differs(Difference::Other(1));
+        let rows = [
+            ("a", "", write.clone()),
+            ("a", "a", Course::Same),
+            ("a", "A", Course::Same),
+            ("b", "a", write.clone()),
+            ("b", "ab", Course::Same),
+            ("a", "ab", write.clone()),
+            ("b", "axb", Course::Same),
+            ("c", "axb", write),
+            ("b", "A", other.clone()),
+            ("b", "aB", other.clone()),
+            ("c", "aBc", other.clone()),
+            ("a", "ax", Course::Ahead),
+            ("b", "ax", other),
+        ];
+        for (source, found, expected) in rows {
+            let (mut from, mut to) = (past(source, true), past(found, false));
+            for event in from.events.iter_mut().chain(&mut to.events) {
+                let name = event.body.as_ref().map(Body::name);
+                event.version_id = None;
+                event.migrated_from = event.migrated_from.take().and(name);
+            }
+            let decided = course(&from, &to, Keeping::Versions);
             assert_eq!(decided, expected, "{source} to {found}");
         }
     }

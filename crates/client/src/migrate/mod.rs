@@ -19,15 +19,17 @@ mod source;
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 
 use crate::state::{AcquireError, NewLock, Operation, StateLock, Stop, UnderLock};
+use crate::transfer::{Settled, settled};
 use crate::{Client, ClientError, ErrorKind};
 
 pub use backend::{BackendEdit, EditError, edit_backend};
 use destination::Destination;
 pub use files::FileSource;
-use history::{Course, Keeping, Past};
+use history::{Course, Event, Keeping, Past};
 pub use key::{FolderKeys, PrefixKeys};
 pub use lock_table::LockTable;
 pub use postgres::{POSTGRES_SCHEMA, PostgresSource};
@@ -67,6 +69,16 @@ pub enum MigrateError {
     /// The destination cannot be reached, or is not there; or the caller gave up.
     #[error(transparent)]
     Destination(#[from] ClientError),
+    /// The lock of a state may be left at the destination; the next run takes it over.
+    #[error("{error}; the lock {id} of {key} may have been taken: run it again, or release it")]
+    LockLeft {
+        /// Key of the state.
+        key: String,
+        /// ID of the lock.
+        id: String,
+        /// What went wrong first.
+        error: ClientError,
+    },
     /// Two states would have one key.
     #[error("two states would go to {0}")]
     SameKey(String),
@@ -159,7 +171,7 @@ impl<'a> Migration<'a> {
             let reason = "no version of it is a state".to_owned();
             return Err(Stopped::Refused(Verdict::NotAState, reason));
         }
-        let found = self.destination.past(&state.key).await.map_err(Stopped::of_destination)?;
+        let found = self.found(&state.key).await?;
         let course = history::course(&past, &found, self.destination.keeping());
         Ok((past, course))
     }
@@ -183,13 +195,18 @@ impl<'a> Migration<'a> {
         let place = (self.destination.bucket(), state.key.as_str());
         let lock = self.lock(state);
         let client = self.destination.client();
-        let work = async |stop: Stop<'_>| unless(stop, self.write(state, past, report)).await;
+        let work = async |stop: Stop<'_>| self.write(state, past, report, stop).await;
         let done = client.with_lock(place, &lock, LOCK_WAIT, stop, work).await;
-        let UnderLock { result, release } = done.map_err(Stopped::of_lock)?;
+        let UnderLock { result, release } =
+            done.map_err(|error| Stopped::of_lock(&state.key, error))?;
         result?;
         release.map_err(Stopped::of_destination)?;
         // Whoever has locked it since may have written it too.
-        self.require_unlocked(state).await
+        self.require_unlocked(state).await?;
+        match self.source.is_still(state, past).await.map_err(Stopped::of_source)? {
+            true => Ok(()),
+            false => Err(Stopped::changed("moved")),
+        }
     }
 
     /// Gives back the lock of a run that was killed after its last write. Where something is to be
@@ -198,7 +215,11 @@ impl<'a> Migration<'a> {
         let lock = self.lock(state);
         let bucket = self.destination.bucket();
         let released = self.destination.client().release_lock(bucket, &state.key, lock.id());
-        released.await.map(drop).map_err(Stopped::of_destination)
+        match released.await {
+            // Who may not look at locks there has left none.
+            Err(error) if error.kind() == ErrorKind::Denied => Ok(()),
+            released => released.map(drop).map_err(Stopped::of_destination),
+        }
     }
 
     /// The same lock in every run of this migration: one that was killed is followed by one that has its
@@ -213,50 +234,66 @@ impl<'a> Migration<'a> {
         NewLock::new(id, Operation::MigrationDestination, &info, &self.who)
     }
 
-    /// Writes what is missing, oldest first, and reads all of it again.
+    /// Writes what is missing, oldest first, and reads all of it again. A write that is under way when
+    /// `stop` ends is waited for.
     async fn write(
         &self,
         state: &SourceState,
         past: &Past,
         report: &mut StateReport,
+        mut stop: Stop<'_>,
     ) -> Result<(), Stopped> {
         let key = state.key.as_str();
         // Nobody else writes from now on.
-        let found = self.destination.past(key).await.map_err(Stopped::of_destination)?;
+        let found = unless(stop.as_mut(), self.found(key)).await?;
         let Course::Write { from } = history::course(past, &found, self.destination.keeping())
         else {
             return Err(Stopped::overtaken());
         };
         let mut front = found.front();
         for event in &past.events[from..] {
-            let bytes = match &event.body {
-                None => None,
-                Some(body) => {
-                    let read = self.source.read(state, event).await.map_err(Stopped::of_source)?;
-                    if !body.is_of(&read) {
-                        let reason = "it changed while it was read: run it again".to_owned();
-                        return Err(Stopped::Refused(Verdict::Failed, reason));
-                    }
-                    Some(read)
-                }
-            };
-            let written = self.destination.write(key, event, bytes, front).await;
-            front = written.map_err(Stopped::of_destination)?;
+            let bytes = unless(stop.as_mut(), self.body(state, event)).await?;
+            let write = self.destination.write(key, event, bytes, front);
+            let Settled { result, is_stopped } = settled(stop.as_mut(), write).await;
+            front = result.map_err(Stopped::of_destination)?;
             report.written += 1;
+            if is_stopped {
+                return Err(Stopped::interrupted());
+            }
         }
-        let found = self.destination.past(key).await.map_err(Stopped::of_destination)?;
+        let found = unless(stop, self.found(key)).await?;
         match history::course(past, &found, self.destination.keeping()) {
             Course::Same => Ok(()),
             Course::Ahead | Course::Write { .. } | Course::Differs(_) => Err(Stopped::overtaken()),
         }
     }
+
+    /// What is at the destination.
+    async fn found(&self, key: &str) -> Result<Past, Stopped> {
+        self.destination.past(key).await.map_err(Stopped::of_destination)
+    }
+
+    /// What is to be written for an event; none of a delete marker.
+    async fn body(&self, state: &SourceState, event: &Event) -> Result<Option<Bytes>, Stopped> {
+        let Some(body) = &event.body else { return Ok(None) };
+        let read = self.source.read(state, event).await.map_err(Stopped::of_source)?;
+        if body.is_of(&read) { Ok(Some(read)) } else { Err(Stopped::changed("read")) }
+    }
 }
 
 impl Stopped {
+    fn interrupted() -> Self {
+        Self::Ended(ClientError::Interrupted.into())
+    }
+
     fn overtaken() -> Self {
         let reason =
             "what arrived is not what was sent: somebody else has written there".to_owned();
         Self::Refused(Verdict::Failed, reason)
+    }
+
+    fn changed(deed: &str) -> Self {
+        Self::Refused(Verdict::Failed, format!("it changed while it was {deed}: run it again"))
     }
 
     fn of_source(error: SourceError) -> Self {
@@ -280,11 +317,14 @@ impl Stopped {
         }
     }
 
-    fn of_lock(error: AcquireError) -> Self {
+    fn of_lock(key: &str, error: AcquireError) -> Self {
         match error {
             AcquireError::Held(lock) => {
                 let reason = format!("locked at the destination, by {}", holder(&lock));
                 Self::Refused(Verdict::Locked, reason)
+            }
+            AcquireError::Left { id, error } => {
+                Self::Ended(MigrateError::LockLeft { key: key.to_owned(), id, error })
             }
             AcquireError::Client(error) => Self::of_destination(error),
         }
@@ -317,7 +357,7 @@ async fn unless<T>(
 ) -> Result<T, Stopped> {
     tokio::select! {
         biased;
-        () = stop => Err(Stopped::Ended(ClientError::Interrupted.into())),
+        () = stop => Err(Stopped::interrupted()),
         result = work => result,
     }
 }

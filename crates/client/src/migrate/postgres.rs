@@ -94,7 +94,7 @@ impl PostgresSource {
         let state = |row: &Row| {
             let name: String = row.try_get(0).map_err(|error| failed(&error))?;
             let key = self.keys.key(&name, &self.key);
-            Ok(SourceState { key, name, versions: Vec::new() })
+            Ok(SourceState { key, name })
         };
         rows.iter().map(state).collect()
     }

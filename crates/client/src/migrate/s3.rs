@@ -1,7 +1,7 @@
 //! States of a bucket of any S3 endpoint, with all their versions. Locks are asked for where Terraform
 //! has them: beside the state, and in a lock table if there is one.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use bytes::Bytes;
@@ -12,7 +12,9 @@ use super::key::PrefixKeys;
 use super::source::{SourceError, SourceState};
 use super::{LockTable, holder};
 use crate::state::key::is_lock;
-use crate::state::{OBJECTS_LISTED_MAX, READS_IN_FLIGHT_MAX, is_not_supported};
+use crate::state::{
+    OBJECTS_LISTED_MAX, READS_IN_FLIGHT_MAX, VersionHistory, is_not_supported, last_modified,
+};
 use crate::{Client, ClientError, ObjectVersion};
 
 /// A bucket with states.
@@ -31,7 +33,7 @@ impl S3Source {
     }
 
     pub(super) async fn states(&self) -> Result<Vec<SourceState>, SourceError> {
-        let mut found: BTreeMap<String, Vec<ObjectVersion>> = BTreeMap::new();
+        let mut names = BTreeSet::new();
         let mut count = 0;
         for prefix in self.keys.listed() {
             let mut pages = self.client.list_versions(&self.bucket, prefix);
@@ -46,41 +48,27 @@ impl S3Source {
                 };
                 count += page.len();
                 bounded(count)?;
-                for version in page.into_iter().filter(|version| !is_lock(&version.key)) {
-                    found.entry(version.key.clone()).or_default().push(version);
-                }
+                names.extend(page.into_iter().map(|version| version.key));
             }
         }
-        let keyed = found.into_iter().filter_map(|(name, versions)| {
-            let key = self.keys.key(&name)?;
-            Some(oldest_first(versions).map(|versions| SourceState { key, name, versions }))
-        });
-        keyed.collect()
+        Ok(self.named(names))
     }
 
     async fn states_without_versions(&self) -> Result<Vec<SourceState>, SourceError> {
-        let mut states = Vec::new();
+        let mut names = BTreeSet::new();
         for prefix in self.keys.listed() {
             let mut pages = self.client.list_objects(&self.bucket, prefix);
             while let Some(page) = pages.next().await? {
-                let page = page.into_iter().filter(|object| !is_lock(&object.key));
-                states.extend(page.filter_map(|object| {
-                    let key = self.keys.key(&object.key)?;
-                    let version = ObjectVersion {
-                        key: object.key.clone(),
-                        version_id: String::new(),
-                        is_latest: true,
-                        delete_marker: false,
-                        size: object.size,
-                        last_modified: object.last_modified,
-                        etag: object.etag,
-                    };
-                    Some(SourceState { key, name: object.key, versions: vec![version] })
-                }));
-                bounded(states.len())?;
+                names.extend(page.into_iter().map(|object| object.key));
+                bounded(names.len())?;
             }
         }
-        Ok(states)
+        Ok(self.named(names))
+    }
+
+    fn named(&self, names: BTreeSet<String>) -> Vec<SourceState> {
+        let states = names.into_iter().filter(|name| !is_lock(name));
+        states.filter_map(|name| Some(SourceState { key: self.keys.key(&name)?, name })).collect()
     }
 
     pub(super) async fn holder(&self, name: &str) -> Result<Option<String>, SourceError> {
@@ -93,25 +81,45 @@ impl S3Source {
         }
     }
 
-    pub(super) async fn past(&self, state: &SourceState) -> Result<Past, SourceError> {
-        let events: Vec<Event> = stream::iter(&state.versions)
+    /// What is there now, and not when all states were listed: somebody may have written since.
+    pub(super) async fn past(&self, name: &str) -> Result<Past, SourceError> {
+        let Some(versions) = self.versions(name).await? else {
+            return Ok(Past::of([self.current(name).await?]));
+        };
+        let events: Vec<Event> = stream::iter(&versions)
             .map(|version| self.event(version))
             .buffered(READS_IN_FLIGHT_MAX)
             .try_collect()
             .await?;
-        Ok(Past::of(events))
+        Ok(Past::of(events).listed_as(versions))
+    }
+
+    /// The versions of one state, oldest first; none where the endpoint lists none.
+    pub(super) async fn versions(
+        &self,
+        name: &str,
+    ) -> Result<Option<Vec<ObjectVersion>>, SourceError> {
+        match self.client.state_history(&self.bucket, name).await? {
+            VersionHistory::Known(versions) => oldest_first(versions).map(Some),
+            VersionHistory::NotSupported => Ok(None),
+        }
+    }
+
+    async fn current(&self, name: &str) -> Result<Event, SourceError> {
+        let (headers, body) = self.client.look_into((&self.bucket, name), None).await?;
+        let written = last_modified(&headers);
+        Ok(Event { body: Some(body), version_id: None, written, migrated_from: None, etag: None })
     }
 
     async fn event(&self, version: &ObjectVersion) -> Result<Event, SourceError> {
-        let id = Some(version.version_id.as_str()).filter(|id| !id.is_empty());
+        let id = version.version_id.as_str();
         let body = if version.delete_marker {
             None
         } else {
             let place = (self.bucket.as_str(), version.key.as_str());
-            Some(self.client.look_into(place, id).await?.1)
+            Some(self.client.look_into(place, Some(id)).await?.1)
         };
-        let written = version.last_modified.clone();
-        let version_id = id.map(str::to_owned);
+        let (written, version_id) = (version.last_modified.clone(), Some(id.to_owned()));
         Ok(Event { body, version_id, written, migrated_from: None, etag: None })
     }
 
@@ -143,7 +151,7 @@ fn bounded(objects: usize) -> Result<(), ClientError> {
 /// markers after all versions, so that only the times tell where they belong.
 fn oldest_first(mut versions: Vec<ObjectVersion>) -> Result<Vec<ObjectVersion>, SourceError> {
     let is_ordered = versions.windows(2).all(|pair| pair[0].last_modified >= pair[1].last_modified);
-    let is_led = versions.first().is_some_and(|version| version.is_latest);
+    let is_led = versions.first().is_none_or(|version| version.is_latest);
     if !is_ordered || !is_led {
         versions.sort_by(|a, b| {
             let newest = b.is_latest.cmp(&a.is_latest);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::history::{Event, Past};
 use super::{FileSource, PostgresSource, S3Source};
-use crate::{ClientError, ErrorKind, ObjectVersion};
+use crate::{ClientError, ErrorKind};
 
 /// A place with states.
 #[derive(Debug)]
@@ -29,8 +29,6 @@ pub struct SourceState {
     pub key: String,
     /// Its name at the source: a path, a key, a workspace.
     pub name: String,
-    /// Its versions, oldest first, where the source has any.
-    pub(super) versions: Vec<ObjectVersion>,
 }
 
 /// Why a source cannot be read.
@@ -79,8 +77,24 @@ impl Source {
     pub(super) async fn past(&self, state: &SourceState) -> Result<Past, SourceError> {
         match self {
             Self::Files(files) => files.past(&state.name).await,
-            Self::S3(bucket) => bucket.past(state).await,
+            Self::S3(bucket) => bucket.past(&state.name).await,
             Self::Postgres(table) => table.past(&state.name).await,
+        }
+    }
+
+    /// Whether `past` still is all that the source has.
+    pub(super) async fn is_still(
+        &self,
+        state: &SourceState,
+        past: &Past,
+    ) -> Result<bool, SourceError> {
+        match self {
+            Self::S3(bucket) if !past.listed.is_empty() => {
+                Ok(bucket.versions(&state.name).await?.is_some_and(|now| now == past.listed))
+            }
+            Self::Files(_) | Self::S3(_) | Self::Postgres(_) => {
+                Ok(self.past(state).await?.is_like(past))
+            }
         }
     }
 

@@ -41,6 +41,14 @@ pub enum AcquireError {
     /// Somebody has it.
     #[error("locked by {}", if .0.who.is_empty() { "somebody" } else { .0.who.as_str() })]
     Held(Box<StateLock>),
+    /// It may have been taken, and could not be given back.
+    #[error("{error}; the lock {id} may have been taken nevertheless")]
+    Left {
+        /// What it would be called.
+        id: String,
+        /// What went wrong first.
+        error: ClientError,
+    },
     /// The endpoint, or the caller, who gave up.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -86,7 +94,8 @@ impl Client {
     ///
     /// # Errors
     /// [`AcquireError::Held`]; [`ClientError::Interrupted`] when `stop` ends first. Then, and where
-    /// the endpoint did not answer, what may have been taken is given back as far as that is possible.
+    /// the endpoint did not answer, what may have been taken is given back; [`AcquireError::Left`] where
+    /// that is not possible.
     pub async fn acquire_lock(
         &self,
         (bucket, key): (&str, &str),
@@ -117,24 +126,25 @@ impl Client {
         lock: &NewLock,
         body: &Bytes,
         stop: Stop<'_>,
-    ) -> Result<Option<StateLock>, ClientError> {
+    ) -> Result<Option<StateLock>, AcquireError> {
         let mut attempt = pin!(self.put_lock(place, lock, body));
         let result = tokio::select! {
             result = attempt.as_mut() => result,
             () = stop => {
                 // A write that is cut off may be done nevertheless.
                 let ended = tokio::time::timeout(WITHDRAWAL_TIMEOUT, attempt).await;
-                let is_held = matches!(ended, Ok(Ok(Some(_))));
-                if !is_held {
-                    self.withdraw(place, lock).await;
-                }
-                return Err(ClientError::Interrupted);
+                return Err(match ended {
+                    Ok(Ok(Some(_held))) => ClientError::Interrupted.into(),
+                    _ => self.withdraw(place, lock, ClientError::Interrupted).await,
+                });
             }
         };
-        if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable) {
-            self.withdraw(place, lock).await;
+        match result {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                Err(self.withdraw(place, lock, error).await)
+            }
+            result => Ok(result?),
         }
-        result
     }
 
     async fn put_lock(
@@ -164,10 +174,18 @@ impl Client {
         Ok(Some(StateLock::default()))
     }
 
-    async fn withdraw(&self, (bucket, key): (&str, &str), lock: &NewLock) {
-        // What failed before is what the caller is told.
+    /// Gives back what may have been taken when `error` came; answers what the caller is told.
+    async fn withdraw(
+        &self,
+        (bucket, key): (&str, &str),
+        lock: &NewLock,
+        error: ClientError,
+    ) -> AcquireError {
         let release = self.release_lock(bucket, key, &lock.id);
-        let _unreported = tokio::time::timeout(WITHDRAWAL_TIMEOUT, release).await;
+        match tokio::time::timeout(WITHDRAWAL_TIMEOUT, release).await {
+            Ok(Ok(_gone)) => error.into(),
+            Ok(Err(_)) | Err(_) => AcquireError::Left { id: lock.id.clone(), error },
+        }
     }
 }
 

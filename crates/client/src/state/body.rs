@@ -26,6 +26,8 @@ pub struct StateBody {
     pub version_id: Option<String>,
     /// When it was written, ISO 8601.
     pub last_modified: String,
+    /// Its entity tag, with its quotes.
+    pub(super) etag: Option<String>,
     _room: Option<OwnedSemaphorePermit>,
 }
 
@@ -90,6 +92,7 @@ impl Client {
         let request = Outgoing::new(Method::GET, uri::object_path(bucket, key)).query(&query);
         let response = self.send(request).await?;
         let version_id = text_of(response.headers(), "x-amz-version-id");
+        let etag = text_of(response.headers(), header::ETAG.as_str());
         let last_modified = last_modified(response.headers());
         let length = text_of(response.headers(), header::CONTENT_LENGTH.as_str());
         let length: Option<usize> = length.and_then(|length| length.parse().ok());
@@ -107,7 +110,8 @@ impl Client {
             }
             bytes.extend_from_slice(&data);
         }
-        Ok(StateBody { state: reader.finish()?, bytes, version_id, last_modified, _room: room })
+        let state = reader.finish()?;
+        Ok(StateBody { state, bytes, version_id, last_modified, etag, _room: room })
     }
 }
 
@@ -140,7 +144,7 @@ impl StateBody {
     pub(super) fn in_memory(bytes: Vec<u8>) -> Result<Self, NotAState> {
         let state = State::parse(&bytes)?;
         let last_modified = String::new();
-        Ok(Self { bytes, state, version_id: None, last_modified, _room: None })
+        Ok(Self { bytes, state, version_id: None, last_modified, etag: None, _room: None })
     }
 }
 
@@ -170,7 +174,7 @@ pub(super) fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 /// Lists of S3 say it in ISO 8601, headers as RFC 9110 does.
-pub(super) fn last_modified(headers: &HeaderMap) -> String {
+pub(crate) fn last_modified(headers: &HeaderMap) -> String {
     let text = text_of(headers, header::LAST_MODIFIED.as_str()).unwrap_or_default();
     match rfc2822::DateTimeParser::new().parse_timestamp(&text) {
         Ok(time) => time.to_string(),

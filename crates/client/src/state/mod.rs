@@ -20,6 +20,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 pub use acquire::{AcquireError, NewLock, Stop};
+pub(crate) use body::last_modified;
 pub use body::{StateBody, StateError};
 pub use key::workspace;
 pub use known::{

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tidelock_tfstate::{Document, NotAState, State};
 
 use super::{AcquireError, NewLock, StateBody, StateError, Stop, UnderLock};
-use crate::{Client, ClientError, ErrorKind, Upload};
+use crate::{Client, ClientError, ErrorKind, Upload, WriteCondition};
 
 /// What the S3 backend writes states with.
 pub(super) const CONTENT_TYPE: (&str, &str) = ("content-type", "application/json");
@@ -63,6 +63,9 @@ pub enum PushError {
     /// What is there cannot be compared.
     #[error("what is there cannot be compared: {0}")]
     Unknown(StateError),
+    /// Somebody wrote it since it was looked at.
+    #[error("the state was written since it was looked at: look again")]
+    Overtaken,
     /// The endpoint, or the caller, who gave up.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -121,13 +124,28 @@ impl Client {
         new: &NewState,
         check: PushCheck,
     ) -> Result<Pushed, PushError> {
+        Ok(self.look_before_push((bucket, key), new, check).await?.0)
+    }
+
+    /// The same, and what the write may replace then.
+    async fn look_before_push(
+        &self,
+        (bucket, key): (&str, &str),
+        new: &NewState,
+        check: PushCheck,
+    ) -> Result<(Pushed, WriteCondition), PushError> {
         if check == PushCheck::Forced {
-            return Ok(Pushed::Written);
+            return Ok((Pushed::Written, WriteCondition::Anything));
         }
         match self.read_state(bucket, key, None).await {
-            Ok(current) => new.over(&current),
+            Ok(current) => {
+                let pushed = new.over(&current)?;
+                let condition =
+                    current.etag.map_or(WriteCondition::Anything, WriteCondition::Object);
+                Ok((pushed, condition))
+            }
             Err(StateError::Client(error)) if error.kind() == ErrorKind::NotFound => {
-                Ok(Pushed::Written)
+                Ok((Pushed::Written, WriteCondition::Nothing))
             }
             Err(StateError::Client(error)) => Err(error.into()),
             Err(error) => Err(PushError::Unknown(error)),
@@ -147,19 +165,53 @@ impl Client {
         stop: Stop<'_>,
     ) -> Result<UnderLock<Result<Pushed, PushError>>, AcquireError> {
         self.with_lock((bucket, key), lock, wait, stop, async |stop| {
-            let verdict = self.check_push(bucket, key, new, check).await?;
+            let looked = self.look_before_push((bucket, key), new, check).await?;
+            let (verdict, condition) = looked;
             if verdict == Pushed::Written {
                 let (name, value) = CONTENT_TYPE;
                 let headers = [(name, value.to_owned())];
                 let size = Some(new.bytes.len() as u64);
-                let upload = Upload { bucket, key, size, headers: &headers };
-                let (mut source, mut moved) = (&new.bytes[..], |_bytes| {});
-                self.put_object(&upload, &mut source, &mut moved, stop).await?;
+                let upload = Upload { bucket, key, size, headers: &headers, condition: &condition };
+                match self.put_state(&upload, &new.bytes, stop).await? {
+                    StatePut::Written => {}
+                    StatePut::Overtaken => return Err(PushError::Overtaken),
+                }
             }
             Ok(verdict)
         })
         .await
     }
+
+    /// Writes a state, unless something came between.
+    pub(super) async fn put_state(
+        &self,
+        upload: &Upload<'_>,
+        bytes: &[u8],
+        stop: Stop<'_>,
+    ) -> Result<StatePut, ClientError> {
+        let (mut source, mut moved) = (bytes, |_bytes| {});
+        let refusal = match self.put_object(upload, &mut source, &mut moved, stop).await {
+            Ok(()) => return Ok(StatePut::Written),
+            Err(error) if error.kind() == ErrorKind::Conflict => error,
+            Err(error) => return Err(error),
+        };
+        match self.read_state(upload.bucket, upload.key, None).await {
+            // The answer to the first try was lost, and the second met what it had written.
+            Ok(current) if current.bytes() == bytes => Ok(StatePut::Written),
+            Err(StateError::Client(error)) if error.kind() != ErrorKind::NotFound => Err(error),
+            Ok(_) | Err(_) if refusal.is_of_condition() => Ok(StatePut::Overtaken),
+            Ok(_) | Err(_) => Err(refusal),
+        }
+    }
+}
+
+/// What became of a write on a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StatePut {
+    /// It is there.
+    Written,
+    /// Somebody has written since the state was looked at.
+    Overtaken,
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Gives the lock of a state back: this lock, and no other that stands there by then.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 
 use super::key::lock_key;
@@ -8,6 +10,12 @@ use super::{AcquireError, NewLock, StateLock, Stop};
 use crate::connection::Outgoing;
 use crate::{Client, ClientError, ErrorKind, uri};
 
+/// Time for a lock to be given back once its work is done: while nobody answers, it is tried again.
+const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause before it is tried again; doubles with each further time.
+const GIVE_BACK_PAUSE: Duration = Duration::from_millis(500);
+/// Longest such pause.
+const GIVE_BACK_PAUSE_MAX: Duration = Duration::from_secs(8);
 /// Tries of a deletion that another request gets in the way of.
 const ATTEMPTS_MAX: u32 = 3;
 
@@ -42,14 +50,39 @@ impl Client {
         &self,
         (bucket, key): (&str, &str),
         lock: &NewLock,
-        wait: std::time::Duration,
+        wait: Duration,
         mut stop: Stop<'_>,
         work: impl AsyncFnOnce(Stop<'_>) -> T,
     ) -> Result<UnderLock<T>, AcquireError> {
         self.acquire_lock((bucket, key), lock, wait, stop.as_mut()).await?;
         let result = work(stop).await;
-        let release = self.release_lock(bucket, key, lock.id()).await;
+        let release = self.give_back((bucket, key), lock.id()).await;
         Ok(UnderLock { result, release })
+    }
+
+    /// Releases a lock whose work is done. Nobody else will: where the endpoint cannot be reached, it is
+    /// tried again.
+    pub(super) async fn give_back(
+        &self,
+        (bucket, key): (&str, &str),
+        id: &str,
+    ) -> Result<Release, ClientError> {
+        let mut last = None;
+        let repeated = async {
+            let mut pause = GIVE_BACK_PAUSE;
+            loop {
+                match self.release_lock(bucket, key, id).await {
+                    Err(error) if error.kind() == ErrorKind::Unavailable => last = Some(error),
+                    released => return released,
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(GIVE_BACK_PAUSE_MAX);
+            }
+        };
+        match tokio::time::timeout(GIVE_BACK_TIMEOUT, repeated).await {
+            Ok(released) => released,
+            Err(elapsed) => Err(last.unwrap_or_else(|| self.broken(&elapsed))),
+        }
     }
 
     /// Releases the lock of the state at `key` if it is the one called `id`.
@@ -113,9 +146,7 @@ impl Client {
         let Some(etag) = etag else { return self.send(request()).await.map(drop) };
         match self.send(request().header("if-match", etag)).await {
             Ok(_) => Ok(()),
-            Err(error) if is_status(&error, StatusCode::NOT_IMPLEMENTED) => {
-                self.send(request()).await.map(drop)
-            }
+            Err(error) if error.is_not_implemented() => self.send(request()).await.map(drop),
             Err(error) => Err(error),
         }
     }

@@ -10,13 +10,13 @@ use http::{Method, header};
 use tidelock_tfstate::{SerialSplice, SpliceError};
 
 use super::body::text_of;
-use super::push::CONTENT_TYPE;
+use super::push::{CONTENT_TYPE, StatePut};
 use super::{
     AcquireError, NewLock, READS_IN_FLIGHT_MAX, StateBody, StateError, Stop, UnderLock,
     VersionHistory, room,
 };
 use crate::connection::Outgoing;
-use crate::{Client, ClientError, ErrorKind, ObjectVersion, Upload, uri};
+use crate::{Client, ClientError, ErrorKind, ObjectVersion, Upload, WriteCondition, uri};
 
 /// Tells where a state comes from; kept with the object.
 const ROLLED_BACK_FROM: &str = "x-amz-meta-tidelock-rolled-back-from";
@@ -132,7 +132,7 @@ impl Client {
         // Not `with_lock`: of an async closure it is not known that it may be sent to another thread.
         self.acquire_lock((bucket, key), lock, wait, stop.as_mut()).await?;
         let result = self.put_in_front((bucket, key), rollback, stop).await;
-        let release = self.release_lock(bucket, key, lock.id()).await;
+        let release = self.give_back((bucket, key), lock.id()).await;
         Ok(UnderLock { result, release })
     }
 
@@ -143,15 +143,23 @@ impl Client {
         rollback: &Rollback,
         stop: Stop<'_>,
     ) -> Result<(), RollbackError> {
-        if self.front(bucket, key).await? != rollback.front {
+        let front = self.front(bucket, key).await?;
+        if front != rollback.front {
             return Err(RollbackError::Overtaken);
         }
+        let condition = match front {
+            None => WriteCondition::Nothing,
+            Some(Front { etag: Some(etag), .. }) => WriteCondition::Object(etag),
+            Some(Front { etag: None, .. }) => WriteCondition::Anything,
+        };
         let (name, value) = CONTENT_TYPE;
         let headers = [(name, value.to_owned()), (ROLLED_BACK_FROM, rollback.version.clone())];
         let size = Some(rollback.body.len() as u64);
-        let upload = Upload { bucket, key, size, headers: &headers };
-        let (mut source, mut moved) = (&rollback.body[..], |_bytes| {});
-        Ok(self.put_object(&upload, &mut source, &mut moved, stop).await?)
+        let upload = Upload { bucket, key, size, headers: &headers, condition: &condition };
+        match self.put_state(&upload, &rollback.body, stop).await? {
+            StatePut::Written => Ok(()),
+            StatePut::Overtaken => Err(RollbackError::Overtaken),
+        }
     }
 
     /// What is no state, or may not be read, has no serial.

@@ -7,7 +7,7 @@ use tidelock_server::Surroundings;
 use tidelock_server::admin::backup::{BackupReport, BackupRequest, backup};
 use tidelock_server::config::BlobLocation;
 
-use crate::exit::{self, Failure};
+use crate::exit::{self, Failure, shown};
 use crate::output::{self, Format, printable};
 
 /// Back up the store of a running or stopped server on this machine
@@ -42,7 +42,7 @@ impl Args {
             report = backup(request, clock) => report?,
             () = exit::interrupted() => return Err(Failure::interrupted()),
         };
-        output::text_or(format, &text(&report), &report)?;
+        shown(output::text_or(format, &text(&report), &report))?;
         eprintln!("tidelock: the keyring is not in the backup: keep a copy of it elsewhere");
         if !report.has_blobs {
             eprintln!("tidelock: bodies are kept in {}, and are to be backed up there", self.blobs);

@@ -9,7 +9,7 @@ use tidelock_server::ServeArgs;
 use tidelock_server::admin::check::{Check, CheckStatus, check};
 use tidelock_server::config::{EffectiveSetting, SettingSource};
 
-use crate::exit::Failure;
+use crate::exit::{Failure, shown};
 use crate::output::{self, Format, List, Row};
 
 /// The configuration of a server
@@ -93,7 +93,7 @@ impl CheckArgs {
         let settings = config.settings();
         let settings = settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
         let text = text(&config.to_string(), &checks);
-        output::text_or(format, &text, &Checked { settings, checks: &checks })?;
+        shown(output::text_or(format, &text, &Checked { settings, checks: &checks }))?;
         let failed = checks.iter().filter(|check| check.status == CheckStatus::Fail).count();
         match failed {
             0 => Ok(()),

@@ -71,7 +71,7 @@ impl Args {
         };
         shown.finish();
         let report = copied?;
-        output::one(format, &report)?;
+        exit::shown(output::one(format, &report))?;
         match mode {
             CopyMode::DryRun => eprintln!("tidelock: would copy this to {destination}"),
             CopyMode::Real => eprintln!(

@@ -11,8 +11,9 @@ use tidelock_server::config::BlobLocation;
 
 use super::verify;
 use crate::address::{BucketPrefix, ObjectAddress};
-use crate::exit::Failure;
+use crate::exit::{self, Failure};
 use crate::output::{self, Format, List, Row, printable};
+use crate::part::PartFile;
 
 /// Save what is whole of a damaged store into a new data directory, or read an object without a server
 ///
@@ -48,7 +49,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", env = "TIDELOCK_KEYRING")]
     keyring: Option<PathBuf>,
     /// Where bodies are, as `serve --blobs` has it
-    #[arg(long, value_name = "ENGINE", default_value = "local")]
+    #[arg(long, value_name = "ENGINE", env = "TIDELOCK_BLOBS", default_value = "local")]
     blobs: String,
 }
 
@@ -56,7 +57,7 @@ impl Args {
     pub(crate) async fn run(self, format: Format) -> Result<(), Failure> {
         if let Some(into) = &self.into {
             let report = recover(self.data.clone(), into.clone()).await?;
-            output::text_or(format, &text(&report), &report)?;
+            exit::shown(output::text_or(format, &text(&report), &report))?;
             eprintln!("tidelock: serve it with --data {}", into.display());
             return Ok(());
         }
@@ -114,21 +115,10 @@ async fn read(
         eprintln!("tidelock: version {}, {} bytes, as it was written", read.version, read.size);
         return Ok(());
     }
-    let mut part = to.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let mut file = tokio::fs::File::create(&part).await?;
-    match extract.read(wanted, &mut file).await {
-        Ok(read) => {
-            tokio::fs::rename(&part, to).await?;
-            output::one(format, &read)
-        }
-        Err(error) => {
-            // The first failure is the one to tell.
-            let _unreported = tokio::fs::remove_file(&part).await;
-            Err(error.into())
-        }
-    }
+    let mut part = PartFile::beside(to).await?;
+    let read = extract.read(wanted, &mut part.file).await?;
+    part.keep_as(to)?;
+    output::one(format, &read)
 }
 
 impl Row for Extracted {

@@ -6,7 +6,7 @@ use indicatif::{HumanBytes, HumanCount};
 use tidelock_server::Surroundings;
 use tidelock_server::admin::backup::{RestoreReport, RestoreRequest, restore};
 
-use crate::exit::{self, Failure};
+use crate::exit::{self, Failure, shown};
 use crate::output::{self, Format, printable};
 
 /// Make a new data directory of a backup, as the store was at a time
@@ -41,7 +41,7 @@ impl Args {
             report = restore(request, clock, entropy) => report?,
             () = exit::interrupted() => return Err(Failure::interrupted()),
         };
-        output::text_or(format, &text(&report), &report)?;
+        shown(output::text_or(format, &text(&report), &report))?;
         let data = self.data.display();
         eprintln!("tidelock: put the keyring at {data}/keyring, then serve it with --data {data}");
         if !report.has_blobs {

@@ -9,7 +9,7 @@ use tidelock_server::admin::backup::{CheckReport, check};
 use tidelock_server::admin::verify::{Damaged, VerifyReport, VerifyRequest, verify};
 use tidelock_server::config::BlobLocation;
 
-use crate::exit::Failure;
+use crate::exit::{Failure, shown};
 use crate::output::{self, Format};
 
 /// Read and check every byte of a stopped store
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", env = "TIDELOCK_KEYRING")]
     keyring: Option<PathBuf>,
     /// Where its bodies are, as `serve --blobs` has it
-    #[arg(long, value_name = "ENGINE", default_value = "local")]
+    #[arg(long, value_name = "ENGINE", env = "TIDELOCK_BLOBS", default_value = "local")]
     blobs: String,
 }
 
@@ -50,7 +50,7 @@ impl Args {
         };
         let Surroundings { clock, entropy, .. } = Surroundings::of_machine();
         let report = verify(request, clock, entropy).await?;
-        output::text_or(format, &text(&report), &report)?;
+        shown(output::text_or(format, &text(&report), &report))?;
         if report.is_sound() {
             return Ok(());
         }
@@ -68,7 +68,7 @@ async fn verify_backup(source: &str, format: Format) -> Result<(), Failure> {
         HumanBytes(blob_bytes),
         damage(&report.damage)
     );
-    output::text_or(format, &text, &report)?;
+    shown(output::text_or(format, &text, &report))?;
     if report.damage.is_empty() {
         return Ok(());
     }

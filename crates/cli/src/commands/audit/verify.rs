@@ -3,7 +3,7 @@
 use tidelock_client::audit::AuditVerification;
 
 use crate::connect::Session;
-use crate::exit::Failure;
+use crate::exit::{Failure, shown};
 use crate::output::{self, Row};
 
 /// Check that nothing in the log was changed or taken out; exit status 1 if something was
@@ -13,7 +13,7 @@ pub(crate) struct Args {}
 impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let found = session.client.verify_audit().await?;
-        output::one(session.format, &found)?;
+        shown(output::one(session.format, &found))?;
         damage(&found).map_or(Ok(()), |what| Err(Failure::other(&what)))
     }
 }

@@ -13,7 +13,7 @@ use tidelock_client::doctor::{
 };
 
 use crate::connect::{ClientArgs, Session};
-use crate::exit::{Failure, stopped};
+use crate::exit::{Failure, shown, stopped};
 use crate::output::{self, Row};
 use crate::progress;
 
@@ -26,7 +26,7 @@ OpenTofu rests on what they are about.";
 ///
 /// Does what locks rest on: conditional writes, one by one and raced by many clients, reads and lists after
 /// writes, checksums, ranges. Everything is written below one random prefix, in a bucket that is made for
-/// it, and removed at the end, also after SIGINT and SIGTERM.
+/// it, and removed at the end, also after SIGINT, SIGTERM and SIGHUP.
 #[derive(clap::Args, Debug)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
@@ -108,7 +108,7 @@ async fn examine(
 
 fn print(session: &Session, findings: Vec<Finding>) -> Result<(), Failure> {
     let report = Report::of(&session.client, findings);
-    output::table_and_line(session.format, &report.checks, &report.verdict, &report)?;
+    shown(output::table_and_line(session.format, &report.checks, &report.verdict, &report))?;
     if report.safe { Ok(()) } else { Err(Failure::unsafe_endpoint()) }
 }
 

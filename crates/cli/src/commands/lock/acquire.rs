@@ -3,8 +3,9 @@
 use std::pin::pin;
 
 use serde::Serialize;
+use tidelock_client::state::NewLock;
 
-use super::{LockFailure, Taker, WaitArgs};
+use super::{LockFailure, Taker, WaitArgs, report};
 use crate::address::ObjectAddress;
 use crate::connect::{ChangeArgs, Session};
 use crate::exit::{Failure, stopped};
@@ -50,6 +51,23 @@ impl Args {
         let taken = session.client.acquire_lock(place, &lock, wait, stop.as_mut()).await;
         taken.map_err(|error| LockFailure(&self.state, error))?;
         let document = AcquiredDocument { bucket, key, id: lock.id() };
-        text_or(session.format, &format!("{}\n", lock.id()), &document)
+        match text_or(session.format, &format!("{}\n", lock.id()), &document) {
+            Ok(()) => Ok(()),
+            Err(failure) => Err(self.untold(session, &lock, &failure).await),
+        }
+    }
+
+    /// Gives back a lock whose ID nobody was told.
+    async fn untold(&self, session: &Session, lock: &NewLock, failure: &Failure) -> Failure {
+        let ObjectAddress { bucket, key } = &self.state;
+        let release = session.client.release_lock(bucket, key, lock.id()).await;
+        let why =
+            if failure.is_silent() { "nobody reads it".to_owned() } else { failure.to_string() };
+        match report(&self.state, lock, release) {
+            Ok(()) => {
+                Failure::other(&format!("its ID was not written: {why}; the lock is given back"))
+            }
+            Err(failure) => failure,
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::acquire::OPERATION;
 use super::{LockFailure, Taker, WaitArgs, report};
 use crate::address::ObjectAddress;
 use crate::connect::{ChangeArgs, Session};
-use crate::exit::{Failure, stopped};
+use crate::exit::{Failure, Hangup, stopped};
 
 /// Where the command finds the ID of the lock.
 const LOCK_ID_VARIABLE: &str = "TIDELOCK_LOCK_ID";
@@ -30,8 +30,8 @@ run). 5 if somebody else holds the lock. Terraform takes the lock itself: under 
 
 /// Run a command while holding the lock of a state
 ///
-/// The lock is released when the command ends, also after SIGINT and SIGTERM, which the command is
-/// passed. Nothing renews it. The command finds its ID in TIDELOCK_LOCK_ID.
+/// The lock is released when the command ends, also after SIGINT, SIGTERM and SIGHUP, which the command
+/// is passed. Nothing renews it. The command finds its ID in TIDELOCK_LOCK_ID.
 #[derive(clap::Args, Debug)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
@@ -54,6 +54,7 @@ pub(crate) struct Args {
 struct Signals {
     interrupt: unix::Signal,
     terminate: unix::Signal,
+    hangup: Hangup,
 }
 
 impl Args {
@@ -91,7 +92,7 @@ impl Signals {
     fn listen() -> Result<Self, Failure> {
         let interrupt = unix::signal(SignalKind::interrupt())?;
         let terminate = unix::signal(SignalKind::terminate())?;
-        Ok(Self { interrupt, terminate })
+        Ok(Self { interrupt, terminate, hangup: Hangup::listen()? })
     }
 
     async fn pass_until_end(&mut self, child: &mut Child) -> std::io::Result<ExitStatus> {
@@ -100,6 +101,7 @@ impl Signals {
                 status = child.wait() => return status,
                 _ = self.interrupt.recv() => Signal::INT,
                 _ = self.terminate.recv() => Signal::TERM,
+                () = self.hangup.recv() => Signal::HUP,
             };
             // A terminal sends Ctrl-C to all of its foreground, the command included; Terraform gives
             // up in a hurry when it gets a second one.

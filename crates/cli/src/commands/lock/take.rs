@@ -73,6 +73,14 @@ impl From<LockFailure<'_>> for Failure {
     fn from(LockFailure(state, error): LockFailure<'_>) -> Self {
         match error {
             AcquireError::Held(lock) => Self::in_use(&held(state, &lock)),
+            AcquireError::Left { id, error } => {
+                let ObjectAddress { bucket, key } = state;
+                let left = format!(
+                    "lock {id} may have been taken: `tidelock lock release {bucket}/{key} --id {id}`"
+                );
+                eprintln!("tidelock: {}", printable(&left));
+                error.into()
+            }
             AcquireError::Client(error) => error.into(),
         }
     }

@@ -13,7 +13,7 @@ use tidelock_client::migrate::{MigrateMode, Migration, Source, StateReport, Verd
 use crate::address::BucketPrefix;
 use crate::commands::lock::who;
 use crate::connect::{ClientArgs, Session};
-use crate::exit::{Failure, stopped};
+use crate::exit::{Failure, shown, stopped};
 use crate::output::{List, Row, printable};
 use crate::progress;
 
@@ -73,18 +73,18 @@ impl Target {
         }
         let mode = if self.dry_run { MigrateMode::DryRun } else { MigrateMode::Real };
         let states = migration.states().await?;
-        let (shown, mut list, mut counts) =
+        let (line, mut list, mut counts) =
             (progress::steps(), List::new(session.format), Counts::default());
         for (number, state) in states.iter().enumerate() {
             let name = printable(&state.name);
-            shown.set_message(format!("{} of {}: {name}", number + 1, states.len()));
-            shown.tick();
+            line.set_message(format!("{} of {}: {name}", number + 1, states.len()));
+            line.tick();
             let report = migration.migrate(state, mode, stop.as_mut()).await?;
             counts.add(&report);
-            list.extend(vec![report])?;
+            shown(list.extend(vec![report]))?;
         }
-        shown.finish_and_clear();
-        list.finish()?;
+        line.finish_and_clear();
+        shown(list.finish())?;
         counts.tell()
     }
 }

@@ -16,6 +16,8 @@ use crate::exit::Failure;
 const SOURCE_VARIABLE: &str = "SOURCE_";
 /// The variables of a key pair, which belong together.
 const KEY_VARIABLES: &[&str] = &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+/// The variable that names a profile.
+const PROFILE_VARIABLE: &str = "AWS_PROFILE";
 
 /// Move the states of another bucket, with all versions and delete markers, in their order
 ///
@@ -55,9 +57,10 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(self, session: Session) -> Result<(), Failure> {
-        let client = self.client(&self.source_endpoint)?;
+        let destination = session.client.settings();
+        let client = self.client(&self.source_endpoint, destination)?;
         let locks = match &self.lock_table {
-            Some(table) => Some(LockTable::new(self.lock_client(&client)?, table)),
+            Some(table) => Some(LockTable::new(self.lock_client(&client, destination)?, table)),
             None => None,
         };
         let keys = PrefixKeys::of(&self.source.prefix, &self.target.destination.prefix);
@@ -79,22 +82,29 @@ impl Args {
         Ok(())
     }
 
-    fn client(&self, endpoint: &str) -> Result<Client, Failure> {
+    fn client(&self, endpoint: &str, destination: &Settings) -> Result<Client, Failure> {
         let overrides = Overrides {
             endpoint: Some(endpoint.to_owned()),
             region: self.source_region.clone(),
             profile: self.source_profile.clone(),
             ca_bundle: self.source_ca_bundle.clone(),
         };
-        let settings = Settings::resolve(overrides, &|name| source_variable(name, &variable))?;
+        let has_own = self.source_profile.is_some() || names_identity(&variable);
+        let settings = if has_own {
+            Settings::resolve(overrides, &|name| source_variable(name, &variable))?
+        } else {
+            Settings::resolve(overrides, &|name| {
+                own(name, &variable).or_else(|| destination_value(name, destination))
+            })?
+        };
         Ok(Client::new(settings, Now::new(jiff::Timestamp::now))?)
     }
 
-    fn lock_client(&self, source: &Client) -> Result<Client, Failure> {
+    fn lock_client(&self, source: &Client, destination: &Settings) -> Result<Client, Failure> {
         let aws = || format!("https://dynamodb.{}.amazonaws.com", source.settings().region);
         match &self.lock_endpoint {
-            Some(endpoint) => self.client(endpoint),
-            None if source.is_aws() => self.client(&aws()),
+            Some(endpoint) => self.client(endpoint, destination),
+            None if source.is_aws() => self.client(&aws(), destination),
             None => Ok(source.clone()),
         }
     }
@@ -104,13 +114,38 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The variable of the source, or else that of the destination; a key pair is never made of both.
-fn source_variable(name: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-    let own = |name: &str| variable(&format!("{SOURCE_VARIABLE}{name}"));
-    if KEY_VARIABLES.contains(&name) && KEY_VARIABLES.iter().any(|name| own(name).is_some()) {
-        return own(name);
+/// The variable of the source.
+fn own(name: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    variable(&format!("{SOURCE_VARIABLE}{name}"))
+}
+
+/// Whether variables say who asks the source.
+fn names_identity(variable: &dyn Fn(&str) -> Option<String>) -> bool {
+    let names = KEY_VARIABLES.iter().chain([&PROFILE_VARIABLE]);
+    names.into_iter().any(|name| own(name, variable).is_some())
+}
+
+/// What the destination's settings came to, under the name of the variable that would say so.
+fn destination_value(name: &str, destination: &Settings) -> Option<String> {
+    let Settings { region, credentials, ca_bundle, .. } = destination;
+    match name {
+        "AWS_ACCESS_KEY_ID" => Some(credentials.access_key_id.clone()),
+        "AWS_SECRET_ACCESS_KEY" => Some(credentials.secret_access_key.clone()),
+        "AWS_SESSION_TOKEN" => credentials.session_token.clone(),
+        "AWS_REGION" => Some(region.clone()),
+        "AWS_CA_BUNDLE" => Some(ca_bundle.as_ref()?.to_str()?.to_owned()),
+        _ => None,
     }
-    own(name).or_else(|| variable(name))
+}
+
+/// The variable of a source that has an identity of its own, or else that of the destination; never the
+/// destination's identity.
+fn source_variable(name: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let found = own(name, variable);
+    if KEY_VARIABLES.contains(&name) || name == PROFILE_VARIABLE {
+        return found;
+    }
+    found.or_else(|| variable(name))
 }
 
 #[cfg(test)]
@@ -118,21 +153,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_pair_is_of_one_side() {
-        let both = ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_REGION"];
+    fn a_source_with_an_identity_has_none_of_the_destinations() {
+        let both = ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_PROFILE"];
         let own = ["SOURCE_AWS_ACCESS_KEY_ID", "SOURCE_AWS_REGION"];
-        let rows: [(&[&str], &str, Option<&str>); 6] = [
-            (&[], "AWS_ACCESS_KEY_ID", Some("AWS_ACCESS_KEY_ID")),
-            (&[], "AWS_SESSION_TOKEN", Some("AWS_SESSION_TOKEN")),
+        let rows: [(&[&str], &str, Option<&str>); 7] = [
+            (&[], "AWS_ACCESS_KEY_ID", None),
+            (&[], "AWS_PROFILE", None),
+            (&[], "AWS_REGION", Some("AWS_REGION")),
             (&own, "AWS_ACCESS_KEY_ID", Some("SOURCE_AWS_ACCESS_KEY_ID")),
             (&own, "AWS_SESSION_TOKEN", None),
             (&own, "AWS_REGION", Some("SOURCE_AWS_REGION")),
-            (&own, "AWS_PROFILE", None),
+            (&["SOURCE_AWS_PROFILE"], "AWS_PROFILE", Some("SOURCE_AWS_PROFILE")),
         ];
         for (own, name, expected) in rows {
             let is_set = |name: &str| both.contains(&name) || own.contains(&name);
-            let found = source_variable(name, &|name| is_set(name).then(|| name.to_owned()));
+            let variable = |name: &str| is_set(name).then(|| name.to_owned());
+            let found = source_variable(name, &variable);
             assert_eq!(found.as_deref(), expected, "{own:?} {name}");
+            assert_eq!(names_identity(&variable), !own.is_empty(), "{own:?}");
         }
     }
 }

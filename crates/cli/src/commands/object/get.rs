@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use tidelock_client::ClientError;
+use tidelock_client::{ClientError, Download};
+use tokio::io::AsyncWrite;
 
 use crate::address::ObjectAddress;
 use crate::connect::Session;
 use crate::exit::{Failure, interrupted};
+use crate::part::PartFile;
 use crate::progress;
 
 /// Read an object into a file
@@ -46,41 +48,38 @@ impl Args {
 
     /// Beside its place and renamed at the end: a transfer that breaks off leaves the old file.
     async fn replace(&self, session: &Session, file: &Path) -> Result<(), Failure> {
-        let mut name = file.as_os_str().to_owned();
-        name.push(".part");
-        let part = PathBuf::from(name);
-        let mut sink = tokio::fs::File::create(&part).await.map_err(named(&part))?;
-        let written = tokio::select! {
-            written = self.write(session, &mut sink) => written,
+        let replaced = async {
+            let opened = self.open(session).await?;
+            let mut part = PartFile::beside(file).await?;
+            self.pour(opened, &mut part.file).await?;
+            part.keep_as(file)
+        };
+        tokio::select! {
+            replaced = replaced => replaced,
             () = interrupted() => Err(ClientError::Interrupted.into()),
-        };
-        let renamed = match written {
-            Ok(()) => tokio::fs::rename(&part, file).await.map_err(named(file)),
-            Err(failure) => Err(failure),
-        };
-        if renamed.is_err() {
-            // The first failure is the one to tell.
-            let _unreported = tokio::fs::remove_file(&part).await;
         }
-        renamed
     }
 
     async fn write(
         &self,
         session: &Session,
-        sink: &mut (dyn tokio::io::AsyncWrite + Send + Unpin),
+        sink: &mut (dyn AsyncWrite + Send + Unpin),
     ) -> Result<(), Failure> {
-        let bar = progress::bar(&self.object.key, None);
-        let started = |length| {
-            if let Some(length) = length {
-                progress::lengthen(&bar, length);
-            }
-        };
+        self.pour(self.open(session).await?, sink).await
+    }
+
+    async fn open<'a>(&self, session: &'a Session) -> Result<Download<'a>, Failure> {
         let ObjectAddress { bucket, key } = &self.object;
-        let version = self.version_id.as_deref();
-        let mut moved = |bytes| bar.inc(bytes);
-        let client = &session.client;
-        let result = client.get_object(bucket, key, version, sink, started, &mut moved).await;
+        Ok(session.client.open_object(bucket, key, self.version_id.as_deref()).await?)
+    }
+
+    async fn pour(
+        &self,
+        opened: Download<'_>,
+        sink: &mut (dyn AsyncWrite + Send + Unpin),
+    ) -> Result<(), Failure> {
+        let bar = progress::bar(&self.object.key, opened.length);
+        let result = opened.write_to(sink, &mut |bytes| bar.inc(bytes)).await;
         bar.finish_and_clear();
         result?;
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tidelock_client::Upload;
+use tidelock_client::{Upload, WriteCondition};
 use tokio::io::AsyncRead;
 
 use crate::address::ObjectAddress;
@@ -43,7 +43,8 @@ impl Args {
             };
         let bar = progress::bar(key, size);
         let mut moved = |bytes| bar.inc(bytes);
-        let upload = Upload { bucket, key, size, headers: &[] };
+        let upload =
+            Upload { bucket, key, size, headers: &[], condition: &WriteCondition::Anything };
         let client = &session.client;
         let result = client.put_object(&upload, &mut *source, &mut moved, interrupted()).await;
         bar.finish_and_clear();

@@ -8,7 +8,7 @@ use tidelock_client::policy::{
     self, Access, Decision, Policy, PolicyKind, Resource, Source, Trial,
 };
 
-use crate::exit::Failure;
+use crate::exit::{Failure, shown};
 use crate::output::{self, Format, Row, text};
 
 /// What `--help` says at its end.
@@ -87,7 +87,7 @@ impl Args {
             keys: self.keys.clone(),
         };
         let decision = trial.decide();
-        output::one(self.output, &self.explained(&decision))?;
+        shown(output::one(self.output, &self.explained(&decision)))?;
         if decision.is_allowed() { Ok(()) } else { Err(Failure::denied()) }
     }
 

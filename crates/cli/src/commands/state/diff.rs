@@ -12,7 +12,7 @@ use super::show::line;
 use super::{RevealArgs, unreadable};
 use crate::address::ObjectAddress;
 use crate::connect::Session;
-use crate::exit::Failure;
+use crate::exit::{Failure, shown};
 use crate::output::{printable, text_or};
 
 /// What `--help` says at its end; docs/states.md says the same.
@@ -163,7 +163,7 @@ pub(super) fn print(
     let diff = Diff::of(old, new, show);
     let text = text(&diff, &sides.0, &sides.1, Paint::of_stdout());
     let equal = diff.is_empty();
-    text_or(session.format, &text, &DiffDocument::new(diff, sides))?;
+    shown(text_or(session.format, &text, &DiffDocument::new(diff, sides)))?;
     Ok(equal)
 }
 

@@ -21,9 +21,8 @@ impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let ObjectAddress { bucket, key } = &self.state;
         let version = self.version.as_deref();
-        let mut stdout = tokio::io::stdout();
-        let (started, mut moved) = (|_length| {}, |_bytes| {});
-        session.client.get_object(bucket, key, version, &mut stdout, started, &mut moved).await?;
+        let opened = session.client.open_object(bucket, key, version).await?;
+        opened.write_to(&mut tokio::io::stdout(), &mut |_bytes| {}).await?;
         Ok(())
     }
 }

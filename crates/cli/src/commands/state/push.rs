@@ -82,6 +82,7 @@ impl Args {
         let ObjectAddress { bucket, key } = &self.state;
         match error {
             PushError::Client(error) => error.into(),
+            PushError::Overtaken => Failure::in_use(&format!("{bucket}/{key}: {error}")),
             PushError::Lineage { .. }
             | PushError::Serial { .. }
             | PushError::SameSerial(_)

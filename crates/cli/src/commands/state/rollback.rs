@@ -37,11 +37,7 @@ impl Args {
         let ObjectAddress { bucket, key } = &self.state;
         let plan = session.client.plan_rollback(bucket, key, &self.to).await;
         let plan = plan.map_err(|error| self.refused(error))?;
-        match self.preview(session, &plan) {
-            // Whoever has read enough of it still wants the rollback.
-            Err(failure) if failure.is_of_gone_reader() => {}
-            shown => shown?,
-        }
+        self.preview(session, &plan)?;
         eprintln!("tidelock: only the state changes: no infrastructure is touched");
         let deed =
             format!("roll {bucket}/{key} back to version {}, as serial {}", self.to, plan.serial);

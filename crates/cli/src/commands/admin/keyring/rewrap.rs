@@ -6,7 +6,7 @@ use indicatif::HumanCount;
 use tidelock_client::keyring::{Rewrap, Rewrapped};
 
 use crate::connect::Session;
-use crate::exit::Failure;
+use crate::exit::{Failure, shown};
 use crate::output;
 use crate::progress;
 
@@ -42,7 +42,7 @@ impl Args {
             asked.after.clone_from(&all.next);
         }
         bar.finish_and_clear();
-        output::text_or(session.format, &text(&all, dry_run), &all)?;
+        shown(output::text_or(session.format, &text(&all, dry_run), &all))?;
         match all.damaged {
             0 => Ok(()),
             damaged => Err(Failure::other(&format!("{damaged} do not open: see the server's log"))),
