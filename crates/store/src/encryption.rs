@@ -102,6 +102,25 @@ pub enum EncryptionRequest {
 }
 
 impl EncryptionRequest {
+    /// Whether an object that is encrypted like this is what was asked for.
+    pub(crate) fn is_met_by(&self, encryption: &ServerSideEncryption) -> bool {
+        match (self, encryption) {
+            (Self::BucketDefault, _) | (Self::S3, ServerSideEncryption::S3) => true,
+            (
+                Self::Kms { key: asked, context: wanted, .. },
+                ServerSideEncryption::Kms { key, context, .. },
+            ) => {
+                // By name, by alias or by ARN, which ends in the name.
+                let is_key = |asked: &String| key.rsplit('/').next() == asked.rsplit('/').next();
+                asked.as_ref().is_none_or(is_key) && wanted == context
+            }
+            (Self::Customer(asked), ServerSideEncryption::Customer { key_md5 }) => {
+                asked.md5 == *key_md5
+            }
+            (Self::S3 | Self::Kms { .. } | Self::Customer(_), _) => false,
+        }
+    }
+
     /// The customer's key, if one was sent.
     pub(crate) fn customer_key(&self) -> Option<&CustomerKey> {
         match self {

@@ -233,6 +233,37 @@ async fn what_is_refused_is_bounded() {
     assert_eq!(list().await.unwrap().len(), REFUSED_KEPT_MAX - 1);
 }
 
+#[tokio::test]
+async fn equal_bytes_that_ask_for_more_make_a_version() {
+    let fixture = guarded(GuardConfig::enforced()).await;
+    let run = Run::new("ci", 1);
+    run.take(&fixture).await.unwrap();
+    run.write(&fixture, state(1, "a")).await.unwrap();
+    let key = STATE.parse().unwrap();
+    let tagged = ObjectSettings {
+        tags: vec![("team".to_owned(), "a".to_owned())],
+        encryption: EncryptionRequest::S3,
+        ..ObjectSettings::default()
+    };
+    // The last asks for nothing, and nothing is taken away.
+    for (settings, versions) in [(&tagged, 2), (&tagged, 2), (&ObjectSettings::default(), 2)] {
+        let request = PutObject {
+            principal: &run.principal,
+            bucket: &fixture.bucket,
+            key: &key,
+            condition: &WriteCondition::default(),
+            settings,
+            content_md5: None,
+            checksum: None,
+        };
+        let mut body = BytesSource::new(state(1, "a"));
+        fixture.store.put_object(&request, &mut body).await.unwrap();
+        let kept = fixture.versions(100).await.into_iter().filter(|it| it.key == STATE).count();
+        assert_eq!(kept, versions, "{settings:?}");
+    }
+    run.write(&fixture, state(2, "a")).await.unwrap();
+}
+
 /// What one sends again and again is kept once, and what one has a lot of takes nobody else's place.
 #[tokio::test]
 async fn what_is_refused_takes_nobody_elses_place() {

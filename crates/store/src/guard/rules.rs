@@ -37,6 +37,8 @@ pub(crate) struct StateWrite<'a> {
     pub(crate) size: u64,
     pub(crate) sha256: [u8; 32],
     pub(crate) state: &'a Result<State, NotAState>,
+    /// The request asks for metadata, tags, encryption or a retention that what is stored has not.
+    pub(crate) asks_for_more: bool,
     /// Somebody has allowed the next write, whatever it is.
     pub(crate) is_allowed: bool,
 }
@@ -76,7 +78,7 @@ pub(crate) enum Judgement {
 impl StateWrite<'_> {
     /// What becomes of it.
     pub(crate) fn judge(&self) -> Judgement {
-        if self.is_stored() && !self.is_by_a_loser() {
+        if self.is_stored() && !self.is_by_a_loser() && !self.asks_for_more {
             return Judgement::Same;
         }
         let rules = [
@@ -134,7 +136,7 @@ impl StateWrite<'_> {
             Ok(written) => written,
             Err(error) => return Some(Breach::NotAState(error.clone())),
         };
-        if self.replaces_on_purpose(stored) {
+        if self.is_stored() || self.replaces_on_purpose(stored) {
             return None;
         }
         if stored.lineage != written.lineage {
@@ -201,6 +203,7 @@ mod tests {
             size: 100,
             sha256: [2; 32],
             state,
+            asks_for_more: false,
             is_allowed: false,
         };
         write.judge()
@@ -286,6 +289,7 @@ mod tests {
                 size: 1,
                 sha256: [2; 32],
                 state: &state,
+                asks_for_more: false,
                 is_allowed,
             };
             assert_eq!(write.judge(), expected, "{lock_writes:?} {serial:?} {is_allowed}");
@@ -311,6 +315,31 @@ mod tests {
                 size: 1,
                 sha256: [1; 32],
                 state: &state,
+                asks_for_more: false,
+                is_allowed: false,
+            };
+            assert_eq!(write.judge(), expected, "{standing:?}");
+        }
+    }
+
+    #[test]
+    fn equal_bytes_that_ask_for_more_are_written_by_the_holder() {
+        let (config, state) = (GuardConfig::enforced(), body(5, "l"));
+        let rows = [
+            (Standing::Holder, passed()),
+            (Standing::Free, Judgement::Refuse(Breach::NoLock)),
+            (Standing::Other, Judgement::Refuse(Breach::Locked)),
+        ];
+        for (standing, expected) in rows {
+            let write = StateWrite {
+                config: &config,
+                standing,
+                operation: None,
+                stored: &stored(5, false),
+                size: 1,
+                sha256: [1; 32],
+                state: &state,
+                asks_for_more: true,
                 is_allowed: false,
             };
             assert_eq!(write.judge(), expected, "{standing:?}");
@@ -329,6 +358,7 @@ mod tests {
             size: 100,
             sha256: [2; 32],
             state: &state,
+            asks_for_more: false,
             is_allowed: false,
         };
         let expected = Judgement::Refuse(Breach::TooLarge { size: 100, limit: 99 });

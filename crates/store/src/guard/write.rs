@@ -30,6 +30,8 @@ pub(crate) struct GuardedWrite<'a> {
     pub(crate) guard: OpenGuard,
     pub(crate) current: &'a CurrentState,
     pub(crate) candidate: &'a Candidate,
+    /// It asks for settings that what is current has not.
+    pub(crate) asks_for_more: bool,
     /// The version that it goes back to, if it says so.
     pub(crate) rolled_back_from: Option<VersionId>,
 }
@@ -87,6 +89,7 @@ impl Store {
             size: write.candidate.size,
             sha256: write.candidate.sha256,
             state: &write.candidate.state,
+            asks_for_more: write.asks_for_more,
             is_allowed: allowance.is_some(),
         };
         Ok(match judgement.judge() {

@@ -315,6 +315,7 @@ impl Store {
                         guard,
                         current,
                         candidate,
+                        asks_for_more: false,
                         rolled_back_from: rolled_back_from(&sealed.upload.row.metadata),
                     };
                     self.plan_completed_guarded(&ending, new, &write)

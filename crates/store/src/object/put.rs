@@ -208,6 +208,7 @@ impl Store {
                         guard,
                         current,
                         candidate,
+                        asks_for_more: new.asks_for_more(head.row.current.as_ref()),
                         rolled_back_from: rolled_back_from(&new.settings.metadata),
                     };
                     self.plan_guarded(new, &place, &write, view)
@@ -434,6 +435,23 @@ struct NewObject<'a> {
 }
 
 impl NewObject<'_> {
+    /// Whether `current` lacks something that the request names. What is left to the bucket is not asked for.
+    fn asks_for_more(&self, current: Option<&ObjectVersion>) -> bool {
+        let Some(stored) = current.and_then(ObjectVersion::object) else { return false };
+        let ObjectSettings { headers, metadata, tags, controls, encryption } = self.settings;
+        let lacks = |asked: &[(String, String)], has: &[(String, String)]| {
+            asked.iter().any(|pair| !has.contains(pair))
+        };
+        let has = &stored.controls;
+        lacks(headers, &stored.headers)
+            || lacks(metadata, &stored.metadata)
+            || lacks(tags, &stored.tags)
+            || (controls.retention.is_some() && controls.retention != has.retention)
+            || (controls.legal_hold.is_some() && controls.legal_hold != has.legal_hold)
+            || (controls.acl.is_some() && controls.acl != has.acl)
+            || !encryption.is_met_by(&has.encryption)
+    }
+
     fn event(&self, version: DisplayVersion) -> AuditEvent {
         let Target { bucket, key, .. } = self.target;
         let event = AuditEvent::new(self.action).object(bucket.as_str(), key.as_str());
