@@ -46,6 +46,12 @@ def test_a_lock_comes_and_is_released_with_a_reason(http_site, visitor):
     # Nobody reloads: the lock comes by itself.
     board = page.locator("#board")
     expect(board.get_by_text("apply", exact=True)).to_be_visible(timeout=15_000)
+    looks = [
+        entry
+        for entry in json.loads(site.server.cli("audit", "query", "--action", "ListLocks", "-o", "json"))
+        if entry["user_agent"].endswith("(again)")
+    ]
+    assert looks == [], "it was looked each second, and told once"
     visitor.look("home-locked")
     board.get_by_role("link", name=KEY).click()
     held = json.loads(site.object(f"{KEY}.tflock"))

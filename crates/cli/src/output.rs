@@ -112,15 +112,36 @@ pub(crate) fn text_or(
     write(text.as_bytes())
 }
 
-fn table<R: Row>(rows: &[R]) -> Table {
+/// For people: a table, or a block of lines a row where a terminal is too narrow for one. A cell that is
+/// wrapped is nothing to copy: a secret, the ID of a lock.
+fn table<R: Row>(rows: &[R]) -> String {
+    let width = if io::stdout().is_terminal() { Table::new().width() } else { None };
+    laid_out(rows, width.map(usize::from))
+}
+
+/// `width` is that of the terminal, in columns; a pipe takes lines of any length.
+fn laid_out<R: Row>(rows: &[R], width: Option<usize>) -> String {
+    let table = bordered(rows).to_string();
+    let needed = table.lines().next().map_or(0, |border| border.chars().count());
+    if width.is_some_and(|width| needed > width) { blocks(rows) } else { table }
+}
+
+fn blocks<R: Row>(rows: &[R]) -> String {
+    let longest = R::COLUMNS.iter().map(|name| name.len()).max().unwrap_or_default();
+    let block = |row: &R| {
+        let cells = row.cells();
+        let filled = R::COLUMNS.iter().zip(&cells).filter(|(_, cell)| !cell.is_empty());
+        let line =
+            |(name, cell): (&&str, &String)| format!("{name:<longest$}  {}", printable(cell));
+        filled.map(line).collect::<Vec<_>>().join("\n")
+    };
+    rows.iter().map(block).collect::<Vec<_>>().join("\n\n")
+}
+
+fn bordered<R: Row>(rows: &[R]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(R::COLUMNS);
-    // A pipe takes lines of any length; a terminal wraps cells rather than lines.
-    table.set_content_arrangement(if io::stdout().is_terminal() {
-        ContentArrangement::Dynamic
-    } else {
-        ContentArrangement::Disabled
-    });
+    table.set_content_arrangement(ContentArrangement::Disabled);
     for row in rows {
         table.add_row(row.cells().iter().map(|cell| printable(cell)));
     }
@@ -189,7 +210,10 @@ mod tests {
 │ a\\u{1b}[2Jb ┆    7 │
 │ c           ┆  123 │
 └─────────────┴──────┘";
-        assert_eq!(table(&rows).to_string(), expected);
+        assert_eq!(laid_out(&rows, None), expected);
+        assert_eq!(laid_out(&rows, Some(22)), expected);
+        let blocks = "key   a\\u{1b}[2Jb\nsize  7\n\nkey   c\nsize  123";
+        assert_eq!(laid_out(&rows, Some(21)), blocks, "no cell is wrapped");
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub use tidelock_client::{AnswerBody, Now, Settings, Transport, TransportError};
 
 /// Path of everything here.
 pub const PREFIX: &str = "/_/console";
+/// What a page says that looks again whether the locks have changed. Who made the page was told of its first
+/// look; one each second would be most of the audit log, and says nothing more.
+pub const LOOKS_AGAIN: &str = concat!("tidelock-console/", env!("CARGO_PKG_VERSION"), " (again)");
 /// Forms are short; the longest field is a policy.
 pub const FORM_BYTES_MAX: usize = 256 << 10;
 

@@ -10,9 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request,
+};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use tidelock_console::LOOKS_AGAIN;
 use tidelock_meta::{Clock, Health, MetaStore};
 use tidelock_s3::{ErrorCode, Operation, Peer, RequestId, Requester, ResponseBody, S3Service};
 use tidelock_store::{AuditEvent, ConnectionId, Conversation, Entropy, Protocol, Store};
@@ -139,6 +142,7 @@ impl Dispatch {
         let request = request.map(|body| ReceivedBody::new(body, &in_work));
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let version = request.version();
+        let looks_again = entrance == Entrance::Within && says_again(request.headers());
         let sender = peer.clone();
         let answering = async {
             if framing::is_ambiguous(&request) {
@@ -158,7 +162,9 @@ impl Dispatch {
         let Answer { mut response, operation, code } = answer;
         announce_end(&mut response, version, &in_work);
         in_work.answered(&response, operation, code);
-        if let Some(protocol) = protocol {
+        if looks_again && response.status().is_success() {
+            in_work.quiet();
+        } else if let Some(protocol) = protocol {
             self.audit(in_work.audit_event(&response), &response, &sender, protocol);
         }
         response.map(|body| ObservedBody::new(body, in_work, turn))
@@ -382,6 +388,11 @@ fn page(
 pub(crate) fn equal_in_constant_time(left: &[u8], right: &[u8]) -> bool {
     let difference = left.iter().zip(right).fold(0, |sum, (left, right)| sum | (left ^ right));
     left.len() == right.len() && std::hint::black_box(difference) == 0
+}
+
+/// Whether a page of the console looks once more at what it follows.
+fn says_again(headers: &HeaderMap) -> bool {
+    headers.get(header::USER_AGENT).is_some_and(|agent| agent == LOOKS_AGAIN)
 }
 
 /// Says that the connection ends with this answer, where nothing more can be read from it. In HTTP/2 only

@@ -12,6 +12,7 @@ use tidelock_client::guard::HeldLock;
 use tidelock_client::state::{FoundLock, Release, StateLock};
 
 use super::{Page, Shell, Visit, unless_denied};
+use crate::LOOKS_AGAIN;
 use crate::answer;
 use crate::failure::Failure;
 use crate::view::{self, Moment, Told};
@@ -125,7 +126,11 @@ pub(super) async fn follow(visit: &Visit<'_>) -> Page {
                 tokio::time::sleep(LOOK_INTERVAL.max(*took * PAUSE_PER_LOOK)).await;
             }
             let began = clock.tell();
-            let now = fingerprint(&client, &buckets, &prefix).await?;
+            let looking = match &before {
+                Some(_) => &client.with_user_agent(LOOKS_AGAIN),
+                None => &client,
+            };
+            let now = fingerprint(looking, &buckets, &prefix).await?;
             let took = Duration::try_from(clock.tell().duration_since(began)).unwrap_or_default();
             let event = match &before {
                 // A comment: nothing happens, but the connection is seen to live.
