@@ -6,8 +6,7 @@ use http::header::AsHeaderName;
 use http::{HeaderMap, HeaderName, Method, header};
 use tidelock_auth::policy::Access;
 use tidelock_store::{
-    ACCOUNT_ID, BucketAccess, BucketName, InvalidObjectKey, ObjectKey, Principal, Store,
-    VersionSelector,
+    ACCOUNT_ID, BucketName, Granted, InvalidObjectKey, ObjectKey, Principal, Store, VersionSelector,
 };
 
 use crate::access::{self, Asked, Circumstances, Need};
@@ -132,9 +131,11 @@ impl<'a> Call<'a> {
         for need in access::needs_besides(self.operation, &self.headers, of_version) {
             self.grant(need, &bucket, object, &more_keys).await?;
         }
-        if let Some((bucket, key, version)) = copy_source::named(self) {
-            let need = Need::get_object(version.is_some());
-            self.grant(need, &bucket, Some((&key, version)), &[]).await?;
+        if let Some(source) = copy_source::named(self) {
+            let need = Need::get_object(source.version.is_some());
+            let object = Some((&source.key, source.version));
+            let granted = self.grant(need, &source.bucket, object, &[]).await;
+            granted.map_err(|error| source.refused(error))?;
         }
         Ok(())
     }
@@ -182,7 +183,7 @@ impl<'a> Call<'a> {
     /// # Errors
     ///
     /// `AccessDenied`.
-    pub(crate) async fn decide(&self, asked: &Asked<'_>) -> S3Result<Option<Arc<BucketAccess>>> {
+    pub(crate) async fn decide(&self, asked: &Asked<'_>) -> S3Result<Option<Granted>> {
         self.service.authorizer().decide(&self.principal, asked, &self.circumstances()).await
     }
 
@@ -200,9 +201,7 @@ impl<'a> Call<'a> {
             self.service.authorizer().forget(self.bucket_text());
         }
         let place = match error.is_of_copy_source() {
-            true => {
-                copy_source::named(self).map(|(bucket, key, _)| (bucket, key.as_str().to_owned()))
-            }
+            true => copy_source::named(self).map(|it| (it.bucket, it.key.as_str().to_owned())),
             false => self.bucket().ok().map(|bucket| (bucket, self.key_text().to_owned())),
         };
         let (ErrorCode::NoSuchKey, Some((bucket, key))) = (error.code(), place) else {

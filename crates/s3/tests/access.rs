@@ -3,9 +3,18 @@
 
 mod fixture;
 
-use fixture::Fixture;
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use fixture::{Answer, Fixture};
+use futures_util::future::poll_fn;
+use futures_util::stream::once;
 use http::Method;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tidelock_auth::sigv4::payload_hash;
 use tidelock_store::Principal;
+use tokio::sync::oneshot;
 
 const TARGET: &str = "/bucket/key";
 const RETENTION: &str = "<Retention><Mode>MODE</Mode><RetainUntilDate>2040-01-01T00:00:00.000Z\
@@ -20,16 +29,60 @@ async fn with_user(action: &str, key: &str, value: &str) -> (Fixture, Fixture) {
     let lock = [("x-amz-bucket-object-lock-enabled", "true")];
     root.send(Method::PUT, "/bucket", &lock, b"").await;
     root.put(TARGET, b"body").await;
+    let policy = allow(action, &format!("{{\"StringEquals\":{{\"{key}\":\"{value}\"}}}}"));
+    let ci = user(&root, &[policy]).await;
+    (root, ci)
+}
+
+/// A user with these statements.
+async fn user(root: &Fixture, statements: &[String]) -> Fixture {
     let actor = Principal::root();
     root.store.create_user(&actor, "ci").await.unwrap();
-    let policy = format!(
-        "{{\"Statement\":{{\"Effect\":\"Allow\",\"Action\":\"{action}\",\"Resource\":\"*\",\
-         \"Condition\":{{\"StringEquals\":{{\"{key}\":\"{value}\"}}}}}}}}"
-    );
+    let policy = format!("{{\"Version\":\"2012-10-17\",\"Statement\":[{}]}}", statements.join(","));
     root.store.put_user_policy(&actor, "ci", ("p", &policy)).await.unwrap();
     let made = root.store.create_access_key(&actor, "ci", None).await.unwrap();
-    let ci = root.signing_as(&made.key.access_key_id, &made.secret_access_key);
-    (root, ci)
+    root.signing_as(&made.key.access_key_id, &made.secret_access_key)
+}
+
+fn allow(action: &str, condition: &str) -> String {
+    statement("Allow", action, condition)
+}
+
+fn statement(effect: &str, action: &str, condition: &str) -> String {
+    format!(
+        "{{\"Effect\":\"{effect}\",\"Action\":\"{action}\",\"Resource\":\"*\",\
+         \"Condition\":{condition}}}"
+    )
+}
+
+/// A request whose body is sent when `meanwhile` has been done: not before it is asked for, so that the head
+/// has been judged, unless the head alone is answered.
+async fn send_late(
+    who: &Fixture,
+    (target, body): (&str, &str),
+    meanwhile: impl Future<Output = Answer>,
+) -> String {
+    let (asked, is_asked) = oneshot::channel();
+    let (sent, arrives) = oneshot::channel();
+    let mut asked = Some(asked);
+    let mut arrives = Box::pin(arrives);
+    let frame = poll_fn(move |context| {
+        asked.take().into_iter().for_each(|asked| asked.send(()).unwrap());
+        arrives.as_mut().poll(context)
+    });
+    let frames = once(async move { Ok::<_, Infallible>(Frame::data(frame.await.unwrap())) });
+    let (request, _) =
+        who.sign(Method::PUT, target, &[], body.len(), &payload_hash(body.as_bytes()), "s3");
+    let request = request.body(StreamBody::new(frames)).unwrap();
+    let answer = who.run(request);
+    let rest = async {
+        // Nobody asks for the body of a request that is refused.
+        let _: Result<(), _> = is_asked.await;
+        assert_eq!(meanwhile.await.verdict(), "200");
+        let _: Result<(), _> = sent.send(Bytes::copy_from_slice(body.as_bytes()));
+    };
+    let (answer, ()) = tokio::join!(answer, rest);
+    answer.verdict()
 }
 
 /// A header that says something else than the document is not believed.
@@ -81,5 +134,36 @@ async fn documents_say_what_is_asked_for() {
                 assert_eq!(answer.verdict(), expected, "{action} {said} {headers:?}");
             }
         }
+    }
+}
+
+/// What was decided of an object, or of none, is no decision about the one that is there when the body comes.
+#[tokio::test]
+async fn whoever_is_judged_by_an_object_changes_no_other() {
+    const OWNERSHIP: &[u8] = b"<OwnershipControls><Rule><ObjectOwnership>ObjectWriter\
+                               </ObjectOwnership></Rule></OwnershipControls>";
+    const TAGGED: &str = "{\"StringEquals\":{\"s3:ExistingObjectTag/team\":\"red\"}}";
+    let list = format!(
+        "<AccessControlPolicy><Owner><ID>{}</ID></Owner><AccessControlList/></AccessControlPolicy>",
+        Principal::root().canonical_id
+    );
+    let red = [("x-amz-tagging", "team=red")];
+    // What the user may, whether the object is there and tagged before, and what comes of it.
+    let rows = [
+        ("s3:ListBucket", "{}", false, "404 NoSuchKey"),
+        ("s3:PutObjectAcl", TAGGED, true, "503 SlowDown"),
+        ("s3:GetObject", "{}", true, "403 AccessDenied"),
+    ];
+    for (action, condition, is_there, expected) in rows {
+        let root = Fixture::new();
+        root.put("/bucket", b"").await;
+        root.put("/bucket?ownershipControls=", OWNERSHIP).await;
+        if is_there {
+            root.send(Method::PUT, TARGET, &red, b"red").await;
+        }
+        let ci = user(&root, &[allow(action, condition)]).await;
+        let meanwhile = root.put(TARGET, b"another");
+        let found = send_late(&ci, ("/bucket/key?acl=", &list), meanwhile).await;
+        assert_eq!(found, expected, "{action}");
     }
 }
