@@ -13,7 +13,7 @@ use http::Method;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use tidelock_auth::sigv4::payload_hash;
-use tidelock_store::Principal;
+use tidelock_store::{NewRole, Principal};
 use tokio::sync::oneshot;
 
 const TARGET: &str = "/bucket/key";
@@ -165,5 +165,78 @@ async fn whoever_is_judged_by_an_object_changes_no_other() {
         let meanwhile = root.put(TARGET, b"another");
         let found = send_late(&ci, ("/bucket/key?acl=", &list), meanwhile).await;
         assert_eq!(found, expected, "{action}");
+    }
+}
+
+/// A session, in the caller's words.
+async fn assume(who: &Fixture, role: &str, parameters: &str) -> Result<Fixture, String> {
+    let form = format!(
+        "Action=AssumeRole&Version=2011-06-15&RoleArn=arn:aws:iam::000000000000:role/{role}\
+         &RoleSessionName=run&{parameters}"
+    );
+    let form_type = [("content-type", "application/x-www-form-urlencoded")];
+    let hash = payload_hash(form.as_bytes());
+    let answer = who.send_with(Method::POST, "/", &form_type, form.as_bytes(), &hash, "sts").await;
+    match answer.status.is_success() {
+        true => {
+            let session =
+                who.signing_as(answer.text("AccessKeyId"), answer.text("SecretAccessKey"));
+            Ok(Fixture { token: Some(answer.text("SessionToken").to_owned()), ..session })
+        }
+        false => Err(answer.text("Code").to_owned()),
+    }
+}
+
+/// A tag that a session inherits has one value, however its key is written later.
+#[tokio::test]
+async fn inherited_tags_have_one_value() {
+    let root = Fixture::new();
+    root.put("/bucket", b"").await;
+    for key in ["red", "blue"] {
+        root.put(&format!("/bucket/{key}"), b"x").await;
+    }
+    let assumes = allow("sts:*", "{}");
+    let ci = user(&root, std::slice::from_ref(&assumes)).await;
+    let trust = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"000000000000"},
+                    "Action":["sts:AssumeRole","sts:TagSession"]}}"#;
+    let reads = r#"{"Effect":"Allow","Action":"s3:GetObject",
+                    "Resource":"arn:aws:s3:::bucket/${aws:PrincipalTag/workspace}"}"#;
+    let policy = format!("{{\"Version\":\"2012-10-17\",\"Statement\":[{assumes},{reads}]}}");
+    for name in ["one", "two"] {
+        let new = NewRole {
+            name: name.to_owned(),
+            trust_policy: trust.to_owned(),
+            policies: vec![("p".to_owned(), policy.clone())],
+            session_max_s: 3_600,
+        };
+        root.store.create_role(&Principal::root(), new).await.unwrap();
+    }
+    // How the key is written for the first session, as a transitive one, and for the second session.
+    let rows = [
+        ("workspace", "workspace", None),
+        ("workspace", "WorkSpace", None),
+        ("workspace", "workspace", Some("workspace")),
+        ("workspace", "workspace", Some("Workspace")),
+        ("Workspace", "workspace", Some("wOrkspace")),
+        ("workspace", "workspace", Some("wor%E2%84%AAspace")),
+    ];
+    for (first, transitive, second) in rows {
+        let tagged =
+            |key: &str, value: &str| format!("Tags.member.1.Key={key}&Tags.member.1.Value={value}");
+        let passed = format!("{}&TransitiveTagKeys.member.1={transitive}", tagged(first, "red"));
+        let outer = assume(&ci, "one", &passed).await.unwrap();
+        let inner = second.map(|key| tagged(key, "blue")).unwrap_or_default();
+        let inner = assume(&outer, "two", &inner).await;
+        let row = format!("{first} {transitive} {second:?}");
+        match (second, inner) {
+            (None, Ok(inner)) => {
+                assert_eq!(inner.get("/bucket/red").await.verdict(), "200", "{row}");
+                assert_eq!(inner.get("/bucket/blue").await.verdict(), "403 AccessDenied", "{row}");
+            }
+            (None, Err(code)) => panic!("{row}: {code}"),
+            (Some(_), refused) => {
+                assert_eq!(refused.err().as_deref(), Some("ValidationError"), "{row}")
+            }
+        }
     }
 }

@@ -187,7 +187,11 @@ impl Circumstances<'_> {
 fn add_session(keys: &mut ConditionKeys, principal: &Principal) {
     let Some(session) = &principal.entitlement.session else { return };
     for (name, value) in &session.tags {
-        keys.add(&format!("aws:PrincipalTag/{name}"), value.as_str());
+        let key = format!("aws:PrincipalTag/{name}");
+        // A principal has one value of each; of an inherited tag the one that was inherited, which is first.
+        if keys.values(&key).is_empty() {
+            keys.add(&key, value.as_str());
+        }
     }
     keys.add("aws:TokenIssueTime", date::iso8601(session.issued_ms));
     if let Some(source) = &session.source_identity {
