@@ -15,7 +15,7 @@ use crate::query::Query;
 use crate::route::Operation;
 use crate::service::Peer;
 use crate::xml::documents::mode_text;
-use crate::{date, settings, tags};
+use crate::{date, settings};
 
 /// Headers whose condition key is their name.
 const HEADER_KEYS: [&str; 15] = [
@@ -146,13 +146,10 @@ impl Circumstances<'_> {
         }
     }
 
-    /// Tags that a request brings along; a malformed header is the operation's to refuse.
+    /// Tags that a request brings along, read as the operation reads them; a malformed header is the
+    /// operation's to refuse.
     fn add_request_tags(&self, keys: &mut ConditionKeys) {
-        let Some(text) = self.headers.get(settings::TAGGING).and_then(|value| value.to_str().ok())
-        else {
-            return;
-        };
-        let tags = tags::parse_header(text).unwrap_or_default();
+        let tags = settings::tags_of(self.headers).ok().flatten().unwrap_or_default();
         tag_keys(REQUEST_TAG, &tags).iter().for_each(|(key, value)| keys.add(key, value.as_str()));
     }
 
