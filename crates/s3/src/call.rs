@@ -108,7 +108,7 @@ impl<'a> Call<'a> {
     ///
     /// `AccessDenied`.
     pub(crate) async fn authorize_with(&mut self, more_keys: &[(String, String)]) -> S3Result<()> {
-        let of_version = self.query.has("versionId");
+        let of_version = self.query.has("versionId") && access::is_of_version(self.operation);
         let need = access::of_operation(self.operation, of_version);
         let more_keys: Vec<(&str, &str)> =
             more_keys.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
@@ -126,6 +126,7 @@ impl<'a> Call<'a> {
             };
         }
         let (key, version) = (self.key().ok(), self.version().ok().flatten());
+        let version = version.filter(|_| of_version);
         let object = key.as_ref().map(|key| (key, version));
         self.grant(need, &bucket, object, &more_keys).await?;
         for need in access::needs_besides(self.operation, &self.headers, of_version) {

@@ -299,3 +299,51 @@ async fn tags_are_seen_as_they_are_written() {
     ])
     .await;
 }
+
+/// The version that is asked for is the source's, whatever the query of the destination says.
+#[tokio::test]
+async fn a_copy_is_judged_by_the_version_that_it_reads() {
+    const OTHER: &str = "00000000000000010000000000000002";
+    let only = |effect: &str, version: &str| {
+        let condition = equals("s3:VersionId", version);
+        vec![allow("s3:PutObject", "{}"), statement(effect, "s3:GetObjectVersion", &condition)]
+    };
+    let but_null = || [only("Deny", "null"), vec![allow("s3:GetObjectVersion", "{}")]].concat();
+    let source = [("x-amz-copy-source", "/bucket/key?versionId=null")];
+    let copy = |target: &'static str| (Method::PUT, target);
+    let part = |target: &'static str| (Method::PUT, target);
+    check(vec![
+        rule(only("Allow", "null"), copy("/bucket/new"), &source, "200"),
+        rule(only("Allow", "null"), copy("/bucket/new?versionId=x"), &source, "200"),
+        rule(
+            only("Allow", OTHER),
+            copy("/bucket/new?versionId=00000000000000010000000000000002"),
+            &source,
+            DENIED,
+        ),
+        rule(but_null(), copy("/bucket/new?versionId=x"), &source, DENIED),
+        rule(but_null(), copy("/bucket/new"), &source, DENIED),
+        rule(but_null(), part("/bucket/new?partNumber=1&uploadId=x&versionId=x"), &source, DENIED),
+        rule(
+            only("Allow", "null"),
+            part("/bucket/new?partNumber=1&uploadId=x"),
+            &source,
+            "404 NoSuchUpload",
+        ),
+    ])
+    .await;
+}
+
+/// One version has one name in policies, however it is written in the query.
+#[tokio::test]
+async fn versions_are_compared_as_they_are_shown() {
+    let zeros = "00000000000000ab00000000000000cd";
+    let denied = || all_but("s3:VersionId", zeros);
+    let get = |target: &'static str| (Method::GET, target);
+    check(vec![
+        rule(denied(), get("/bucket/key?versionId=00000000000000ab00000000000000cd"), &[], DENIED),
+        rule(denied(), get("/bucket/key?versionId=00000000000000AB00000000000000CD"), &[], DENIED),
+        rule(denied(), get("/bucket/key?versionId=null"), &[], "200"),
+    ])
+    .await;
+}

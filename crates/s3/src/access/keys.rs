@@ -104,9 +104,6 @@ impl Circumstances<'_> {
         for name in CONDITION_HEADERS {
             self.add_header(keys, name, &format!("s3:{name}"));
         }
-        if let Some(version) = self.query.value("versionId") {
-            keys.add("s3:VersionId", version);
-        }
     }
 
     fn add_environment(&self, keys: &mut ConditionKeys, principal: &Principal) {

@@ -26,7 +26,7 @@ pub use keys::{Circumstances, headers_of_anybody};
 pub(crate) use keys::{keys_of_legal_hold, keys_of_retention, keys_of_tags};
 pub(crate) use lists::{allows, is_public};
 pub use need::{ByList, Need};
-pub(crate) use need::{is_decided_later, needs_besides, of_operation};
+pub(crate) use need::{is_decided_later, is_of_version, needs_besides, of_operation};
 
 use crate::Clock;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -203,6 +203,10 @@ impl Authorizer {
         };
         let mut keys = circumstances.keys(principal, self.clock.now());
         asked.more_keys.iter().for_each(|(key, value)| keys.add(key, *value));
+        // Of what is asked for, which is not always what the request's own query names: a copy has a source.
+        if let Some((_, Some(version))) = asked.object {
+            keys.add("s3:VersionId", version.to_string());
+        }
         if let Some(object) = object {
             let of_tags = keys::tag_keys(EXISTING_TAG, &object.tags);
             of_tags.iter().for_each(|(key, value)| keys.add(key, value.as_str()));

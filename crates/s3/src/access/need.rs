@@ -135,6 +135,23 @@ pub(crate) fn of_operation(operation: Operation, of_version: bool) -> Option<Nee
     })
 }
 
+/// Whether an operation can be about one version of an object. Others ignore it, and so do policies: what is
+/// written is a version of its own, and what is uploaded is none yet.
+pub(crate) fn is_of_version(operation: Operation) -> bool {
+    use Operation as Op;
+    !matches!(
+        operation,
+        Op::PutObject
+            | Op::CopyObject
+            | Op::CreateMultipartUpload
+            | Op::UploadPart
+            | Op::UploadPartCopy
+            | Op::CompleteMultipartUpload
+            | Op::AbortMultipartUpload
+            | Op::ListParts
+    )
+}
+
 /// Whether an operation lets itself go on, when it has read in its document what policies can ask about.
 pub(crate) fn is_decided_later(operation: Operation) -> bool {
     use Operation as Op;
