@@ -347,3 +347,31 @@ async fn versions_are_compared_as_they_are_shown() {
     ])
     .await;
 }
+
+/// Only a condition that keeps what is there counts for one that a policy wants.
+#[tokio::test]
+async fn conditions_that_policies_want_are_kept() {
+    let wants = |action: &str, key: &str| {
+        let missing = format!("{{\"Null\":{{\"{key}\":\"true\"}}}}");
+        vec![allow("s3:*", "{}"), statement("Deny", action, &missing)]
+    };
+    let once = || wants("s3:PutObject", "s3:if-none-match");
+    let tagged = || wants("s3:PutObject", "s3:if-match");
+    let deleted = || wants("s3:DeleteObject", "s3:if-match");
+    let (put, delete) = (|| (Method::PUT, TARGET), || (Method::DELETE, TARGET));
+    check(vec![
+        rule(once(), put(), &[], DENIED),
+        rule(once(), put(), &[("if-none-match", "*")], "412 PreconditionFailed"),
+        rule(once(), put(), &[("if-none-match", "\"x\"")], DENIED),
+        rule(once(), put(), &[("if-none-match", "")], DENIED),
+        rule(once(), put(), &[("if-none-match", "x"), ("if-none-match", "*")], DENIED),
+        rule(tagged(), put(), &[], DENIED),
+        rule(tagged(), put(), &[("if-match", "*")], DENIED),
+        rule(tagged(), put(), &[("if-match", "\"x\"")], "412 PreconditionFailed"),
+        rule(tagged(), put(), &[("if-match", "")], "400 InvalidArgument"),
+        rule(deleted(), delete(), &[], DENIED),
+        rule(deleted(), delete(), &[("if-match", "\"x\"")], "412 PreconditionFailed"),
+        rule(deleted(), delete(), &[("if-match", "*")], "204"),
+    ])
+    .await;
+}

@@ -15,7 +15,7 @@ use crate::query::Query;
 use crate::route::Operation;
 use crate::service::Peer;
 use crate::xml::documents::mode_text;
-use crate::{date, settings};
+use crate::{conditions, date, settings};
 
 /// Headers whose condition key is their name.
 const HEADER_KEYS: [&str; 15] = [
@@ -35,7 +35,6 @@ const HEADER_KEYS: [&str; 15] = [
     "x-amz-storage-class",
     "x-amz-website-redirect-location",
 ];
-const CONDITION_HEADERS: [&str; 2] = ["if-match", "if-none-match"];
 /// A header whose condition key has another name.
 const BYPASS: (&str, &str) = ("x-amz-bypass-governance-retention", "s3:BypassGovernanceRetention");
 /// Those of locks that a write brings along.
@@ -77,9 +76,7 @@ impl Circumstances<'_> {
         for name in HEADER_KEYS {
             self.add_header(&mut keys, name, &format!("s3:{name}"));
         }
-        if self.operation != Some(Operation::DeleteObjects) {
-            self.add_of_one_object(&mut keys);
-        }
+        self.add_conditions(&mut keys);
         self.add_header(&mut keys, BYPASS.0, BYPASS.1);
         if self.operation.is_some_and(brings_along) {
             LOCK_HEADERS.iter().for_each(|(name, key)| self.add_header(&mut keys, name, key));
@@ -99,10 +96,23 @@ impl Circumstances<'_> {
         keys
     }
 
-    /// What is said of the one object that a request is about. Where there are many, each is said with them.
-    fn add_of_one_object(&self, keys: &mut ConditionKeys) {
-        for name in CONDITION_HEADERS {
-            self.add_header(keys, name, &format!("s3:{name}"));
+    /// Conditions as far as policies can ask for them: forms that AWS takes
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html>). Other forms have
+    /// their meaning here, but hold for objects that a policy with these keys is to protect: a write on
+    /// `If-None-Match: "x"` replaces all that has another entity tag, one on `If-Match: *` whatever is there.
+    fn add_conditions(&self, keys: &mut ConditionKeys) {
+        use Operation as Op;
+        let writes = matches!(
+            self.operation,
+            Some(Op::PutObject | Op::CopyObject | Op::CompleteMultipartUpload)
+        );
+        let deletes = self.operation == Some(Op::DeleteObject);
+        let is_any = |name| self.headers.get(name).is_some_and(conditions::is_any);
+        if writes && is_any(header::IF_NONE_MATCH) {
+            keys.add("s3:if-none-match", "*");
+        }
+        if deletes || writes && !is_any(header::IF_MATCH) {
+            self.add_header(keys, header::IF_MATCH.as_str(), "s3:if-match");
         }
     }
 
