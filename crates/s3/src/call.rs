@@ -10,7 +10,7 @@ use tidelock_store::{
 };
 
 use crate::access::{self, Asked, Circumstances, Need};
-use crate::authn::CONTENT_SHA256;
+use crate::authn::{CONTENT_SHA256, Signing};
 use crate::conditions::Forms;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::ops::copy_source;
@@ -34,6 +34,7 @@ pub(crate) struct Call<'a> {
     pub(crate) query: Query,
     pub(crate) address: &'a Address,
     pub(crate) peer: Peer,
+    pub(crate) signing: Signing,
     pub(crate) payload: Payload,
 }
 
@@ -176,6 +177,7 @@ impl<'a> Call<'a> {
             headers: &self.headers,
             query: &self.query,
             peer: &self.peer,
+            signing: self.signing,
         }
     }
 

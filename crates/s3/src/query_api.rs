@@ -15,7 +15,7 @@ use tidelock_auth::sigv4::PayloadMode;
 use tidelock_store::{ACCOUNT_ID, AuditEvent, Principal, Protocol};
 
 use crate::access::Circumstances;
-use crate::authn::Authenticated;
+use crate::authn::{Authenticated, Signing};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::payload::{Framing, Payload, WireBody};
 use crate::query::Query;
@@ -84,7 +84,8 @@ pub(crate) async fn handle(
     *requester = caller.as_ref().ok().cloned().or_else(|| requester.take());
     let operation = Some(Operation::QueryRequest);
     let headers = &parts.headers;
-    let circumstances = Circumstances { operation, headers, query: &Query::default(), peer };
+    let (no_query, signing) = (Query::default(), Signing::default());
+    let circumstances = Circumstances { operation, headers, query: &no_query, peer, signing };
     let result = match caller {
         Ok(caller) => {
             let caller = &caller;

@@ -266,6 +266,7 @@ impl S3Service {
             query,
             address,
             peer,
+            signing: caller.signing,
             payload,
         };
         call.check_expected_owner()?;

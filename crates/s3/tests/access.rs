@@ -5,14 +5,20 @@ mod fixture;
 
 use std::convert::Infallible;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use fixture::{Answer, Fixture};
 use futures_util::future::poll_fn;
 use futures_util::stream::once;
-use http::Method;
+use http::{Method, Request};
 use http_body::Frame;
-use http_body_util::StreamBody;
-use tidelock_auth::sigv4::payload_hash;
+use http_body_util::{Full, StreamBody};
+use ring::hmac;
+use serde_json::json;
+use tidelock_auth::identity::{AccessKeyId, SecretAccessKey};
+use tidelock_auth::sigv4::{Signer, payload_hash};
+use tidelock_s3::{S3Config, SignatureVersion};
 use tidelock_store::{NewRole, Principal};
 use tokio::sync::oneshot;
 
@@ -374,4 +380,75 @@ async fn conditions_that_policies_want_are_kept() {
         rule(deleted(), delete(), &[("if-match", "*")], "204"),
     ])
     .await;
+}
+
+/// A form that uploads `/bucket/new`, with these fields, sent with these headers.
+async fn post(
+    who: &Fixture,
+    version: SignatureVersion,
+    fields: &[(&str, &str)],
+    headers: &[(&str, &str)],
+) -> String {
+    let fields = [&[("key", "new")], fields].concat();
+    let mut conditions = vec![json!({"bucket": "bucket"})];
+    conditions.extend(fields.iter().map(|(name, value)| json!({*name: value})));
+    let signed = match version {
+        SignatureVersion::V4 => {
+            let signer = Signer {
+                access_key_id: &AccessKeyId::parse(who.key.as_str()).unwrap(),
+                secret: &SecretAccessKey::new(who.secret.as_str()),
+                session_token: None,
+                region: "us-east-1",
+                service: "s3",
+            };
+            signer.sign_form(conditions, 600, who.now())
+        }
+        SignatureVersion::V2 => {
+            let policy = json!({"expiration": "2040-01-01T00:00:00Z", "conditions": conditions});
+            let policy = BASE64_STANDARD.encode(policy.to_string());
+            let signature = hmac_sha1(&who.secret, &policy);
+            vec![("AWSAccessKeyId", who.key.clone()), ("policy", policy), ("signature", signature)]
+        }
+    };
+    let fields = fields.into_iter().map(|(name, value)| (name, value.to_owned()));
+    let mut body = String::new();
+    for (name, value) in fields.chain(signed).chain([("file", "body".to_owned())]) {
+        body += "--boundary\r\nContent-Disposition: form-data; ";
+        body += &format!("name=\"{name}\"\r\n\r\n{value}\r\n");
+    }
+    body += "--boundary--\r\n";
+    let mut request = Request::builder().method(Method::POST).uri("/bucket");
+    let form =
+        [("host", fixture::HOST), ("content-type", "multipart/form-data; boundary=boundary")];
+    for (name, value) in form.iter().chain(headers) {
+        request = request.header(*name, *value);
+    }
+    let request = request.header("content-length", body.len());
+    who.run(request.body(Full::new(Bytes::from(body))).unwrap()).await.verdict()
+}
+
+fn hmac_sha1(secret: &str, text: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
+    BASE64_STANDARD.encode(hmac::sign(&key, text.as_bytes()))
+}
+
+#[tokio::test]
+async fn policies_know_which_version_signs() {
+    let root = Fixture::with(S3Config { allow_signature_v2: true, ..S3Config::default() });
+    root.put("/bucket", b"").await;
+    let newer =
+        format!("{{\"StringNotEquals\":{{\"s3:signatureversion\":\"{}\"}}}}", "AWS4-HMAC-SHA256");
+    let ci = user(&root, &[allow("s3:*", "{}"), statement("Deny", "s3:*", &newer)]).await;
+    assert_eq!(post(&ci, SignatureVersion::V4, &[], &[]).await, "204");
+    assert_eq!(post(&ci, SignatureVersion::V2, &[], &[]).await, DENIED);
+    assert_eq!(ci.get("/bucket/new").await.verdict(), "200");
+    let date = "Fri, 15 Jan 2027 08:00:00 GMT";
+    let signature = hmac_sha1(&ci.secret, &format!("GET\n\n\n{date}\n/bucket/new"));
+    let request = Request::builder()
+        .uri("/bucket/new")
+        .header("host", fixture::HOST)
+        .header("date", date)
+        .header("authorization", format!("AWS {}:{signature}", ci.key));
+    let old = ci.run(request.body(Full::new(Bytes::new())).unwrap()).await;
+    assert_eq!(old.verdict(), DENIED);
 }

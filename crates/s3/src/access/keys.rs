@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tidelock_auth::policy::ConditionKeys;
 use tidelock_store::{ACCOUNT_ID, Principal, RetentionMode};
 
+use crate::authn::{SignatureVersion, Signing};
 use crate::object_lock::status_text;
 use crate::query::Query;
 use crate::route::Operation;
@@ -63,6 +64,8 @@ pub struct Circumstances<'a> {
     pub query: &'a Query,
     /// Who is at the other end.
     pub peer: &'a Peer,
+    /// How it is signed, if it is.
+    pub signing: Signing,
 }
 
 impl Circumstances<'_> {
@@ -164,7 +167,11 @@ impl Circumstances<'_> {
         if principal.is_unproven() {
             return;
         }
-        keys.add("s3:signatureversion", "AWS4-HMAC-SHA256");
+        let version = match self.signing.version {
+            SignatureVersion::V2 => "AWS",
+            SignatureVersion::V4 => "AWS4-HMAC-SHA256",
+        };
+        keys.add("s3:signatureversion", version);
         let auth_type = match self.operation {
             Some(Operation::PostObject) => "POST",
             _ if self.query.has(SIGNATURE_PARAMETER) => "REST-QUERY-STRING",

@@ -164,6 +164,7 @@ impl TfHttp {
             headers: &headers_of_anybody(&parts.headers),
             query: &Query::default(),
             peer,
+            signing: caller.signing,
         };
         for need in operation.needs() {
             let (bucket, object) = (&address.bucket, Some((address.key_of(operation), None)));
