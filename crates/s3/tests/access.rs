@@ -4,6 +4,7 @@
 mod fixture;
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -451,4 +452,47 @@ async fn policies_know_which_version_signs() {
         .header("authorization", format!("AWS {}:{signature}", ci.key));
     let old = ci.run(request.body(Full::new(Bytes::new())).unwrap()).await;
     assert_eq!(old.verdict(), DENIED);
+}
+
+/// Seconds, as they are asked about in milliseconds, and days, as they are counted.
+#[tokio::test]
+async fn policies_know_how_old_signatures_are_and_how_long_locks_last() {
+    let more = |key: &str, than: &str| {
+        let condition = format!("{{\"NumericGreaterThan\":{{\"{key}\":\"{than}\"}}}}");
+        vec![allow("s3:*", "{}"), statement("Deny", "s3:*", &condition)]
+    };
+    let old = Fixture::new();
+    old.put("/bucket", b"").await;
+    let ci = user(&old, &more("s3:signatureAge", "60000")).await;
+    let sign = || ci.sign(Method::PUT, "/bucket/new", &[], 0, &payload_hash(b""), "s3").0;
+    for (late_s, expected) in [(0, "200"), (60, "200"), (61, DENIED)] {
+        let request = sign().body(Full::new(Bytes::new())).unwrap();
+        old.clock.advance(Duration::from_secs(late_s));
+        assert_eq!(ci.run(request).await.verdict(), expected, "{late_s}");
+    }
+    let root = Fixture::new();
+    let lock = [("x-amz-bucket-object-lock-enabled", "true")];
+    root.send(Method::PUT, "/bucket", &lock, b"").await;
+    root.put(TARGET, b"body").await;
+    let ci = user(&root, &more("s3:object-lock-remaining-retention-days", "10")).await;
+    let day_ms = 24 * 3600 * 1000;
+    for (days, more_ms, expected) in
+        [(10, 0, "200"), (10, 1, DENIED), (9, 1, "200"), (40, 0, DENIED)]
+    {
+        let until = tidelock_s3::iso8601(fixture::START_MS + days * day_ms + more_ms);
+        let headers = [
+            ("x-amz-object-lock-mode", "GOVERNANCE"),
+            ("x-amz-object-lock-retain-until-date", until.as_str()),
+            ("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="),
+        ];
+        let put = ci.send(Method::PUT, "/bucket/new", &headers, b"").await;
+        assert_eq!(put.verdict(), expected, "{until}");
+        let document = format!(
+            "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>"
+        );
+        let bypass = [("x-amz-bypass-governance-retention", "true")];
+        let target = "/bucket/key?retention=";
+        let kept = ci.send(Method::PUT, target, &bypass, document.as_bytes()).await;
+        assert_eq!(kept.verdict(), expected, "{until}");
+    }
 }

@@ -46,7 +46,9 @@ const LOCK_HEADERS: [(&str, &str); 3] = [
 ];
 const LOCK_MODE: &str = "s3:object-lock-mode";
 const LOCK_UNTIL: &str = "s3:object-lock-retain-until-date";
+const LOCK_DAYS: &str = "s3:object-lock-remaining-retention-days";
 const LEGAL_HOLD: &str = "s3:object-lock-legal-hold";
+const DAY_MS: i64 = 24 * 3600 * 1000;
 /// What condition keys about tags that a request gives begin with.
 const REQUEST_TAG: &str = "s3:RequestObjectTag";
 /// Parameters of lists.
@@ -83,6 +85,10 @@ impl Circumstances<'_> {
         self.add_header(&mut keys, BYPASS.0, BYPASS.1);
         if self.operation.is_some_and(brings_along) {
             LOCK_HEADERS.iter().for_each(|(name, key)| self.add_header(&mut keys, name, key));
+            let until = keys.single(LOCK_UNTIL).and_then(date::parse_iso8601);
+            if let Some(until_ms) = until {
+                keys.add(LOCK_DAYS, days_left(until_ms, now_ms));
+            }
             self.add_request_tags(&mut keys);
         }
         if self.lists() {
@@ -95,7 +101,7 @@ impl Circumstances<'_> {
         if let Some(creates) = self.operation.and_then(creates_object) {
             keys.add("s3:ObjectCreationOperation", creates.to_string());
         }
-        self.add_signature(&mut keys, principal);
+        self.add_signature(&mut keys, principal, now_ms);
         keys
     }
 
@@ -163,7 +169,7 @@ impl Circumstances<'_> {
         tag_keys(REQUEST_TAG, &tags).iter().for_each(|(key, value)| keys.add(key, value.as_str()));
     }
 
-    fn add_signature(&self, keys: &mut ConditionKeys, principal: &Principal) {
+    fn add_signature(&self, keys: &mut ConditionKeys, principal: &Principal, now_ms: i64) {
         if principal.is_unproven() {
             return;
         }
@@ -172,6 +178,10 @@ impl Circumstances<'_> {
             SignatureVersion::V4 => "AWS4-HMAC-SHA256",
         };
         keys.add("s3:signatureversion", version);
+        if let Some(at_ms) = self.signing.at_ms {
+            // A clock that is ahead signs nothing that is older than new.
+            keys.add("s3:signatureAge", now_ms.saturating_sub(at_ms).max(0).to_string());
+        }
         let auth_type = match self.operation {
             Some(Operation::PostObject) => "POST",
             _ if self.query.has(SIGNATURE_PARAMETER) => "REST-QUERY-STRING",
@@ -228,9 +238,19 @@ pub(crate) fn keys_of_tags(tags: &[(String, String)]) -> Vec<(String, String)> {
 }
 
 /// The condition keys of a retention that a document gives to an object.
-pub(crate) fn keys_of_retention(mode: RetentionMode, until_ms: i64) -> Vec<(String, String)> {
+pub(crate) fn keys_of_retention(
+    (mode, until_ms): (RetentionMode, i64),
+    now_ms: i64,
+) -> Vec<(String, String)> {
     let mode = (LOCK_MODE.to_owned(), mode_text(mode).to_owned());
-    vec![mode, (LOCK_UNTIL.to_owned(), date::iso8601(until_ms))]
+    let until = (LOCK_UNTIL.to_owned(), date::iso8601(until_ms));
+    vec![mode, until, (LOCK_DAYS.to_owned(), days_left(until_ms, now_ms))]
+}
+
+/// How many days a retention is to last from now on; a day that has begun counts.
+fn days_left(until_ms: i64, now_ms: i64) -> String {
+    let left_ms = until_ms.saturating_sub(now_ms);
+    (left_ms.div_euclid(DAY_MS) + i64::from(left_ms.rem_euclid(DAY_MS) > 0)).to_string()
 }
 
 /// The condition key of a legal hold that a document sets or takes away.
