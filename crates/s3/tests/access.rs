@@ -496,3 +496,71 @@ async fn policies_know_how_old_signatures_are_and_how_long_locks_last() {
         assert_eq!(kept.verdict(), expected, "{until}");
     }
 }
+
+#[tokio::test]
+async fn what_is_not_heeded_meets_no_policy() {
+    let only = |key: &str, value: &str| vec![allow("s3:*", &equals(key, value))];
+    let bypass = [("x-amz-bypass-governance-retention", "true")];
+    let put = || (Method::PUT, "/bucket/new");
+    check(vec![
+        rule(
+            only("s3:x-amz-metadata-directive", "REPLACE"),
+            put(),
+            &[("x-amz-metadata-directive", "REPLACE")],
+            DENIED,
+        ),
+        rule(
+            only("s3:x-amz-storage-class", "STANDARD"),
+            put(),
+            &[("x-amz-storage-class", "STANDARD")],
+            "200",
+        ),
+        rule(
+            only("s3:x-amz-storage-class", "STANDARD"),
+            (Method::GET, TARGET),
+            &[("x-amz-storage-class", "STANDARD")],
+            DENIED,
+        ),
+        rule(only("s3:BypassGovernanceRetention", "true"), put(), &bypass, DENIED),
+        rule(
+            only("s3:BypassGovernanceRetention", "true"),
+            (Method::DELETE, TARGET),
+            &bypass,
+            "204",
+        ),
+        rule(
+            only("s3:x-amz-copy-source", "/bucket/key"),
+            put(),
+            &[("x-amz-copy-source", "/bucket/key")],
+            "200",
+        ),
+    ])
+    .await;
+}
+
+/// A field is none of the request's headers, and counts where PutObject heeds the header of its name.
+#[tokio::test]
+async fn forms_are_judged_by_what_they_do() {
+    type Pairs = &'static [(&'static str, &'static str)];
+    let rows: [(&str, &str, Pairs, Pairs, &str); 6] = [
+        ("s3:x-amz-copy-source", "/a/b", &[("x-amz-copy-source", "/a/b")], &[], DENIED),
+        (
+            "s3:x-amz-metadata-directive",
+            "COPY",
+            &[("x-amz-metadata-directive", "COPY")],
+            &[],
+            DENIED,
+        ),
+        ("s3:x-amz-content-sha256", "x", &[("x-amz-content-sha256", "x")], &[], DENIED),
+        ("s3:x-amz-storage-class", "STANDARD", &[("x-amz-storage-class", "STANDARD")], &[], "204"),
+        ("aws:UserAgent", "browser", &[], &[("user-agent", "browser")], "204"),
+        ("aws:Referer", "https://a.test/", &[], &[("referer", "https://a.test/")], "204"),
+    ];
+    for (key, value, fields, headers, expected) in rows {
+        let root = Fixture::new();
+        root.put("/bucket", b"").await;
+        let ci = user(&root, &[allow("s3:*", &equals(key, value))]).await;
+        let found = post(&ci, SignatureVersion::V4, fields, headers).await;
+        assert_eq!(found, expected, "{key}");
+    }
+}

@@ -16,7 +16,7 @@ use crate::query::Query;
 use crate::route::Operation;
 use crate::service::Peer;
 use crate::xml::documents::mode_text;
-use crate::{conditions, date, settings};
+use crate::{acl, conditions, date, settings};
 
 /// Headers whose condition key is their name.
 const HEADER_KEYS: [&str; 15] = [
@@ -60,7 +60,7 @@ const SIGNATURE_PARAMETER: &str = "X-Amz-Signature";
 pub struct Circumstances<'a> {
     /// What it is.
     pub operation: Option<Operation>,
-    /// Its headers, or a form's fields in their place.
+    /// Its headers; of a form its fields, and the headers that say who asks.
     pub headers: &'a HeaderMap,
     /// Its query.
     pub query: &'a Query,
@@ -79,10 +79,10 @@ impl Circumstances<'_> {
         keys.add("aws:EpochTime", now.as_second().to_string());
         self.add_environment(&mut keys, principal);
         for name in HEADER_KEYS {
-            self.add_header(&mut keys, name, &format!("s3:{name}"));
+            self.add_heeded(&mut keys, name, &format!("s3:{name}"));
         }
         self.add_conditions(&mut keys);
-        self.add_header(&mut keys, BYPASS.0, BYPASS.1);
+        self.add_heeded(&mut keys, BYPASS.0, BYPASS.1);
         if self.operation.is_some_and(brings_along) {
             LOCK_HEADERS.iter().for_each(|(name, key)| self.add_header(&mut keys, name, key));
             let until = keys.single(LOCK_UNTIL).and_then(date::parse_iso8601);
@@ -152,6 +152,13 @@ impl Circumstances<'_> {
             }
         }
         add_session(keys, principal);
+    }
+
+    /// A header, if the operation does what it says.
+    fn add_heeded(&self, keys: &mut ConditionKeys, name: &str, key: &str) {
+        if self.operation.is_some_and(|operation| is_heeded(operation, name)) {
+            self.add_header(keys, name, key);
+        }
     }
 
     /// Of a header that comes twice the first counts, here as everywhere: a second value must not pass for what
@@ -271,6 +278,28 @@ pub(super) fn tag_keys(family: &str, tags: &[(String, String)]) -> Vec<(String, 
 fn brings_along(operation: Operation) -> bool {
     use Operation as Op;
     matches!(operation, Op::PutObject | Op::PostObject | Op::CopyObject | Op::CreateMultipartUpload)
+}
+
+/// Whether an operation does what a header says. In another one it would pass for what a policy asks for, as
+/// would a field of a form, which is read like a header of PutObject.
+fn is_heeded(operation: Operation, header: &str) -> bool {
+    use Operation as Op;
+    match header {
+        "x-amz-copy-source" => matches!(operation, Op::CopyObject | Op::UploadPartCopy),
+        "x-amz-metadata-directive" => operation == Op::CopyObject,
+        "x-amz-object-ownership" => operation == Op::CreateBucket,
+        "x-amz-content-sha256" => operation != Op::PostObject,
+        "x-amz-server-side-encryption-customer-algorithm" => true,
+        "x-amz-bypass-governance-retention" => {
+            matches!(operation, Op::DeleteObject | Op::DeleteObjects | Op::PutObjectRetention)
+        }
+        _ if header == acl::CANNED || header.starts_with(acl::GRANT_PREFIX) => {
+            let sets = [Op::CreateBucket, Op::PutBucketAcl, Op::PutObjectAcl];
+            brings_along(operation) || sets.contains(&operation)
+        }
+        // Encryption, storage class, redirect.
+        _ => brings_along(operation),
+    }
 }
 
 /// Whether an operation makes an object, of those that need `s3:PutObject`.

@@ -18,7 +18,7 @@ use tidelock_store::{
 
 use super::bucket_lifecycle::write_expiration;
 use super::put_object;
-use crate::access::{self, Asked, Circumstances, Need};
+use crate::access::{self, Asked, Circumstances, Need, headers_of_anybody};
 use crate::authn::{Authenticated, SignatureVersion, Signing, host_of};
 use crate::call::{parse_bucket, parse_key};
 use crate::encryption::SECRET_HEADERS;
@@ -110,7 +110,8 @@ async fn open(
         }
     };
     let key = key_of(&fields)?;
-    let headers = headers_of(&fields)?;
+    let mut headers = headers_of(&fields)?;
+    headers.extend(headers_of_anybody(&parts.headers));
     let scheme = if peer.secure { "https" } else { "http" };
     let host = host_of(&parts.headers, &parts.uri);
     let path = parts.uri.path().trim_end_matches('/');
