@@ -13,7 +13,7 @@ use crate::access::{self, Asked, Circumstances, Need};
 use crate::authn::{CONTENT_SHA256, Signing};
 use crate::conditions::Forms;
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::ops::copy_source;
+use crate::ops::copy_source::{self, Source};
 use crate::payload::Payload;
 use crate::query::Query;
 use crate::route::{Address, Operation};
@@ -36,6 +36,8 @@ pub(crate) struct Call<'a> {
     pub(crate) peer: Peer,
     pub(crate) signing: Signing,
     pub(crate) payload: Payload,
+    /// Whether a copy may take the tags of its source along.
+    pub(crate) may_copy_tags: bool,
 }
 
 impl<'a> Call<'a> {
@@ -138,7 +140,32 @@ impl<'a> Call<'a> {
             let object = Some((&source.key, source.version));
             let granted = self.grant(need, &source.bucket, object, &[]).await;
             granted.map_err(|error| source.refused(error))?;
+            if let (true, Some(key)) = (access::copies_tags(self.operation, &self.headers), &key) {
+                self.grant_tags(&source, (&bucket, key)).await?;
+            }
         }
+        Ok(())
+    }
+
+    /// Lets a copy take the tags of its source along, if it has any.
+    async fn grant_tags(
+        &mut self,
+        source: &Source,
+        (bucket, key): (&BucketName, &ObjectKey),
+    ) -> S3Result<()> {
+        let Some(access) = self.store().look_at_access(&source.bucket).await? else {
+            return Ok(());
+        };
+        let found = self.store().object_access(access.id, &source.key, source.version).await?;
+        if found.is_none_or(|found| found.tags.is_empty()) {
+            return Ok(());
+        }
+        let read = Need::get_object_tagging(source.version.is_some());
+        let object = Some((&source.key, source.version));
+        let granted = self.grant(read, &source.bucket, object, &[]).await;
+        granted.map_err(|error| source.refused(error))?;
+        self.grant(Need::PUT_OBJECT_TAGGING, bucket, Some((key, None)), &[]).await?;
+        self.may_copy_tags = true;
         Ok(())
     }
 

@@ -268,6 +268,7 @@ impl S3Service {
             peer,
             signing: caller.signing,
             payload,
+            may_copy_tags: false,
         };
         call.check_expected_owner()?;
         let result = match call.authorize().await {

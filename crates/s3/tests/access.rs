@@ -277,7 +277,8 @@ fn all_but(key: &str, value: &str) -> Vec<String> {
 
 const DENIED: &str = "403 AccessDenied";
 
-/// Holds each request against a new bucket, in which `key` has a version from before versions, and one more.
+/// Holds each request against a new bucket, in which `key` has a version from before versions, and one more, and
+/// `tagged` has a tag.
 async fn check(rules: Vec<Rule>) {
     const ENABLED: &[u8] =
         b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
@@ -287,6 +288,7 @@ async fn check(rules: Vec<Rule>) {
         root.put(TARGET, b"first").await;
         root.put("/bucket?versioning=", ENABLED).await;
         root.put(TARGET, b"second").await;
+        root.send(Method::PUT, "/bucket/tagged", &[("x-amz-tagging", "team=red")], b"x").await;
         let ci = user(&root, &rule.statements).await;
         let answer = ci.send(rule.method.clone(), rule.target, &rule.headers, b"").await;
         let shown = format!("{number}: {} {} {:?}", rule.method, rule.target, rule.headers);
@@ -563,4 +565,35 @@ async fn forms_are_judged_by_what_they_do() {
         let found = post(&ci, SignatureVersion::V4, fields, headers).await;
         assert_eq!(found, expected, "{key}");
     }
+}
+
+#[tokio::test]
+async fn a_copy_of_tags_needs_their_rights() {
+    let may = |more: &[&str]| {
+        let plain = ["s3:PutObject", "s3:GetObject"];
+        let actions = plain.iter().chain(more);
+        actions.map(|action| allow(action, "{}")).collect::<Vec<_>>()
+    };
+    let dev = equals("s3:RequestObjectTag/team", "dev");
+    let only_dev = || vec![allow("s3:PutObject*", &dev), allow("s3:Get*", "{}")];
+    let put = || (Method::PUT, "/bucket/new");
+    let (key, tagged) =
+        (("x-amz-copy-source", "bucket/key"), ("x-amz-copy-source", "bucket/tagged"));
+    let replace = ("x-amz-tagging-directive", "REPLACE");
+    let (read, write) = ("s3:GetObjectTagging", "s3:PutObjectTagging");
+    let team = ("x-amz-tagging", "team=dev");
+    check(vec![
+        rule(may(&[]), put(), &[key], "200"),
+        rule(may(&[]), put(), &[tagged], DENIED),
+        rule(may(&[read]), put(), &[tagged], DENIED),
+        rule(may(&[write]), put(), &[tagged], DENIED),
+        rule(may(&[read, write]), put(), &[tagged], "200"),
+        rule(may(&[]), put(), &[tagged, replace], "200"),
+        rule(may(&[]), put(), &[key, replace, team], DENIED),
+        rule(may(&[write]), put(), &[key, replace, team], "200"),
+        rule(may(&[]), put(), &[key, team], "200"),
+        rule(only_dev(), put(), &[key, replace, team], "200"),
+        rule(only_dev(), put(), &[key, team], DENIED),
+    ])
+    .await;
 }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tidelock_auth::policy::ConditionKeys;
 use tidelock_store::{ACCOUNT_ID, Principal, RetentionMode};
 
+use super::need::copies_tags;
 use crate::authn::{SignatureVersion, Signing};
 use crate::object_lock::status_text;
 use crate::query::Query;
@@ -172,6 +173,9 @@ impl Circumstances<'_> {
     /// Tags that a request brings along, read as the operation reads them; a malformed header is the
     /// operation's to refuse.
     fn add_request_tags(&self, keys: &mut ConditionKeys) {
+        if self.operation.is_some_and(|operation| copies_tags(operation, self.headers)) {
+            return;
+        }
         let tags = settings::tags_of(self.headers).ok().flatten().unwrap_or_default();
         tag_keys(REQUEST_TAG, &tags).iter().for_each(|(key, value)| keys.add(key, value.as_str()));
     }

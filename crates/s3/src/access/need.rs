@@ -64,6 +64,11 @@ impl Need {
     /// To write tags along with an object.
     pub const PUT_OBJECT_TAGGING: Self = Self { action: "s3:PutObjectTagging", ..Self::PUT_OBJECT };
 
+    /// To read the tags of an object, or of a version of it.
+    pub(crate) fn get_object_tagging(of_version: bool) -> Self {
+        Self::of(if of_version { "s3:GetObjectVersionTagging" } else { "s3:GetObjectTagging" })
+    }
+
     /// To delete an object, or a version of it.
     pub fn delete_object(of_version: bool) -> Self {
         let action = if of_version { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
@@ -161,6 +166,14 @@ pub(crate) fn is_decided_later(operation: Operation) -> bool {
     )
 }
 
+/// Whether an operation takes tags from what it copies; a header with tags then means nothing. That needs to be
+/// allowed on both sides, where there are tags
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>).
+pub(crate) fn copies_tags(operation: Operation, headers: &HeaderMap) -> bool {
+    let directive = headers.get(settings::TAGGING_DIRECTIVE);
+    operation == Operation::CopyObject && directive.is_none_or(|it| it != "REPLACE")
+}
+
 /// What an operation needs besides, for what its headers ask for: tags, lists and locks that it writes along,
 /// and conditions that tell what is there.
 pub(crate) fn needs_besides(
@@ -178,7 +191,8 @@ pub(crate) fn needs_besides(
         Op::PutObject | Op::PostObject | Op::CopyObject | Op::CreateMultipartUpload
     ) {
         let is_grant = |name: &HeaderName| name.as_str().starts_with(acl::GRANT_PREFIX);
-        add(headers.contains_key(settings::TAGGING), "s3:PutObjectTagging");
+        let asks_tags = headers.contains_key(settings::TAGGING);
+        add(asks_tags && !copies_tags(operation, headers), "s3:PutObjectTagging");
         let asks_list = headers.contains_key(acl::CANNED) || headers.keys().any(is_grant);
         add(asks_list, "s3:PutObjectAcl");
         add(headers.contains_key(object_lock::MODE), "s3:PutObjectRetention");
