@@ -120,13 +120,7 @@ impl<'a> Call<'a> {
         };
         if self.operation == Operation::CreateBucket {
             self.require_known()?;
-            let resource = format!("arn:aws:s3:::{bucket}");
-            return match self.decide_alone(need, &resource)? {
-                Access::Allowed => Ok(()),
-                Access::ExplicitlyDenied | Access::ImplicitlyDenied => {
-                    Err(S3Error::new(ErrorCode::AccessDenied))
-                }
-            };
+            return self.authorize_new(need, &format!("arn:aws:s3:::{bucket}"));
         }
         let (key, version) = (self.key().ok(), self.version().ok().flatten());
         let version = version.filter(|_| of_version);
@@ -142,6 +136,19 @@ impl<'a> Call<'a> {
             granted.map_err(|error| source.refused(error))?;
             if let (true, Some(key)) = (access::copies_tags(self.operation, &self.headers), &key) {
                 self.grant_tags(&source, (&bucket, key)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A bucket that is not there has no policy: the caller's own decide, of all that it is made with.
+    fn authorize_new(&self, need: Need, resource: &str) -> S3Result<()> {
+        for need in [need].into_iter().chain(access::needs_of_new_bucket(&self.headers)) {
+            match self.decide_alone(need, resource)? {
+                Access::Allowed => {}
+                Access::ExplicitlyDenied | Access::ImplicitlyDenied => {
+                    return Err(S3Error::new(ErrorCode::AccessDenied));
+                }
             }
         }
         Ok(())

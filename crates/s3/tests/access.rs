@@ -597,3 +597,34 @@ async fn a_copy_of_tags_needs_their_rights() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn a_bucket_is_made_with_what_its_maker_may_set() {
+    let may = |more: &[&str]| {
+        let actions = ["s3:CreateBucket"].iter().chain(more).map(|action| allow(action, "{}"));
+        actions.collect::<Vec<_>>()
+    };
+    let make = || (Method::PUT, "/made");
+    let (acl, owners) = ("s3:PutBucketAcl", "s3:PutBucketOwnershipControls");
+    let (locks, versions) = ("s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning");
+    let public = ("x-amz-acl", "public-read");
+    let grant = ("x-amz-grant-read", "uri=http://acs.amazonaws.com/groups/global/AllUsers");
+    let owned = ("x-amz-object-ownership", "ObjectWriter");
+    let lock = ("x-amz-bucket-object-lock-enabled", "true");
+    check(vec![
+        rule(may(&[]), make(), &[], "200"),
+        rule(may(&[]), make(), &[("x-amz-acl", "private")], "200"),
+        rule(may(&[owners]), make(), &[owned, public], DENIED),
+        rule(may(&[owners]), make(), &[owned, grant], DENIED),
+        rule(may(&[owners, acl]), make(), &[owned, public], "200"),
+        rule(may(&[owners, acl]), make(), &[owned, grant], "200"),
+        rule(may(&[]), make(), &[owned], DENIED),
+        rule(may(&[owners]), make(), &[owned], "200"),
+        rule(may(&[]), make(), &[lock], DENIED),
+        rule(may(&[locks]), make(), &[lock], DENIED),
+        rule(may(&[versions]), make(), &[lock], DENIED),
+        rule(may(&[locks, versions]), make(), &[lock], "200"),
+        rule(may(&[]), make(), &[("x-amz-bucket-object-lock-enabled", "false")], "200"),
+    ])
+    .await;
+}

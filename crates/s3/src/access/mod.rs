@@ -26,7 +26,9 @@ pub use keys::{Circumstances, headers_of_anybody};
 pub(crate) use keys::{keys_of_legal_hold, keys_of_retention, keys_of_tags};
 pub(crate) use lists::{allows, is_public};
 pub use need::{ByList, Need};
-pub(crate) use need::{copies_tags, is_decided_later, is_of_version, needs_besides, of_operation};
+pub(crate) use need::{
+    copies_tags, is_decided_later, is_of_version, needs_besides, needs_of_new_bucket, of_operation,
+};
 
 use crate::Clock;
 use crate::error::{ErrorCode, S3Error, S3Result};

@@ -207,6 +207,24 @@ pub(crate) fn needs_besides(
     needs
 }
 
+/// What CreateBucket needs besides, for what its headers make of the bucket
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>, "Permissions").
+pub(crate) fn needs_of_new_bucket(headers: &HeaderMap) -> Vec<Need> {
+    let is_grant = |name: &HeaderName| name.as_str().starts_with(acl::GRANT_PREFIX);
+    // A private bucket is what it would be anyway.
+    let is_open = headers.get(acl::CANNED).is_some_and(|canned| canned != "private");
+    let locks = headers
+        .get(object_lock::OF_BUCKET)
+        .is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"true"));
+    let wanted = [
+        (is_open || headers.keys().any(is_grant), "s3:PutBucketAcl"),
+        (locks, "s3:PutBucketObjectLockConfiguration"),
+        (locks, "s3:PutBucketVersioning"),
+        (headers.contains_key(settings::OBJECT_OWNERSHIP), "s3:PutBucketOwnershipControls"),
+    ];
+    wanted.into_iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, it)| Need::of(it)).collect()
+}
+
 /// The action of an operation on a bucket's configuration.
 fn of_configuration(operation: Operation) -> Option<&'static str> {
     use Operation as Op;
