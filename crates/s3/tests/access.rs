@@ -275,18 +275,18 @@ fn all_but(key: &str, value: &str) -> Vec<String> {
     vec![allow("s3:*", "{}"), statement("Deny", "s3:*", &equals(key, value))]
 }
 
+const VERSIONED: &[u8] =
+    b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
 const DENIED: &str = "403 AccessDenied";
 
 /// Holds each request against a new bucket, in which `key` has a version from before versions, and one more, and
 /// `tagged` has a tag.
 async fn check(rules: Vec<Rule>) {
-    const ENABLED: &[u8] =
-        b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
     for (number, rule) in rules.into_iter().enumerate() {
         let root = Fixture::new();
         root.put("/bucket", b"").await;
         root.put(TARGET, b"first").await;
-        root.put("/bucket?versioning=", ENABLED).await;
+        root.put("/bucket?versioning=", VERSIONED).await;
         root.put(TARGET, b"second").await;
         root.send(Method::PUT, "/bucket/tagged", &[("x-amz-tagging", "team=red")], b"x").await;
         let ci = user(&root, &rule.statements).await;
@@ -627,4 +627,31 @@ async fn a_bucket_is_made_with_what_its_maker_may_set() {
         rule(may(&[]), make(), &[("x-amz-bucket-object-lock-enabled", "false")], "200"),
     ])
     .await;
+}
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#permissions>
+#[tokio::test]
+async fn whoever_a_list_lets_write_destroys_no_version() {
+    let root = Fixture::new();
+    root.send(Method::PUT, "/bucket", &[("x-amz-object-ownership", "ObjectWriter")], b"").await;
+    root.put("/bucket?versioning=", VERSIONED).await;
+    let version = root.put(TARGET, b"body").await.header("x-amz-version-id").to_owned();
+    let ci = user(&root, &[allow("s3:ListBucket", "{}")]).await;
+    let users = root.store.list_users(&Principal::root()).await.unwrap();
+    let grants = [
+        ("x-amz-grant-write", format!("id={}", users[0].canonical_id)),
+        ("x-amz-grant-full-control", format!("id={}", Principal::root().canonical_id)),
+    ];
+    let headers = grants.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let listed = root.send(Method::PUT, "/bucket?acl=", &headers, b"").await;
+    assert_eq!(listed.verdict(), "200");
+    let of_version = format!("{TARGET}?versionId={version}");
+    assert_eq!(ci.delete(&of_version).await.verdict(), DENIED);
+    assert_eq!(ci.delete(TARGET).await.verdict(), "204");
+    let many =
+        format!("<Delete><Object><Key>key</Key><VersionId>{version}</VersionId></Object></Delete>");
+    let sum = [("x-amz-sdk-checksum-algorithm", "SHA256")];
+    let denied = ci.send(Method::POST, "/bucket?delete=", &sum, many.as_bytes()).await;
+    assert_eq!(denied.text("Code"), "AccessDenied", "{}", denied.body);
+    assert_eq!(root.delete(&of_version).await.verdict(), "204");
 }

@@ -69,10 +69,13 @@ impl Need {
         Self::of(if of_version { "s3:GetObjectVersionTagging" } else { "s3:GetObjectTagging" })
     }
 
-    /// To delete an object, or a version of it.
+    /// To delete an object, or a version of it. Whoever a list lets write destroys no versions: of all grantees only
+    /// the owner of the bucket may, and the owner needs no list.
     pub fn delete_object(of_version: bool) -> Self {
-        let action = if of_version { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
-        Self::or_list(action, ByList::Bucket(Permission::Write))
+        match of_version {
+            true => Self::of("s3:DeleteObjectVersion"),
+            false => Self::or_list("s3:DeleteObject", ByList::Bucket(Permission::Write)),
+        }
     }
 
     /// To read an object, or a version of it.
