@@ -17,6 +17,7 @@ use tidelock_store::{ACCOUNT_ID, AuditEvent, Principal, Protocol};
 use crate::access::Circumstances;
 use crate::authn::{Authenticated, Signing};
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::owner::user_id;
 use crate::payload::{Framing, Payload, WireBody};
 use crate::query::Query;
 use crate::request_id::RequestId;
@@ -196,7 +197,7 @@ fn caller_identity(caller: &Principal, id: &RequestId) -> String {
     XmlWriter::document_in("GetCallerIdentityResponse", namespace, |xml| {
         xml.element("GetCallerIdentityResult", |xml| {
             xml.text("Arn", &caller.arn);
-            xml.text("UserId", &sts::user_id(caller));
+            xml.text("UserId", &user_id(caller));
             xml.text("Account", ACCOUNT_ID);
         });
         xml.element("ResponseMetadata", |xml| xml.text("RequestId", id.request_id()));
@@ -221,7 +222,7 @@ fn user(caller: &Principal, asked: Option<&str>, id: &RequestId) -> S3Result<Str
             xml.element("User", |xml| {
                 xml.text("Path", "/");
                 xml.text("UserName", &caller.name);
-                xml.text("UserId", &sts::user_id(caller));
+                xml.text("UserId", &user_id(caller));
                 xml.text("Arn", &caller.arn);
             });
         });

@@ -655,3 +655,24 @@ async fn whoever_a_list_lets_write_destroys_no_version() {
     assert_eq!(denied.text("Code"), "AccessDenied", "{}", denied.body);
     assert_eq!(root.delete(&of_version).await.verdict(), "204");
 }
+
+/// What a caller reads of themselves is what policies compare.
+#[tokio::test]
+async fn policies_know_the_id_that_sts_reports() {
+    let root = Fixture::new();
+    root.put("/bucket", b"").await;
+    root.put(TARGET, b"body").await;
+    let ci = user(&root, &[]).await;
+    let form = "Action=GetCallerIdentity&Version=2011-06-15";
+    let form_type = [("content-type", "application/x-www-form-urlencoded")];
+    let hash = payload_hash(form.as_bytes());
+    let found = ci.send_with(Method::POST, "/", &form_type, form.as_bytes(), &hash, "sts").await;
+    for (id, expected) in [(found.text("UserId"), "200"), ("AIDAANOTHER", DENIED)] {
+        let policy = format!(
+            "{{\"Version\":\"2012-10-17\",\"Statement\":{}}}",
+            allow("s3:*", &equals("aws:userid", id))
+        );
+        root.store.put_user_policy(&Principal::root(), "ci", ("p", &policy)).await.unwrap();
+        assert_eq!(ci.get(TARGET).await.verdict(), expected, "{id}");
+    }
+}

@@ -17,7 +17,7 @@ use crate::query::Query;
 use crate::route::Operation;
 use crate::service::Peer;
 use crate::xml::documents::mode_text;
-use crate::{acl, conditions, date, settings};
+use crate::{acl, conditions, date, owner, settings};
 
 /// Headers whose condition key is their name.
 const HEADER_KEYS: [&str; 15] = [
@@ -140,14 +140,13 @@ impl Circumstances<'_> {
             return;
         }
         keys.add("aws:PrincipalAccount", ACCOUNT_ID);
+        keys.add("aws:userid", owner::user_id(principal));
         if let Some(role) = &principal.entitlement.role {
             keys.add("aws:PrincipalType", "AssumedRole");
             keys.add("aws:PrincipalArn", role.arn.as_str());
-            keys.add("aws:userid", format!("{}:{}", role.id, role.session_name));
         } else {
             keys.add("aws:PrincipalType", if principal.is_root { "Account" } else { "User" });
             keys.add("aws:PrincipalArn", &*principal.arn);
-            keys.add("aws:userid", &*principal.canonical_id);
             if !principal.is_root {
                 keys.add("aws:username", &*principal.name);
             }

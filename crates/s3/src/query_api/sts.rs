@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use tidelock_auth::oidc::Claims;
 use tidelock_auth::policy::{ConditionKeys, Policy, PolicyKind};
 use tidelock_store::{
-    ACCOUNT_ID, AssumedRole, AuditEvent, NewSession, Principal, Role, SessionCredentials,
-    SessionError, SessionSubject, StorageError,
+    ACCOUNT_ID, AssumedRole, AuditEvent, NewSession, Role, SessionCredentials, SessionError,
+    SessionSubject, StorageError,
 };
 
 use super::parameters::{self, RoleRequest, is_same_key};
@@ -278,17 +278,4 @@ fn write_assumed(xml: &mut XmlWriter, role: &Role, request: &RoleRequest<'_>) {
         xml.text("AssumedRoleId", &format!("{}:{}", assumed.id, assumed.session_name));
         xml.text("Arn", &assumed.session_arn());
     });
-}
-
-/// In AWS's form: the account for root, `AIDA` and more for a user, `AROA` and the session in a role.
-pub(super) fn user_id(caller: &Principal) -> String {
-    const DIGITS: usize = 17;
-    if let Some(role) = &caller.entitlement.role {
-        return format!("{}:{}", role.id, role.session_name);
-    }
-    if caller.is_root {
-        return ACCOUNT_ID.to_owned();
-    }
-    let digits = caller.canonical_id.get(..DIGITS).unwrap_or(&caller.canonical_id);
-    format!("AIDA{}", digits.to_ascii_uppercase())
 }
