@@ -216,6 +216,17 @@ fn who_may() {
         ("UNLOCK", "/states/k", LOCK, 403, "AccessDenied"),
     ];
     run(&other, denied);
+    let lists = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:ListBucket",
+                    "Resource":"arn:aws:s3:::states"}}"#;
+    root.send(&Ask::bucket("PUT", "states").query("policy", "").body(lists)).expect(204);
+    run(&other, denied);
+    // Who may list may know that there is no state, and do nothing with what is made in its place.
+    let missing: &[Step<'_>] = &[
+        ("GET", "/states/none", "", 404, "NoSuchState"),
+        ("LOCK", "/states/none", LOCK, 403, "AccessDenied"),
+        ("UNLOCK", "/states/none", LOCK, 403, "AccessDenied"),
+    ];
+    run(&other, missing);
     let wrong = [
         basic(&Keys::new(&root.keys.access, "wrong")),
         basic(&Keys::new(&root.keys.access, "")),

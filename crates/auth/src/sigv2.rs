@@ -109,6 +109,11 @@ impl SignedRequest<'_> {
         self.access_key_id
     }
 
+    /// When it claims to be signed, if it says so.
+    pub fn signed_at(&self) -> Option<Timestamp> {
+        self.date().map(|(_, instant)| instant)
+    }
+
     /// Whether it was signed with `secret`, not longer ago than a quarter of an hour.
     ///
     /// # Errors

@@ -56,6 +56,27 @@ pub struct Authenticated {
     pub payload_mode: PayloadMode,
     /// Verifies the body's chunks, where they are signed.
     pub chunk_signer: Option<ChunkSigner>,
+    /// How it is signed.
+    pub signing: Signing,
+}
+
+/// How a request is signed, as far as policies ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signing {
+    /// By which version.
+    pub version: SignatureVersion,
+    /// When, in milliseconds since 1970, where that is said.
+    pub at_ms: Option<i64>,
+}
+
+/// A version of AWS's signatures. What proves itself otherwise counts as the newer one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignatureVersion {
+    /// Of headers where that is switched on, and of forms.
+    V2,
+    /// Of everything.
+    #[default]
+    V4,
 }
 
 impl Authenticated {
@@ -80,6 +101,7 @@ impl Authenticated {
             service: String::new(),
             payload_mode,
             chunk_signer: None,
+            signing: Signing::default(),
         })
     }
 }
@@ -138,6 +160,10 @@ impl Authenticator {
             access_key_id,
             payload_mode: verified.payload_mode,
             chunk_signer: verified.chunk_signer,
+            signing: Signing {
+                version: SignatureVersion::V4,
+                at_ms: Some(request.signed_at().as_millisecond()),
+            },
         }))
     }
 
@@ -214,6 +240,10 @@ impl Authenticator {
             access_key_id,
             payload_mode,
             chunk_signer: None,
+            signing: Signing {
+                version: SignatureVersion::V2,
+                at_ms: request.signed_at().map(Timestamp::as_millisecond),
+            },
         })
     }
 

@@ -6,15 +6,14 @@ use http::header::AsHeaderName;
 use http::{HeaderMap, HeaderName, Method, header};
 use tidelock_auth::policy::Access;
 use tidelock_store::{
-    ACCOUNT_ID, BucketAccess, BucketName, InvalidObjectKey, ObjectKey, Principal, Store,
-    VersionSelector,
+    ACCOUNT_ID, BucketName, Granted, InvalidObjectKey, ObjectKey, Principal, Store, VersionSelector,
 };
 
 use crate::access::{self, Asked, Circumstances, Need};
-use crate::authn::CONTENT_SHA256;
+use crate::authn::{CONTENT_SHA256, Signing};
 use crate::conditions::Forms;
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::ops::copy_source;
+use crate::ops::copy_source::{self, Source};
 use crate::payload::Payload;
 use crate::query::Query;
 use crate::route::{Address, Operation};
@@ -35,7 +34,10 @@ pub(crate) struct Call<'a> {
     pub(crate) query: Query,
     pub(crate) address: &'a Address,
     pub(crate) peer: Peer,
+    pub(crate) signing: Signing,
     pub(crate) payload: Payload,
+    /// Whether a copy may take the tags of its source along.
+    pub(crate) may_copy_tags: bool,
 }
 
 impl<'a> Call<'a> {
@@ -109,7 +111,7 @@ impl<'a> Call<'a> {
     ///
     /// `AccessDenied`.
     pub(crate) async fn authorize_with(&mut self, more_keys: &[(String, String)]) -> S3Result<()> {
-        let of_version = self.query.has("versionId");
+        let of_version = self.query.has("versionId") && access::is_of_version(self.operation);
         let need = access::of_operation(self.operation, of_version);
         let more_keys: Vec<(&str, &str)> =
             more_keys.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
@@ -118,24 +120,59 @@ impl<'a> Call<'a> {
         };
         if self.operation == Operation::CreateBucket {
             self.require_known()?;
-            let resource = format!("arn:aws:s3:::{bucket}");
-            return match self.decide_alone(need, &resource)? {
-                Access::Allowed => Ok(()),
-                Access::ExplicitlyDenied | Access::ImplicitlyDenied => {
-                    Err(S3Error::new(ErrorCode::AccessDenied))
-                }
-            };
+            return self.authorize_new(need, &format!("arn:aws:s3:::{bucket}"));
         }
         let (key, version) = (self.key().ok(), self.version().ok().flatten());
+        let version = version.filter(|_| of_version);
         let object = key.as_ref().map(|key| (key, version));
         self.grant(need, &bucket, object, &more_keys).await?;
         for need in access::needs_besides(self.operation, &self.headers, of_version) {
             self.grant(need, &bucket, object, &more_keys).await?;
         }
-        if let Some((bucket, key, version)) = copy_source::named(self) {
-            let need = Need::get_object(version.is_some());
-            self.grant(need, &bucket, Some((&key, version)), &[]).await?;
+        if let Some(source) = copy_source::named(self) {
+            let need = Need::get_object(source.version.is_some());
+            let object = Some((&source.key, source.version));
+            let granted = self.grant(need, &source.bucket, object, &[]).await;
+            granted.map_err(|error| source.refused(error))?;
+            if let (true, Some(key)) = (access::copies_tags(self.operation, &self.headers), &key) {
+                self.grant_tags(&source, (&bucket, key)).await?;
+            }
         }
+        Ok(())
+    }
+
+    /// A bucket that is not there has no policy: the caller's own decide, of all that it is made with.
+    fn authorize_new(&self, need: Need, resource: &str) -> S3Result<()> {
+        for need in [need].into_iter().chain(access::needs_of_new_bucket(&self.headers)) {
+            match self.decide_alone(need, resource)? {
+                Access::Allowed => {}
+                Access::ExplicitlyDenied | Access::ImplicitlyDenied => {
+                    return Err(S3Error::new(ErrorCode::AccessDenied));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a copy take the tags of its source along, if it has any.
+    async fn grant_tags(
+        &mut self,
+        source: &Source,
+        (bucket, key): (&BucketName, &ObjectKey),
+    ) -> S3Result<()> {
+        let Some(access) = self.store().look_at_access(&source.bucket).await? else {
+            return Ok(());
+        };
+        let found = self.store().object_access(access.id, &source.key, source.version).await?;
+        if found.is_none_or(|found| found.tags.is_empty()) {
+            return Ok(());
+        }
+        let read = Need::get_object_tagging(source.version.is_some());
+        let object = Some((&source.key, source.version));
+        let granted = self.grant(read, &source.bucket, object, &[]).await;
+        granted.map_err(|error| source.refused(error))?;
+        self.grant(Need::PUT_OBJECT_TAGGING, bucket, Some((key, None)), &[]).await?;
+        self.may_copy_tags = true;
         Ok(())
     }
 
@@ -174,6 +211,7 @@ impl<'a> Call<'a> {
             headers: &self.headers,
             query: &self.query,
             peer: &self.peer,
+            signing: self.signing,
         }
     }
 
@@ -182,7 +220,7 @@ impl<'a> Call<'a> {
     /// # Errors
     ///
     /// `AccessDenied`.
-    pub(crate) async fn decide(&self, asked: &Asked<'_>) -> S3Result<Option<Arc<BucketAccess>>> {
+    pub(crate) async fn decide(&self, asked: &Asked<'_>) -> S3Result<Option<Granted>> {
         self.service.authorizer().decide(&self.principal, asked, &self.circumstances()).await
     }
 
@@ -200,9 +238,7 @@ impl<'a> Call<'a> {
             self.service.authorizer().forget(self.bucket_text());
         }
         let place = match error.is_of_copy_source() {
-            true => {
-                copy_source::named(self).map(|(bucket, key, _)| (bucket, key.as_str().to_owned()))
-            }
+            true => copy_source::named(self).map(|it| (it.bucket, it.key.as_str().to_owned())),
             false => self.bucket().ok().map(|bucket| (bucket, self.key_text().to_owned())),
         };
         let (ErrorCode::NoSuchKey, Some((bucket, key))) = (error.code(), place) else {

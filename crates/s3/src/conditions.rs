@@ -4,7 +4,7 @@
 //! where AWS's own answers are wanted, the forms AWS refuses are refused
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html>).
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tidelock_store::{DeleteCondition, ETagMatch, WriteCondition};
 
 use crate::date;
@@ -42,8 +42,10 @@ pub(crate) enum Forms {
 ///
 /// # Errors
 ///
-/// 501 `NotImplemented` for the forms AWS refuses, existing object or not.
+/// 501 `NotImplemented` for the forms AWS refuses, existing object or not; 400 for a header without a value,
+/// which asks for nothing that could be kept.
 pub(crate) fn write(headers: &HeaderMap, forms: Forms) -> S3Result<WriteCondition> {
+    refuse_empty(headers, &[header::IF_MATCH, header::IF_NONE_MATCH])?;
     let if_match = etags(headers, header::IF_MATCH);
     let if_none_match = etags(headers, header::IF_NONE_MATCH);
     if forms == Forms::Aws {
@@ -76,8 +78,9 @@ pub(crate) fn write(headers: &HeaderMap, forms: Forms) -> S3Result<WriteConditio
 ///
 /// # Errors
 ///
-/// 501 `NotImplemented` naming the first condition that only directory buckets know.
+/// 501 `NotImplemented` naming the first condition that only directory buckets know; 400 for an empty one.
 pub(crate) fn delete(headers: &HeaderMap) -> S3Result<DeleteCondition> {
+    refuse_empty(headers, &[header::IF_MATCH])?;
     match FOREIGN_DELETE_CONDITIONS.into_iter().find(|name| headers.contains_key(*name)) {
         Some(name) => Err(S3Error::header_not_implemented(name)),
         None => {
@@ -202,6 +205,24 @@ pub(crate) fn unquoted(etag: &str) -> &str {
     quoted.unwrap_or(etag)
 }
 
+/// Whether the value of a condition is `*`.
+pub(crate) fn is_any(value: &HeaderValue) -> bool {
+    value.as_bytes().trim_ascii() == b"*"
+}
+
+fn refuse_empty(headers: &HeaderMap, names: &[HeaderName]) -> S3Result<()> {
+    let is_empty = |name: &&HeaderName| {
+        headers.get(*name).is_some_and(|it| it.as_bytes().trim_ascii().is_empty())
+    };
+    match names.iter().find(is_empty) {
+        Some(name) => {
+            let message = "A conditional header must have a value";
+            Err(S3Error::invalid_argument(message, name.as_str(), ""))
+        }
+        None => Ok(()),
+    }
+}
+
 fn etags(headers: &HeaderMap, name: HeaderName) -> Option<ETagMatch> {
     // A value that is not text is compared, and equals nothing.
     headers.get(name).map(|value| parse_etags(&String::from_utf8_lossy(value.as_bytes())))
@@ -220,8 +241,6 @@ fn refused(header: &'static str, additional_message: &'static str) -> S3Error {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {

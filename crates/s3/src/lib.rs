@@ -39,7 +39,9 @@ mod web_identity;
 mod xml;
 
 pub use access::{Asked, Authorizer, ByList, Circumstances, Need, headers_of_anybody};
-pub use authn::{Authenticated, Authenticator, KeyRoom, Turnstile, claimed_key};
+pub use authn::{
+    Authenticated, Authenticator, KeyRoom, SignatureVersion, Signing, Turnstile, claimed_key,
+};
 pub use checksum::content_md5;
 pub use config::S3Config;
 pub use date::iso8601;

@@ -15,6 +15,8 @@ use crate::xml::documents::{mode_of_text, mode_text};
 pub(crate) const MODE: HeaderName = HeaderName::from_static("x-amz-object-lock-mode");
 const RETAIN_UNTIL: HeaderName = HeaderName::from_static("x-amz-object-lock-retain-until-date");
 pub(crate) const LEGAL_HOLD: HeaderName = HeaderName::from_static("x-amz-object-lock-legal-hold");
+/// Of a bucket that is made with Object Lock.
+pub(crate) const OF_BUCKET: &str = "x-amz-bucket-object-lock-enabled";
 const BYPASS: &str = "x-amz-bypass-governance-retention";
 
 /// Reads into `controls` how a write asks its object to be locked.

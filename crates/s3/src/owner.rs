@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tidelock_store::{Principal, Store};
+use tidelock_store::{ACCOUNT_ID, Principal, Store};
 
 use crate::error::{S3Error, S3Result};
 use crate::xml::XmlWriter;
@@ -84,4 +84,18 @@ impl Owner {
         xml.text("ID", &self.id);
         xml.text("DisplayName", &self.name);
     }
+}
+
+/// The id that STS, IAM and policies know somebody by, in AWS's form
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#principaltable>): the account for root, `AIDA` and more for a user, `AROA` and the session in a role.
+pub(crate) fn user_id(caller: &Principal) -> String {
+    const DIGITS: usize = 17;
+    if let Some(role) = &caller.entitlement.role {
+        return format!("{}:{}", role.id, role.session_name);
+    }
+    if caller.is_root {
+        return ACCOUNT_ID.to_owned();
+    }
+    let digits = caller.canonical_id.get(..DIGITS).unwrap_or(&caller.canonical_id);
+    format!("AIDA{}", digits.to_ascii_uppercase())
 }

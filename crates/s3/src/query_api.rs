@@ -15,8 +15,9 @@ use tidelock_auth::sigv4::PayloadMode;
 use tidelock_store::{ACCOUNT_ID, AuditEvent, Principal, Protocol};
 
 use crate::access::Circumstances;
-use crate::authn::Authenticated;
+use crate::authn::{Authenticated, Signing};
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::owner::user_id;
 use crate::payload::{Framing, Payload, WireBody};
 use crate::query::Query;
 use crate::request_id::RequestId;
@@ -84,7 +85,8 @@ pub(crate) async fn handle(
     *requester = caller.as_ref().ok().cloned().or_else(|| requester.take());
     let operation = Some(Operation::QueryRequest);
     let headers = &parts.headers;
-    let circumstances = Circumstances { operation, headers, query: &Query::default(), peer };
+    let (no_query, signing) = (Query::default(), Signing::default());
+    let circumstances = Circumstances { operation, headers, query: &no_query, peer, signing };
     let result = match caller {
         Ok(caller) => {
             let caller = &caller;
@@ -195,7 +197,7 @@ fn caller_identity(caller: &Principal, id: &RequestId) -> String {
     XmlWriter::document_in("GetCallerIdentityResponse", namespace, |xml| {
         xml.element("GetCallerIdentityResult", |xml| {
             xml.text("Arn", &caller.arn);
-            xml.text("UserId", &sts::user_id(caller));
+            xml.text("UserId", &user_id(caller));
             xml.text("Account", ACCOUNT_ID);
         });
         xml.element("ResponseMetadata", |xml| xml.text("RequestId", id.request_id()));
@@ -220,7 +222,7 @@ fn user(caller: &Principal, asked: Option<&str>, id: &RequestId) -> S3Result<Str
             xml.element("User", |xml| {
                 xml.text("Path", "/");
                 xml.text("UserName", &caller.name);
-                xml.text("UserId", &sts::user_id(caller));
+                xml.text("UserId", &user_id(caller));
                 xml.text("Arn", &caller.arn);
             });
         });

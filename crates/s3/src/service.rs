@@ -270,7 +270,9 @@ impl S3Service {
             query,
             address,
             peer,
+            signing: caller.signing,
             payload,
+            may_copy_tags: false,
         };
         call.check_expected_owner()?;
         let result = match call.authorize().await {

@@ -19,6 +19,10 @@ const METADATA_BYTES_MAX: usize = 2048;
 const SYSTEM_HEADERS_BYTES_MAX: usize = 8192;
 const METADATA_PREFIX: &str = "x-amz-meta-";
 pub(crate) const TAGGING: HeaderName = HeaderName::from_static("x-amz-tagging");
+/// Whether a copy has the tags of its source, or those of [`TAGGING`].
+pub(crate) const TAGGING_DIRECTIVE: &str = "x-amz-tagging-directive";
+/// Who owns what is in a bucket that is made.
+pub(crate) const OBJECT_OWNERSHIP: &str = "x-amz-object-ownership";
 const STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class");
 const REDIRECT_LOCATION: HeaderName = HeaderName::from_static("x-amz-website-redirect-location");
 /// What an object without a content type has, as AWS gives it.

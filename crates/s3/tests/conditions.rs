@@ -103,6 +103,20 @@ const WRITES: &[Row] = &[
         "412 PreconditionFailed",
         "412 PreconditionFailed",
     ),
+    (
+        "empty If-None-Match",
+        Before::Object,
+        &[("if-none-match", "")],
+        "400 InvalidArgument",
+        "400 InvalidArgument",
+    ),
+    (
+        "empty If-Match",
+        Before::Object,
+        &[("if-match", "")],
+        "400 InvalidArgument",
+        "400 InvalidArgument",
+    ),
 ];
 
 #[tokio::test]

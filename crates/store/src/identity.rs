@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::Store;
 use crate::access_key::read_access_keys;
 use crate::audit::AuditEvent;
-use crate::bucket::BucketAccess;
+use crate::bucket::{BucketAccess, Granted, JudgedObject};
 use crate::commit::{Plan, Reading};
 use crate::entitlement::{AssumedRole, Entitlement};
 use crate::error::{IdentityError, StorageError};
@@ -48,6 +48,8 @@ pub struct Principal {
     pub origin: Arc<Origin>,
     /// What was decided that the request may use, beyond what is theirs.
     pub grants: Vec<Arc<BucketAccess>>,
+    /// The objects that these decisions rest on.
+    pub judged: Vec<JudgedObject>,
     /// Whether policies of buckets bind them: all that comes over the network.
     pub is_bound: bool,
     /// What their own policies and their session say.
@@ -128,6 +130,7 @@ impl Principal {
             is_root: true,
             origin: Arc::default(),
             grants: Vec::new(),
+            judged: Vec::new(),
             is_bound: true,
             entitlement: ENTITLEMENT.clone(),
         }
@@ -142,6 +145,7 @@ impl Principal {
             is_root: false,
             origin: Arc::new(origin),
             grants: Vec::new(),
+            judged: Vec::new(),
             is_bound: true,
             entitlement: Arc::default(),
         }
@@ -153,11 +157,13 @@ impl Principal {
         Self { is_bound: false, ..self }
     }
 
-    /// Lets the request use a bucket, as long as the bucket says this of who may.
-    pub fn grant(&mut self, access: Arc<BucketAccess>) {
-        if !self.grants.iter().any(|known| Arc::ptr_eq(known, &access)) {
-            self.grants.push(access);
+    /// Lets the request use a bucket, as long as the bucket says this of who may, and the object too that was
+    /// looked at.
+    pub fn grant(&mut self, granted: Granted) {
+        if !self.grants.iter().any(|known| Arc::ptr_eq(known, &granted.bucket)) {
+            self.grants.push(granted.bucket);
         }
+        self.judged.extend(granted.object);
     }
 
     /// Whether a bucket is theirs.

@@ -58,6 +58,15 @@ impl DisplayVersion {
     }
 }
 
+impl fmt::Display for VersionSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Id(id) => DisplayVersion { id: *id, is_null: false }.fmt(f),
+        }
+    }
+}
+
 impl fmt::Display for DisplayVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_null {

@@ -3,6 +3,7 @@
 
 mod fixture;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fixture::Fixture;
@@ -151,4 +152,53 @@ async fn the_guard_removes_no_lock_that_is_retained() {
     assert_eq!((of(LOCK), of(STATE)), (6, 2), "{versions:?}");
     let refused = remove(&fixture, LOCK, taken.version, Governance::Bypassed).await;
     assert_eq!(refused, Err(DeleteObjectError::Protected));
+}
+
+/// A decision that rests on an object is held against it in the commit of each change: another object, other
+/// tags, or one where there was none make it outdated.
+#[tokio::test]
+async fn what_was_decided_of_an_object_is_decided_of_no_other() {
+    let fixture = lockable(ObjectLock::default()).await;
+    let (store, bucket, key) = (&fixture.store, &fixture.bucket, "key".parse().unwrap());
+    let granted = Arc::new(store.bucket_access(bucket).await.unwrap().unwrap());
+    let judge = || async {
+        let access = store.object_access(granted.id, &key, None).await.unwrap();
+        let object = JudgedObject { bucket: granted.id, key: key.clone(), selector: None, access };
+        let mut principal = fixture.root.clone();
+        principal.grant(Granted { bucket: granted.clone(), object: Some(object) });
+        principal
+    };
+    let edit = |principal: Principal, edit: ObjectEdit| {
+        let key = &key;
+        async move {
+            let edited = store.edit_object(&principal, bucket, key, None, &edit).await;
+            edited.map_err(PutLockError::from)
+        }
+    };
+    let hold = |principal: Principal| {
+        let key = &key;
+        async move {
+            let change = LockChange::LegalHold(true);
+            store.put_object_lock(&principal, bucket, key, None, change).await
+        }
+    };
+    let tags = |name: &str| ObjectEdit::Tags(vec![(name.to_owned(), String::new())]);
+    let nothing = judge().await;
+    fixture.put("key", "one").await;
+    let first = judge().await;
+    fixture.put("key", "two").await;
+    let untagged = judge().await;
+    assert!(edit(untagged.clone(), tags("one")).await.is_ok());
+    for outdated in [nothing, first, untagged] {
+        let answers = [
+            edit(outdated.clone(), tags("two")).await,
+            edit(outdated.clone(), ObjectEdit::Acl(None)).await,
+            hold(outdated).await,
+        ];
+        for answer in answers {
+            let changed = GetObjectError::Bucket(BucketError::AccessChanged);
+            assert_eq!(answer.unwrap_err(), PutLockError::Object(changed));
+        }
+    }
+    assert!(hold(judge().await).await.is_ok());
 }

@@ -1,7 +1,7 @@
 //! What an ID token says: for whom, by whom, until when
 //! (<https://openid.net/specs/openid-connect-core-1_0.html#IDToken>, RFC 7519).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::json::Object;
 use super::jws::Token;
+use crate::policy::folded;
 
 /// How far the provider's clock may be off, in seconds.
 pub const CLOCK_LEEWAY_S: i64 = 60;
@@ -235,7 +236,9 @@ fn tags(object: &Object) -> Result<TokenTags, ClaimError> {
         tags.transitive_keys = keys.texts().to_vec();
     }
     let fits = tags.principal_tags.len() <= TAGS_MAX && tags.transitive_keys.len() <= TAGS_MAX;
-    if fits { Ok(tags) } else { Err(invalid()) }
+    // Names of tags are compared without case: one of them would have two values.
+    let names: BTreeSet<_> = tags.principal_tags.keys().map(|key| folded(key)).collect();
+    if fits && names.len() == tags.principal_tags.len() { Ok(tags) } else { Err(invalid()) }
 }
 
 /// The value of a tag: a text, or a list of one.
@@ -363,7 +366,13 @@ mod tests {
         };
         assert_eq!(nested.unwrap().tags, expected);
         assert_eq!(flat.unwrap().tags, expected);
-        let two = r#"{"principal_tags":{"team":["a","b"]}}"#;
-        assert_eq!(read(&[(TAGS, two)]).err(), Some(ClaimError::Invalid(TAGS)));
+        let twice = [
+            r#"{"principal_tags":{"team":["a","b"]}}"#,
+            r#"{"principal_tags":{"team":"a","Team":"b"}}"#,
+            r#"{"principal_tags":{"workspace":"a","wor\u212aspace":"b"}}"#,
+        ];
+        for two in twice {
+            assert_eq!(read(&[(TAGS, two)]).err(), Some(ClaimError::Invalid(TAGS)), "{two}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! One key of one operator in a `Condition`.
 
 use super::document::InvalidPolicy;
-use super::keys::ConditionKeys;
+use super::keys::{ConditionKeys, folded};
 use super::operand::{Comparison, Operand, Order};
 use super::pattern::Case;
 
@@ -60,7 +60,7 @@ impl Condition {
             let operands = values.iter().map(|value| comparison.operand(value, has_variables));
             Test::Like { operands: operands.collect::<Result<_, _>>()?, negated }
         };
-        Ok(Self { key: key.to_lowercase(), quantifier, if_exists, test })
+        Ok(Self { key: folded(key), quantifier, if_exists, test })
     }
 
     /// Whether it never holds for a request without its key.

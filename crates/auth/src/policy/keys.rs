@@ -15,12 +15,12 @@ impl ConditionKeys {
 
     /// Adds a value; a key with several is multivalued.
     pub fn add(&mut self, key: &str, value: impl Into<String>) {
-        self.0.entry(key.to_lowercase()).or_default().push(value.into());
+        self.0.entry(folded(key)).or_default().push(value.into());
     }
 
     /// The values of a key; none if the request does not have it.
     pub fn values(&self, key: &str) -> &[String] {
-        self.0.get(&key.to_lowercase()).map(Vec::as_slice).unwrap_or_default()
+        self.0.get(&folded(key)).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The value of a key that has exactly one.
@@ -30,6 +30,12 @@ impl ConditionKeys {
             [] | [_, ..] => None,
         }
     }
+}
+
+/// A name of a key, or of a tag that is part of one, as it is compared: two that are folded alike are one key,
+/// also beyond ASCII (the Kelvin sign is a k).
+pub fn folded(name: &str) -> String {
+    name.to_lowercase()
 }
 
 impl<K: AsRef<str>, V: Into<String>> FromIterator<(K, V)> for ConditionKeys {

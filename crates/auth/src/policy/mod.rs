@@ -22,5 +22,5 @@ pub use document::{
 pub use evaluate::{
     Access, Decision, Policies, Request, Source, StatementRef, decide, decide_trust,
 };
-pub use keys::ConditionKeys;
+pub use keys::{ConditionKeys, folded};
 pub use principal::Requester;

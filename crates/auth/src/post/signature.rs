@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use ring::hmac;
 
 use crate::identity::SecretAccessKey;
@@ -38,7 +39,7 @@ pub struct PostSignature<'a> {
 #[derive(Debug)]
 enum SignatureForm<'a> {
     V2 { access_key_id: &'a str, signature: &'a str },
-    V4 { credential: Box<Credential<'a>>, signature: &'a str },
+    V4 { credential: Box<Credential<'a>>, date: AmzDate, signature: &'a str },
 }
 
 /// Reads who signed a form; `field` gives its fields by lower-case name.
@@ -80,7 +81,7 @@ fn of_v4<'a>(field: &impl Fn(&str) -> Option<&'a str>) -> Result<SignatureForm<'
         return Err(PostClaim::Malformed("x-amz-credential"));
     }
     let signature = needed("x-amz-signature")?;
-    Ok(SignatureForm::V4 { credential, signature })
+    Ok(SignatureForm::V4 { credential, date, signature })
 }
 
 impl PostSignature<'_> {
@@ -90,6 +91,19 @@ impl PostSignature<'_> {
             SignatureForm::V2 { access_key_id, .. } => access_key_id,
             SignatureForm::V4 { credential, .. } => credential.access_key_id(),
         }
+    }
+
+    /// When it claims to be made; version 2 does not say so.
+    pub fn signed_at(&self) -> Option<Timestamp> {
+        match &self.form {
+            SignatureForm::V2 { .. } => None,
+            SignatureForm::V4 { date, .. } => Some(date.instant()),
+        }
+    }
+
+    /// Whether it is of version 2.
+    pub fn is_v2(&self) -> bool {
+        matches!(self.form, SignatureForm::V2 { .. })
     }
 
     /// The policy as it was signed: in Base64.
@@ -111,7 +125,7 @@ impl PostSignature<'_> {
                 let signature = STANDARD.decode(signature.trim());
                 signature.is_ok_and(|it| hmac::verify(&key, self.policy.as_bytes(), &it).is_ok())
             }
-            SignatureForm::V4 { credential, signature } => {
+            SignatureForm::V4 { credential, signature, .. } => {
                 let key = SigningKey::derive(secret, &credential.scope());
                 Signature::parse(signature.as_bytes())
                     .is_some_and(|signature| key.verifies(self.policy.as_bytes(), &signature))

@@ -18,15 +18,17 @@ use tidelock_auth::policy::{
     self, Access, ConditionKeys, Policies, Policy, Requester, Source, decide_trust,
 };
 use tidelock_store::{
-    ACCOUNT_ID, BucketAccess, BucketName, ObjectAccess, ObjectKey, Permission, Principal, Store,
-    VersionSelector,
+    ACCOUNT_ID, BucketAccess, BucketName, Granted, JudgedObject, ObjectAccess, ObjectKey,
+    Principal, Store, VersionSelector,
 };
 
 pub use keys::{Circumstances, headers_of_anybody};
 pub(crate) use keys::{keys_of_legal_hold, keys_of_retention, keys_of_tags};
 pub(crate) use lists::{allows, is_public};
 pub use need::{ByList, Need};
-pub(crate) use need::{is_decided_later, needs_besides, of_operation};
+pub(crate) use need::{
+    copies_tags, is_decided_later, is_of_version, needs_besides, needs_of_new_bucket, of_operation,
+};
 
 use crate::Clock;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -59,7 +61,10 @@ pub struct Authorizer {
 
 /// Whether somebody may, and what that rests on.
 enum Verdict {
-    Allowed,
+    /// Something allows it, as long as the object is the one that was looked at, if one was.
+    Allowed(Option<JudgedObject>),
+    /// They may know that the object is not there, and nothing else.
+    Missing,
     /// Nothing allows it, or something denies it.
     Denied,
 }
@@ -98,26 +103,31 @@ impl Authorizer {
     ///
     /// # Errors
     ///
-    /// `AccessDenied`; what the store answers when it cannot be asked.
+    /// `AccessDenied`; `NoSuchKey` and its like to somebody who may know only that an object is not there;
+    /// what the store answers when it cannot be asked.
     pub async fn decide(
         &self,
         principal: &Principal,
         asked: &Asked<'_>,
         circumstances: &Circumstances<'_>,
-    ) -> Result<Option<Arc<BucketAccess>>, S3Error> {
+    ) -> Result<Option<Granted>, S3Error> {
         let now_ms = self.clock.now();
         let known = self.buckets.recall(&self.store, asked.bucket, now_ms).await?;
         if let Some(known) = known
-            && let Verdict::Allowed = self.judge(principal, asked, circumstances, &known).await?
+            && let Verdict::Allowed(object) =
+                self.judge(principal, asked, circumstances, &known).await?
         {
-            return Ok(Some(Arc::clone(&known.access)));
+            return Ok(Some(Granted { bucket: Arc::clone(&known.access), object }));
         }
         // Nobody is refused for what may be outdated.
         let Some(known) = self.buckets.read(&self.store, asked.bucket, now_ms).await? else {
             return Ok(None);
         };
         match self.judge(principal, asked, circumstances, &known).await? {
-            Verdict::Allowed => Ok(Some(Arc::clone(&known.access))),
+            Verdict::Allowed(object) => {
+                Ok(Some(Granted { bucket: Arc::clone(&known.access), object }))
+            }
+            Verdict::Missing => Err(self.missing(principal, asked, &known.access).await),
             Verdict::Denied => Err(S3Error::new(ErrorCode::AccessDenied)),
         }
     }
@@ -178,51 +188,77 @@ impl Authorizer {
         let is_bucket_owner = principal.is_root || principal.is_owner(&known.access.owner);
         let is_narrowed = principal.entitlement.is_narrowed();
         if known.policy.is_none() && is_bucket_owner && !asks_object && !is_narrowed {
-            return Ok(Verdict::Allowed);
+            return Ok(Verdict::Allowed(None));
         }
         let own = self.policies.of(principal)?;
         let asks_tags = known.policy.as_ref().is_some_and(Policy::asks_for_existing_tags)
             || own.ask_for_existing_tags();
-        let object = match asked.object {
-            Some(place) if asks_tags || asks_object => self.look_at_object(place, known).await?,
+        let judged = match asked.object {
+            Some(place) if asks_tags || asks_object => Some(self.judge_object(place, known).await?),
             Some(_) | None => None,
         };
-        let is_owner = match object.as_ref().and_then(|object| object.acl.as_ref()) {
+        let object = judged.as_ref().and_then(|judged| judged.access.as_ref());
+        let is_owner = match object.and_then(|object| object.acl.as_ref()) {
             // What somebody else wrote and owns is theirs, but for root.
             Some(acl) if asks_object => principal.is_root || principal.is_owner(&acl.owner),
             Some(_) | None => is_bucket_owner,
         };
         let mut keys = circumstances.keys(principal, self.clock.now());
         asked.more_keys.iter().for_each(|(key, value)| keys.add(key, *value));
-        if let Some(object) = &object {
+        // Of what is asked for, which is not always what the request's own query names: a copy has a source.
+        if let Some((_, Some(version))) = asked.object {
+            keys.add("s3:VersionId", version.to_string());
+        }
+        if let Some(object) = object {
             let of_tags = keys::tag_keys(EXISTING_TAG, &object.tags);
             of_tags.iter().for_each(|(key, value)| keys.add(key, value.as_str()));
         }
         match decide_by_policies(principal, asked, &keys, (known, is_owner), &own) {
-            Access::Allowed => Ok(Verdict::Allowed),
+            Access::Allowed => Ok(Verdict::Allowed(judged)),
             Access::ExplicitlyDenied => Ok(Verdict::Denied),
             Access::ImplicitlyDenied => {
                 // Lists are not for sessions that are narrowed: they say nothing of actions.
                 let is_free = principal.entitlement.narrowing().is_none();
-                let by_list = by_list
-                    .filter(|_| is_free)
-                    .is_some_and(|by| by_lists(principal, by, known, &object));
-                let may = by_list || self.may_miss(principal, asked, circumstances, known).await?;
-                Ok(if may { Verdict::Allowed } else { Verdict::Denied })
+                let by_list = by_list.filter(|_| is_free);
+                if by_list.is_some_and(|by| by_lists(principal, by, known, object)) {
+                    return Ok(Verdict::Allowed(judged));
+                }
+                let may_miss = self.may_miss(principal, asked, circumstances, known).await?;
+                Ok(if may_miss { Verdict::Missing } else { Verdict::Denied })
             }
         }
     }
 
-    async fn look_at_object(
+    async fn judge_object(
         &self,
-        (key, version): (&ObjectKey, Option<VersionSelector>),
+        (key, selector): (&ObjectKey, Option<VersionSelector>),
         known: &KnownBucket,
-    ) -> S3Result<Option<ObjectAccess>> {
-        Ok(self.store.object_access(known.access.id, key, version).await?)
+    ) -> S3Result<JudgedObject> {
+        let bucket = known.access.id;
+        let access = self.store.object_access(bucket, key, selector).await?;
+        Ok(JudgedObject { bucket, key: key.clone(), selector, access })
     }
 
-    /// Whether somebody who may not read an object may be told that there is none: who may list the
-    /// bucket there.
+    /// What is answered to somebody who may know that an object is not there. That lets them do nothing: it
+    /// may be made the moment after.
+    async fn missing(
+        &self,
+        principal: &Principal,
+        asked: &Asked<'_>,
+        access: &Arc<BucketAccess>,
+    ) -> S3Error {
+        let Some((key, version)) = asked.object else { return ErrorCode::NoSuchKey.into() };
+        let mut looking = principal.clone();
+        looking.grant(Granted { bucket: Arc::clone(access), object: None });
+        match self.store.head_object(&looking, asked.bucket, key, version).await {
+            // It was made since: whether they may is decided anew.
+            Ok(_) => ErrorCode::SlowDown.into(),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Whether somebody who may not use an object may be told that there is none: who may list the
+    /// bucket there, by a policy or by its list.
     async fn may_miss(
         &self,
         principal: &Principal,
@@ -233,15 +269,22 @@ impl Authorizer {
         let (Some(ByList::Object(_)), Some(place)) = (asked.need.by_list, asked.object) else {
             return Ok(false);
         };
-        if self.look_at_object(place, known).await?.is_some() {
+        if self.judge_object(place, known).await?.access.is_some() {
             return Ok(false);
         }
         let mut keys = circumstances.keys(principal, self.clock.now());
         keys.add("s3:prefix", place.0.as_str());
         let asked = Asked { need: Need::LIST_BUCKET, object: None, ..*asked };
         let own = self.policies.of(principal)?;
-        let access = decide_by_policies(principal, &asked, &keys, (known, false), &own);
-        Ok(access == Access::Allowed)
+        let has_lists = known.access.has_acls() && principal.entitlement.narrowing().is_none();
+        Ok(match decide_by_policies(principal, &asked, &keys, (known, false), &own) {
+            Access::Allowed => true,
+            Access::ExplicitlyDenied => false,
+            Access::ImplicitlyDenied => {
+                let by_list = asked.need.by_list.filter(|_| has_lists);
+                by_list.is_some_and(|by| by_lists(principal, by, known, None))
+            }
+        })
     }
 }
 
@@ -313,14 +356,13 @@ fn by_lists(
     principal: &Principal,
     by_list: ByList,
     known: &KnownBucket,
-    object: &Option<ObjectAccess>,
+    object: Option<&ObjectAccess>,
 ) -> bool {
     let block = known.access.public_access_block.unwrap_or_default();
     let allows = |list, permission| allows(list, principal, permission, block.ignore_public_acls);
     match (by_list, object) {
         (ByList::Bucket(permission), _) => allows(known.access.acl.as_ref(), permission),
         (ByList::Object(permission), Some(object)) => allows(object.acl.as_ref(), permission),
-        // What is not there, those may know who may list.
-        (ByList::Object(_), None) => allows(known.access.acl.as_ref(), Permission::Read),
+        (ByList::Object(_), None) => false,
     }
 }

@@ -64,10 +64,18 @@ impl Need {
     /// To write tags along with an object.
     pub const PUT_OBJECT_TAGGING: Self = Self { action: "s3:PutObjectTagging", ..Self::PUT_OBJECT };
 
-    /// To delete an object, or a version of it.
+    /// To read the tags of an object, or of a version of it.
+    pub(crate) fn get_object_tagging(of_version: bool) -> Self {
+        Self::of(if of_version { "s3:GetObjectVersionTagging" } else { "s3:GetObjectTagging" })
+    }
+
+    /// To delete an object, or a version of it. Whoever a list lets write destroys no versions: of all grantees only
+    /// the owner of the bucket may, and the owner needs no list.
     pub fn delete_object(of_version: bool) -> Self {
-        let action = if of_version { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
-        Self::or_list(action, ByList::Bucket(Permission::Write))
+        match of_version {
+            true => Self::of("s3:DeleteObjectVersion"),
+            false => Self::or_list("s3:DeleteObject", ByList::Bucket(Permission::Write)),
+        }
     }
 
     /// To read an object, or a version of it.
@@ -135,6 +143,23 @@ pub(crate) fn of_operation(operation: Operation, of_version: bool) -> Option<Nee
     })
 }
 
+/// Whether an operation can be about one version of an object. Others ignore it, and so do policies: what is
+/// written is a version of its own, and what is uploaded is none yet.
+pub(crate) fn is_of_version(operation: Operation) -> bool {
+    use Operation as Op;
+    !matches!(
+        operation,
+        Op::PutObject
+            | Op::CopyObject
+            | Op::CreateMultipartUpload
+            | Op::UploadPart
+            | Op::UploadPartCopy
+            | Op::CompleteMultipartUpload
+            | Op::AbortMultipartUpload
+            | Op::ListParts
+    )
+}
+
 /// Whether an operation lets itself go on, when it has read in its document what policies can ask about.
 pub(crate) fn is_decided_later(operation: Operation) -> bool {
     use Operation as Op;
@@ -142,6 +167,14 @@ pub(crate) fn is_decided_later(operation: Operation) -> bool {
         operation,
         Op::DeleteObjects | Op::PutObjectTagging | Op::PutObjectRetention | Op::PutObjectLegalHold
     )
+}
+
+/// Whether an operation takes tags from what it copies; a header with tags then means nothing. That needs to be
+/// allowed on both sides, where there are tags
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>).
+pub(crate) fn copies_tags(operation: Operation, headers: &HeaderMap) -> bool {
+    let directive = headers.get(settings::TAGGING_DIRECTIVE);
+    operation == Operation::CopyObject && directive.is_none_or(|it| it != "REPLACE")
 }
 
 /// What an operation needs besides, for what its headers ask for: tags, lists and locks that it writes along,
@@ -161,7 +194,8 @@ pub(crate) fn needs_besides(
         Op::PutObject | Op::PostObject | Op::CopyObject | Op::CreateMultipartUpload
     ) {
         let is_grant = |name: &HeaderName| name.as_str().starts_with(acl::GRANT_PREFIX);
-        add(headers.contains_key(settings::TAGGING), "s3:PutObjectTagging");
+        let asks_tags = headers.contains_key(settings::TAGGING);
+        add(asks_tags && !copies_tags(operation, headers), "s3:PutObjectTagging");
         let asks_list = headers.contains_key(acl::CANNED) || headers.keys().any(is_grant);
         add(asks_list, "s3:PutObjectAcl");
         add(headers.contains_key(object_lock::MODE), "s3:PutObjectRetention");
@@ -174,6 +208,24 @@ pub(crate) fn needs_besides(
         needs.push(Need::get_object(of_version && operation == Op::GetObjectAttributes));
     }
     needs
+}
+
+/// What CreateBucket needs besides, for what its headers make of the bucket
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>, "Permissions").
+pub(crate) fn needs_of_new_bucket(headers: &HeaderMap) -> Vec<Need> {
+    let is_grant = |name: &HeaderName| name.as_str().starts_with(acl::GRANT_PREFIX);
+    // A private bucket is what it would be anyway.
+    let is_open = headers.get(acl::CANNED).is_some_and(|canned| canned != "private");
+    let locks = headers
+        .get(object_lock::OF_BUCKET)
+        .is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"true"));
+    let wanted = [
+        (is_open || headers.keys().any(is_grant), "s3:PutBucketAcl"),
+        (locks, "s3:PutBucketObjectLockConfiguration"),
+        (locks, "s3:PutBucketVersioning"),
+        (headers.contains_key(settings::OBJECT_OWNERSHIP), "s3:PutBucketOwnershipControls"),
+    ];
+    wanted.into_iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, it)| Need::of(it)).collect()
 }
 
 /// The action of an operation on a bucket's configuration.

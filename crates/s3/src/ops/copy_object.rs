@@ -8,7 +8,7 @@ use super::copy_source::{self, Source};
 use super::put_object::{self, write_new_version};
 use crate::call::Call;
 use crate::conditions::{self, ReadCondition};
-use crate::error::{S3Error, S3Result};
+use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::response::{self, Response};
 use crate::tags::Tags;
 use crate::xml::XmlWriter;
@@ -17,7 +17,6 @@ use crate::{checksum, date, encryption, etag, settings};
 pub(super) const SOURCE_VERSION_ID: HeaderName =
     HeaderName::from_static("x-amz-copy-source-version-id");
 const METADATA_DIRECTIVE: &str = "x-amz-metadata-directive";
-const TAGGING_DIRECTIVE: &str = "x-amz-tagging-directive";
 /// Headers that make a copy onto itself a change.
 const CHANGING_HEADERS: [&str; 2] = ["x-amz-storage-class", "x-amz-website-redirect-location"];
 const REDIRECT_LOCATION: &str = "x-amz-website-redirect-location";
@@ -34,6 +33,7 @@ struct Decision {
     condition: ReadCondition,
     metadata: Directive,
     tagging: Directive,
+    may_copy_tags: bool,
     sent: ObjectSettings,
     now_ms: i64,
 }
@@ -46,7 +46,8 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let decision = Decision {
         condition: ReadCondition::of_copy_source(&call.headers),
         metadata: directive(call, METADATA_DIRECTIVE, "Unknown metadata directive.")?,
-        tagging: directive(call, TAGGING_DIRECTIVE, "Unknown tagging directive.")?,
+        tagging: directive(call, settings::TAGGING_DIRECTIVE, "Unknown tagging directive.")?,
+        may_copy_tags: call.may_copy_tags,
         sent,
         now_ms: call.service.clock.now(),
     };
@@ -99,6 +100,10 @@ impl Decision {
             Directive::Replace => (self.sent.headers.clone(), self.sent.metadata.clone()),
         };
         let tags: Tags = match self.tagging {
+            // The source got its tags after it was decided that it may be copied.
+            Directive::Copy if !source.settings.tags.is_empty() && !self.may_copy_tags => {
+                return Err(S3Error::new(ErrorCode::SlowDown));
+            }
             Directive::Copy => source.settings.tags.clone(),
             Directive::Replace => self.sent.tags.clone(),
         };

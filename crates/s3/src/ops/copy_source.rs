@@ -18,7 +18,7 @@ const VERSION: &str = "?versionId=";
 pub(crate) struct Source {
     pub(crate) bucket: BucketName,
     pub(crate) key: ObjectKey,
-    version: Option<VersionSelector>,
+    pub(crate) version: Option<VersionSelector>,
     pub(crate) version_text: Option<String>,
     customer_key: Option<CustomerKey>,
 }
@@ -62,13 +62,19 @@ impl Source {
 
     /// Adds to a refusal of the source what it is about.
     pub(super) fn refusal(&self, error: CopyError) -> S3Error {
-        let is_source = matches!(error, CopyError::Source(_));
-        let error = S3Error::from(error);
-        let error = if is_source { error.of_copy_source() } else { error };
+        match error {
+            CopyError::Source(_) => self.refused(error.into()),
+            CopyError::Destination(_) | CopyError::Part(_) => error.into(),
+        }
+    }
+
+    /// The same of a refusal that is known to be of the source.
+    pub(crate) fn refused(&self, error: S3Error) -> S3Error {
+        let error = error.of_copy_source();
         match error.code() {
-            ErrorCode::NoSuchBucket if is_source => error.field("BucketName", self.bucket.as_str()),
-            ErrorCode::NoSuchKey if is_source => error.field("Key", self.key.as_str()),
-            ErrorCode::NoSuchVersion if is_source => error
+            ErrorCode::NoSuchBucket => error.field("BucketName", self.bucket.as_str()),
+            ErrorCode::NoSuchKey => error.field("Key", self.key.as_str()),
+            ErrorCode::NoSuchVersion => error
                 .field("Key", self.key.as_str())
                 .field("VersionId", self.version_text.clone().unwrap_or_default()),
             _ => error,
@@ -77,9 +83,8 @@ impl Source {
 }
 
 /// The source that a call names, if it names one that can be.
-pub(crate) fn named(call: &Call<'_>) -> Option<(BucketName, ObjectKey, Option<VersionSelector>)> {
-    let source = Source::parse(call.header(COPY_SOURCE)?).ok()?;
-    Some((source.bucket, source.key, source.version))
+pub(crate) fn named(call: &Call<'_>) -> Option<Source> {
+    Source::parse(call.header(COPY_SOURCE)?).ok()
 }
 
 /// Holds the source against the conditions of a call.

@@ -7,13 +7,13 @@ use crate::acl;
 use crate::call::Call;
 use crate::document::{self, CONFIGURATION_BYTES_MAX, Integrity};
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::object_lock;
 use crate::response::{self, Response};
+use crate::settings::OBJECT_OWNERSHIP;
 use crate::tags::{self, Tagged};
 use crate::xml::documents::{BucketConfiguration, ownership_of_text};
 
 const BUCKET_ARN: HeaderName = HeaderName::from_static("x-amz-bucket-arn");
-const OBJECT_LOCK: &str = "x-amz-bucket-object-lock-enabled";
-const OWNERSHIP: &str = "x-amz-object-ownership";
 /// The region in which making a bucket again succeeds.
 const CLASSIC_REGION: &str = "us-east-1";
 
@@ -22,7 +22,8 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let object_ownership = ownership(call)?;
     let acl = acl::of_new_bucket(call.store(), &call.headers, &call.principal, object_ownership);
     let acl = acl.await?;
-    let locks = call.header(OBJECT_LOCK).is_some_and(|it| it.eq_ignore_ascii_case("true"));
+    let locks =
+        call.header(object_lock::OF_BUCKET).is_some_and(|it| it.eq_ignore_ascii_case("true"));
     let body = document::read(call, CONFIGURATION_BYTES_MAX, Integrity::Optional).await?;
     let configuration = BucketConfiguration::parse(&body)?;
     let tags = tags::validate(configuration.tags, Tagged::NewBucket)?;
@@ -46,7 +47,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
 
 /// What the bucket is asked to be, or what the server makes of buckets of which nothing is said.
 fn ownership(call: &Call<'_>) -> S3Result<ObjectOwnership> {
-    let Some(text) = call.header(OWNERSHIP) else {
+    let Some(text) = call.header(OBJECT_OWNERSHIP) else {
         return Ok(call.service.config.object_ownership);
     };
     ownership_of_text(text).ok_or_else(|| {
@@ -54,6 +55,6 @@ fn ownership(call: &Call<'_>) -> S3Result<ObjectOwnership> {
             ErrorCode::InvalidArgument,
             format!("Invalid x-amz-object-ownership header: {text}"),
         )
-        .field("ArgumentName", OWNERSHIP)
+        .field("ArgumentName", OBJECT_OWNERSHIP)
     })
 }

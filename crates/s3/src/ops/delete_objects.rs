@@ -83,7 +83,6 @@ async fn allow(
     entry: &DeleteEntry,
 ) -> S3Result<Principal> {
     let mut more_keys = Vec::new();
-    more_keys.extend(entry.version_id.as_deref().map(|version| ("s3:VersionId", version)));
     more_keys.extend(entry.etag.as_deref().map(|etag| ("s3:if-match", etag)));
     let compares = entry.etag.as_deref().is_some_and(|etag| etag != "*");
     let needs = [Need::delete_object(version.is_some())].into_iter();

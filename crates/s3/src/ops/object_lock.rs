@@ -43,7 +43,7 @@ pub(super) async fn put_retention(call: &mut Call<'_>) -> S3Result<Response> {
     let body = document::read(call, CONFIGURATION_BYTES_MAX, Integrity::Optional).await?;
     let retention = parse_retention(&body);
     let keys = match &retention {
-        Ok(Some((mode, until_ms))) => access::keys_of_retention(*mode, *until_ms),
+        Ok(Some(retention)) => access::keys_of_retention(*retention, call.service.clock.now()),
         Ok(None) | Err(_) => Vec::new(),
     };
     call.authorize_with(&keys).await?;

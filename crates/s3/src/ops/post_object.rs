@@ -18,8 +18,8 @@ use tidelock_store::{
 
 use super::bucket_lifecycle::write_expiration;
 use super::put_object;
-use crate::access::{self, Asked, Circumstances, Need};
-use crate::authn::{Authenticated, host_of};
+use crate::access::{self, Asked, Circumstances, Need, headers_of_anybody};
+use crate::authn::{Authenticated, SignatureVersion, Signing, host_of};
 use crate::call::{parse_bucket, parse_key};
 use crate::encryption::SECRET_HEADERS;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -53,6 +53,7 @@ struct Upload {
     headers: HeaderMap,
     fields: Fields,
     size: ContentLengthRange,
+    signing: Signing,
     /// Where the object is to be seen.
     location: String,
 }
@@ -94,6 +95,7 @@ async fn open(
     let mut fields = fields.map_err(|_| S3Error::new(ErrorCode::RequestTimeout))??;
     fields.expand();
     let bucket = address.bucket.clone().unwrap_or_default();
+    let mut signing = Signing::default();
     let (principal, size) = match signature_of(&fields)? {
         None => (peer.unproven(Protocol::S3, parts, id.request_id()), ANY_SIZE),
         Some(signature) => {
@@ -101,18 +103,20 @@ async fn open(
             let token = fields.value(SESSION_TOKEN_FIELD);
             let caller = authenticate(service, (&signature, token), &parts.extensions).await?;
             let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
+            signing = caller.signing;
             let principal = caller.principal.with_origin(origin);
             *requester = Some(principal.clone());
             (principal, check_policy(service, &signature, &fields, &bucket)?)
         }
     };
     let key = key_of(&fields)?;
-    let headers = headers_of(&fields)?;
+    let mut headers = headers_of(&fields)?;
+    headers.extend(headers_of_anybody(&parts.headers));
     let scheme = if peer.secure { "https" } else { "http" };
     let host = host_of(&parts.headers, &parts.uri);
     let path = parts.uri.path().trim_end_matches('/');
     let location = format!("{scheme}://{host}{path}/{}", encode_path(&key));
-    Ok(Upload { principal, bucket, key, headers, fields, size, location })
+    Ok(Upload { principal, bucket, key, headers, fields, size, signing, location })
 }
 
 impl Upload {
@@ -170,6 +174,7 @@ impl Upload {
             headers: &self.headers,
             query: &Query::default(),
             peer,
+            signing: self.signing,
         };
         for need in [Need::PUT_OBJECT].into_iter().chain(besides).chain(tags) {
             let asked = Asked { need, bucket, object: Some((key, None)), more_keys: &keys };
@@ -267,7 +272,13 @@ async fn authenticate(
         service: "s3".to_owned(),
         payload_mode: PayloadMode::Unsigned,
         chunk_signer: None,
+        signing: signing_of(signature),
     })
+}
+
+fn signing_of(signature: &PostSignature<'_>) -> Signing {
+    let version = if signature.is_v2() { SignatureVersion::V2 } else { SignatureVersion::V4 };
+    Signing { version, at_ms: signature.signed_at().map(Timestamp::as_millisecond) }
 }
 
 /// How large the file may be, if the fields are what their policy says.

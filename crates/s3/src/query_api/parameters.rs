@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tidelock_auth::policy::{Policy, PolicyKind};
+use tidelock_auth::policy::{Policy, PolicyKind, folded};
 use tidelock_store::ACCOUNT_ID;
 
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -126,14 +126,20 @@ pub(super) fn tags(query: &Query) -> S3Result<Vec<(String, String)>> {
         let (key_chars, value_chars) = (key.chars().count(), value.chars().count());
         let fits =
             (1..=TAG_KEY_CHARS_MAX).contains(&key_chars) && value_chars <= TAG_VALUE_CHARS_MAX;
-        let is_twice = tags.iter().any(|(known, _)| known.eq_ignore_ascii_case(key));
-        let is_ours = key.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("aws:"));
+        let is_twice = tags.iter().any(|(known, _)| is_same_key(known, key));
+        let is_ours = folded(key).starts_with("aws:");
         if !fits || is_twice || is_ours || tags.len() == TAGS_MAX {
             return Err(invalid(format!("The tag {key} is not valid, or there are more than 50")));
         }
         tags.push((key.to_owned(), value.to_owned()));
     }
     Ok(tags)
+}
+
+/// Whether two keys of tags name one tag: case means nothing in them, as in the condition keys that they
+/// become (<https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html#id_session-tags_know>).
+pub(super) fn is_same_key(left: &str, right: &str) -> bool {
+    folded(left) == folded(right)
 }
 
 /// `TransitiveTagKeys.member.N`
@@ -187,7 +193,8 @@ mod tests {
         let expected = [("a", "b"), ("c", "")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         assert_eq!(read(both).unwrap(), expected);
         let twice = "Tags.member.1.Key=a&Tags.member.2.Key=A";
-        for text in [twice, "Tags.member.1.Key=", "Tags.member.1.Key=aws:x"] {
+        let kelvin = "Tags.member.1.Key=k&Tags.member.2.Key=%E2%84%AA";
+        for text in [twice, kelvin, "Tags.member.1.Key=", "Tags.member.1.Key=aws:x"] {
             assert_eq!(read(text).unwrap_err().code(), ErrorCode::ValidationError, "{text}");
         }
     }

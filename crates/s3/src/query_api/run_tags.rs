@@ -7,7 +7,7 @@
 use tidelock_auth::oidc::{ClaimValue, Claims};
 use tidelock_store::{REPOSITORY_TAG, RUN_URL_TAG, SUBJECT_TAG};
 
-use super::parameters::{TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX};
+use super::parameters::{TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, is_same_key};
 
 /// Claims that become tags of the same name.
 const TAGGED: [&str; 13] = [
@@ -38,7 +38,7 @@ pub(super) fn tags_of(claims: &Claims) -> Vec<(String, String)> {
             let is_short = text.chars().count() <= TAG_VALUE_CHARS_MAX;
             !text.is_empty() && is_short && !text.chars().any(char::is_control)
         };
-        let is_new = tags.iter().all(|(known, _)| known != key);
+        let is_new = tags.iter().all(|(known, _)| !is_same_key(known, key));
         if let Some(value) = value.filter(fits)
             && is_new
             && key.chars().count() <= TAG_KEY_CHARS_MAX
@@ -144,8 +144,12 @@ mod tests {
 
     #[test]
     fn the_providers_tags_go_first() {
-        let mut claims = claims("https://id.test", &[("repository", "a/b")]);
-        claims.tags.principal_tags.insert("repository".to_owned(), "other".to_owned());
-        assert!(tags_of(&claims).contains(&("repository".to_owned(), "other".to_owned())));
+        for name in ["repository", "Repository"] {
+            let mut claims = claims("https://id.test", &[("repository", "a/b")]);
+            claims.tags.principal_tags.insert(name.to_owned(), "other".to_owned());
+            let mut tags = tags_of(&claims);
+            tags.retain(|(key, _)| key.eq_ignore_ascii_case("repository"));
+            assert_eq!(tags, [(name.to_owned(), "other".to_owned())]);
+        }
     }
 }

@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use tidelock_auth::oidc::Claims;
 use tidelock_auth::policy::{ConditionKeys, Policy, PolicyKind};
 use tidelock_store::{
-    ACCOUNT_ID, AssumedRole, AuditEvent, NewSession, Principal, Role, SessionCredentials,
-    SessionError, SessionSubject, StorageError,
+    ACCOUNT_ID, AssumedRole, AuditEvent, NewSession, Role, SessionCredentials, SessionError,
+    SessionSubject, StorageError,
 };
 
-use super::parameters::{self, RoleRequest};
+use super::parameters::{self, RoleRequest, is_same_key};
 use super::{Asked, run_tags};
 use crate::date;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -37,6 +37,8 @@ pub(super) async fn assume_role(asked: &Asked<'_>) -> S3Result<String> {
     let request = RoleRequest::of(asked.query)?;
     let tags = parameters::tags(asked.query)?;
     let transitive = parameters::transitive_tag_keys(asked.query);
+    let inherited = inherited_tags(asked);
+    check_new(&inherited, &tags)?;
     let source_identity = parameters::source_identity(asked.query)?;
     if asked.query.has("TokenCode") || asked.query.has("SerialNumber") {
         return Err(denied(asked, ASSUME_ROLE, request.arn));
@@ -62,15 +64,9 @@ pub(super) async fn assume_role(asked: &Asked<'_>) -> S3Result<String> {
     }
     check_trust(asked, (&role, None), &actions, &keys)?;
     let before = entitlement.session.as_ref();
-    let inherited = before.map(|session| {
-        let follows = |(key, _): &&(String, String)| session.transitive_tag_keys.contains(key);
-        session.tags.iter().filter(follows).cloned().collect::<Vec<_>>()
-    });
-    let mut all_tags = inherited.unwrap_or_default();
-    all_tags.extend(tags.into_iter().filter(|(key, _)| !has(before_tags(asked), key)));
     let kept = before.map(|session| session.transitive_tag_keys.clone()).unwrap_or_default();
     let new = NewSession {
-        tags: all_tags,
+        tags: [inherited, tags].concat(),
         transitive_tag_keys: [kept, transitive].concat(),
         policies: request.policy.map(str::to_owned).into_iter().collect(),
         source_identity: before.and_then(|it| it.source_identity.clone()).or(source_identity),
@@ -86,14 +82,24 @@ pub(super) async fn assume_role(asked: &Asked<'_>) -> S3Result<String> {
     }))
 }
 
-/// Keys of tags that came with the caller's session and may not be replaced.
-fn before_tags<'a>(asked: &'a Asked<'_>) -> &'a [String] {
-    let session = asked.caller.entitlement.session.as_ref();
-    session.map(|session| session.transitive_tag_keys.as_slice()).unwrap_or_default()
+/// Tags of the caller's session that go with it into the sessions that begin in it.
+fn inherited_tags(asked: &Asked<'_>) -> Vec<(String, String)> {
+    let Some(session) = &asked.caller.entitlement.session else { return Vec::new() };
+    let is_transitive =
+        |key: &str| session.transitive_tag_keys.iter().any(|it| is_same_key(it, key));
+    session.tags.iter().filter(|(key, _)| is_transitive(key)).cloned().collect()
 }
 
-fn has(keys: &[String], key: &str) -> bool {
-    keys.iter().any(|known| known == key)
+/// Refuses tags that would give an inherited one another value
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html#id_session-tags_role-chaining>).
+fn check_new(inherited: &[(String, String)], tags: &[(String, String)]) -> S3Result<()> {
+    let is_inherited = |key: &str| inherited.iter().any(|(known, _)| is_same_key(known, key));
+    match tags.iter().find(|(key, _)| is_inherited(key)) {
+        Some((key, _)) => Err(parameters::invalid(format!(
+            "The tag {key} was inherited from the calling session and cannot be replaced"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// AssumeRoleWithWebIdentity, which nobody signs: the token says who asks.
@@ -272,17 +278,4 @@ fn write_assumed(xml: &mut XmlWriter, role: &Role, request: &RoleRequest<'_>) {
         xml.text("AssumedRoleId", &format!("{}:{}", assumed.id, assumed.session_name));
         xml.text("Arn", &assumed.session_arn());
     });
-}
-
-/// In AWS's form: the account for root, `AIDA` and more for a user, `AROA` and the session in a role.
-pub(super) fn user_id(caller: &Principal) -> String {
-    const DIGITS: usize = 17;
-    if let Some(role) = &caller.entitlement.role {
-        return format!("{}:{}", role.id, role.session_name);
-    }
-    if caller.is_root {
-        return ACCOUNT_ID.to_owned();
-    }
-    let digits = caller.canonical_id.get(..DIGITS).unwrap_or(&caller.canonical_id);
-    format!("AIDA{}", digits.to_ascii_uppercase())
 }

@@ -268,9 +268,9 @@ fn keys(call: &Call, tags: &BTreeMap<String, Option<Tag>>) -> BTreeMap<String, V
         Op::PutObject(write) => {
             add("s3:ObjectCreationOperation".to_owned(), text("true"));
             let if_none_match = match write.if_none_match {
-                IfNoneMatch::No => None,
+                // An entity tag is no condition that keeps what is there.
+                IfNoneMatch::No | IfNoneMatch::TagThenAny => None,
                 IfNoneMatch::Any => text("*"),
-                IfNoneMatch::TagThenAny => text(TAG),
             };
             add("s3:if-none-match".to_owned(), if_none_match);
             let encryption = write.encrypts.then(|| "AES256".to_owned());

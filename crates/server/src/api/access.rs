@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use http::{HeaderMap, request};
-use tidelock_s3::{Asked, Circumstances, Need, Peer, Query, headers_of_anybody};
+use tidelock_s3::{Asked, Circumstances, Need, Peer, Query, Signing, headers_of_anybody};
 use tidelock_store::{BucketName, ObjectKey, Principal, SearchPage};
 
 use super::error::ApiError;
@@ -135,5 +135,5 @@ fn circumstances<'a>(
     peer: &'a Peer,
     query: &'a Query,
 ) -> Circumstances<'a> {
-    Circumstances { operation: None, headers, query, peer }
+    Circumstances { operation: None, headers, query, peer, signing: Signing::default() }
 }

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, header, request};
 use tidelock_auth::sigv4::PayloadMode;
-use tidelock_s3::{Authenticated, Authenticator};
+use tidelock_s3::{Authenticated, Authenticator, Signing};
 use tidelock_store::Store;
 use zeroize::Zeroizing;
 
@@ -55,6 +55,7 @@ pub(super) async fn authenticate(
         service: NO_SERVICE.to_owned(),
         payload_mode: PayloadMode::Unsigned,
         chunk_signer: None,
+        signing: Signing::default(),
     })
 }
 

@@ -18,12 +18,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tidelock_s3::{
-    Asked, Authenticated, Authenticator, Authorizer, Circumstances, Need, Operation as S3Operation,
-    Payload, Peer, Query, RequestId, Requester, ResponseBody, StreamError, WireBody, drain,
-    headers_of_anybody,
+    Asked, Authenticated, Authenticator, Authorizer, Circumstances, ErrorCode, Need,
+    Operation as S3Operation, Payload, Peer, Query, RequestId, Requester, ResponseBody, S3Error,
+    StreamError, WireBody, drain, headers_of_anybody,
 };
 use tidelock_store::{
-    LockBreaking, ObjectSettings, Origin, Principal, Protocol, Store, SystemEntropy,
+    GetObjectError, LockBreaking, ObjectSettings, Origin, Principal, Protocol, Store, SystemEntropy,
 };
 
 use crate::api::Answer;
@@ -168,12 +168,14 @@ impl TfHttp {
             headers: &headers_of_anybody(&parts.headers),
             query: &Query::default(),
             peer,
+            signing: caller.signing,
         };
         for need in operation.needs() {
             let (bucket, object) = (&address.bucket, Some((address.key_of(operation), None)));
             let more_keys = operation.condition_keys();
             let asked = Asked { need, bucket, object, more_keys };
-            self.authorizer.grant(&mut principal, &asked, &circumstances).await?;
+            let granted = self.authorizer.grant(&mut principal, &asked, &circumstances).await;
+            granted.map_err(|error| operation.refusal(error))?;
         }
         let breaking = match operation {
             Operation::Unlock => {
@@ -236,6 +238,20 @@ impl Operation {
             Self::DeleteState => vec![delete],
             Self::Lock => vec![Need::PUT_OBJECT, get],
             Self::Unlock => vec![get, delete],
+        }
+    }
+
+    /// What whoever may not is told. To know that there is no state is an answer to whoever reads it; a lock
+    /// needs more.
+    fn refusal(self, error: S3Error) -> TfError {
+        match (self, error.code()) {
+            (Self::GetState | Self::HeadState, ErrorCode::NoSuchKey) => {
+                GetObjectError::NoSuchKey { delete_marker: None }.into()
+            }
+            (Self::Lock | Self::Unlock, ErrorCode::NoSuchKey) => {
+                S3Error::new(ErrorCode::AccessDenied).into()
+            }
+            _ => error.into(),
         }
     }
 

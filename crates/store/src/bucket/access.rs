@@ -4,12 +4,14 @@
 //! may go on, as far as what the bucket says is this". Every operation holds it against the row it
 //! reads, in its commit: a decision that has become outdated is no decision.
 
+use std::sync::Arc;
+
 use tidelock_meta::record::BucketId;
 use tidelock_meta::record::bucket::{self, BucketRow, ObjectOwnership, PublicAccessBlock};
 use tidelock_meta::record::bucket_document::DocumentId;
 use tidelock_meta::record::controls::Acl;
 use tidelock_meta::record::head::{self, HeadRow};
-use tidelock_meta::record::version::ObjectVersion;
+use tidelock_meta::record::version::{ObjectVersion, VersionId};
 
 use crate::Store;
 use crate::commit::Reading;
@@ -68,12 +70,45 @@ impl BucketAccess {
 }
 
 /// What an object says of who may use it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectAccess {
+    /// Which version it is: one written anew under its key is another.
+    pub version: VersionId,
     /// Its tags.
     pub tags: Vec<(String, String)>,
     /// Its access control list.
     pub acl: Option<Acl>,
+}
+
+impl ObjectAccess {
+    /// What the version says; none if it is a delete marker.
+    pub(crate) fn of(version: &ObjectVersion) -> Option<Self> {
+        let facts = version.object()?;
+        let (tags, acl) = (facts.tags.clone(), facts.controls.acl.clone());
+        Some(Self { version: version.id, tags, acl })
+    }
+}
+
+/// An object that was looked at for a decision, and what it said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JudgedObject {
+    /// Its bucket.
+    pub bucket: BucketId,
+    /// Its key.
+    pub key: ObjectKey,
+    /// The version that was asked for.
+    pub selector: Option<VersionSelector>,
+    /// What it said; none if it was not there.
+    pub access: Option<ObjectAccess>,
+}
+
+/// What was decided that a request may use.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    /// A bucket, as long as it says this of who may.
+    pub bucket: Arc<BucketAccess>,
+    /// The object that the decision rests on, if it rests on one.
+    pub object: Option<JudgedObject>,
 }
 
 /// Whether `principal` may use the bucket with this row. Its owner and root may, where no policy stands, of
@@ -91,6 +126,28 @@ pub(super) fn check(row: &BucketRow, principal: &Principal) -> Result<(), Bucket
         Ok(())
     } else {
         Err(BucketError::AccessDenied)
+    }
+}
+
+/// Whether what was decided of an object holds for the one that is there now: somebody may have written
+/// another, or other tags and lists, while the request waited for its body.
+pub(crate) fn check_object(
+    principal: &Principal,
+    (bucket, key, selector): (BucketId, &ObjectKey, Option<VersionSelector>),
+    found: &ObjectVersion,
+) -> Result<(), BucketError> {
+    let is_of_it = |judged: &&JudgedObject| {
+        judged.bucket == bucket && judged.key == *key && judged.selector == selector
+    };
+    let mut judged = principal.judged.iter().filter(is_of_it).peekable();
+    if judged.peek().is_none() {
+        return Ok(());
+    }
+    let found = ObjectAccess::of(found);
+    if judged.all(|judged| judged.access == found) {
+        Ok(())
+    } else {
+        Err(BucketError::AccessChanged)
     }
 }
 
@@ -134,10 +191,7 @@ impl Store {
             Err(GetObjectError::NoSuchVersion) => None,
             found => found?,
         };
-        Ok(found.as_ref().and_then(ObjectVersion::object).map(|facts| ObjectAccess {
-            tags: facts.tags.clone(),
-            acl: facts.controls.acl.clone(),
-        }))
+        Ok(found.as_ref().and_then(ObjectAccess::of))
     }
 }
 

@@ -11,7 +11,8 @@ use tidelock_meta::record::BucketId;
 use tidelock_meta::record::bucket::{self, BucketRow};
 use tidelock_meta::{Batch, Key, Versioned};
 
-pub use access::{BucketAccess, ObjectAccess};
+pub(crate) use access::check_object;
+pub use access::{BucketAccess, Granted, JudgedObject, ObjectAccess};
 pub use change::{BucketChange, DocumentKind};
 pub use create::NewBucket;
 pub use guard::GuardEdit;

@@ -11,7 +11,7 @@ use super::ObjectInfo;
 use super::install::{Noncurrent, OpenHead, Target, noncurrent};
 use crate::Store;
 use crate::audit::AuditEvent;
-use crate::bucket::OpenBucket;
+use crate::bucket::{OpenBucket, check_object};
 use crate::commit::{Plan, View};
 use crate::error::GetObjectError;
 use crate::identity::Principal;
@@ -62,7 +62,7 @@ impl Store {
         self.update(&keys, |view| {
             let bucket = OpenBucket::again(bucket_id, bucket, view.rows[0].as_ref(), principal)?;
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
-            let plan = plan_change((&bucket, key, &head), version, op_id, view, |facts| {
+            let plan = plan_change((&bucket, target, &head), version, op_id, view, |facts| {
                 edit.apply(facts);
                 Ok::<_, GetObjectError>(())
             });
@@ -81,15 +81,20 @@ pub(super) fn changed(event: AuditEvent, target: Target<'_>, info: &ObjectInfo) 
     AuditEvent { version_id: info.version.to_string(), ..event }
 }
 
-/// Plans that an object, or one version of it, is changed where it stands.
+/// Plans that an object, or one version of it, is changed where it stands, if it still is the one that was
+/// looked at for the decision that it may be.
 pub(super) fn plan_change<E: From<GetObjectError>>(
-    (bucket, key, head): (&OpenBucket, &ObjectKey, &OpenHead),
+    (bucket, target, head): (&OpenBucket, Target<'_>, &OpenHead),
     version: Option<VersionSelector>,
     op_id: OpId,
     view: &View,
     change: impl FnOnce(&mut ObjectFacts) -> Result<(), E>,
 ) -> Result<Plan<ObjectInfo>, E> {
     let mut batch = Batch::new(op_id);
+    let check = |found: &ObjectVersion| {
+        let place = (bucket.row.id, target.key, version);
+        check_object(target.principal, place, found).map_err(GetObjectError::from)
+    };
     let current = head.row.current.as_ref();
     let is_current = |current: &&ObjectVersion| version.is_none_or(|it| it.matches(current));
     if let Some(current) = current.filter(is_current) {
@@ -97,6 +102,7 @@ pub(super) fn plan_change<E: From<GetObjectError>>(
             let delete_marker = Some(DisplayVersion::of(current));
             return Err(GetObjectError::NoSuchKey { delete_marker }.into());
         }
+        check(current)?;
         let (changed, info) = change_facts(current, bucket, change)?;
         let mut row = head.row.clone();
         row.current = Some(changed);
@@ -107,12 +113,14 @@ pub(super) fn plan_change<E: From<GetObjectError>>(
     let Some(selector) = version else {
         return Err(GetObjectError::NoSuchKey { delete_marker: None }.into());
     };
-    let found = noncurrent((bucket, key), head, selector, view).map_err(GetObjectError::from)?;
+    let found =
+        noncurrent((bucket, target.key), head, selector, view).map_err(GetObjectError::from)?;
     let (row, old) = match found {
         Noncurrent::Needs(row) => return Ok(Plan::Read(vec![row])),
         Noncurrent::Absent => return Err(GetObjectError::NoSuchVersion.into()),
         Noncurrent::Found(row, version) => (row, version),
     };
+    check(&old)?;
     let (changed, info) = change_facts(&old, bucket, change)?;
     batch.put(row, changed.encode());
     batch.expect(head.key.clone(), head.seen.as_ref());

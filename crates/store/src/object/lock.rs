@@ -148,7 +148,7 @@ impl Store {
                 return Err(BucketError::NoObjectLock.into());
             }
             let head = OpenHead::of(keys[1].clone(), view.rows[1].as_ref())?;
-            let plan = plan_change((&bucket, key, &head), version, op_id, view, |facts| {
+            let plan = plan_change((&bucket, target, &head), version, op_id, view, |facts| {
                 facts.controls = change.over(&facts.controls, self.now())?;
                 Ok::<_, PutLockError>(())
             });
