@@ -208,6 +208,35 @@ fn presigned_targets() {
     assert_eq!(root.send(&Ask::object("GET", BUCKET, "new")).expect(200).body, b"new");
 }
 
+/// SDKs move headers into the query of a presigned URL.
+#[test]
+fn conditions_in_a_presigned_target() {
+    let server = Server::start(&[]);
+    server.make_bucket(BUCKET, "");
+    let root = server.root();
+    root.send(&Ask::object("PUT", BUCKET, "k").body("one")).expect(200);
+    let put = || Ask::object("PUT", BUCKET, "k");
+    let rows = [
+        (put().query("If-None-Match", "*"), 412),
+        (put().query("If-Match", "\"none\""), 412),
+        (Ask::object("GET", BUCKET, "k").query("If-Match", "\"none\""), 412),
+        (put().query("x-amz-expected-bucket-owner", "999999999999"), 403),
+    ];
+    for (ask, status) in rows {
+        let target = root.presign(&ask, 60);
+        let body: &[u8] = if ask.method == "PUT" { b"two" } else { b"" };
+        let response = root.send_target(&ask.method, &target, body);
+        assert_eq!(response.status, status, "{:?}: {}", ask.query, response.text());
+    }
+    assert_eq!(root.send(&Ask::object("GET", BUCKET, "k")).expect(200).body, b"one");
+    let target = root.presign(&put().query("x-amz-meta-run", "42"), 60);
+    root.send_target("PUT", &target, b"two").expect(200);
+    let got = root.send(&Ask::object("GET", BUCKET, "k")).expect(200);
+    assert_eq!(got.header("x-amz-meta-run"), Some("42"));
+    // Signed by a header, a query says nothing of the kind.
+    root.send(&put().query("If-None-Match", "*").body("three")).expect(200);
+}
+
 #[test]
 fn a_length_is_required() {
     let server = Server::start(&[]);

@@ -29,12 +29,24 @@ use crate::query_api;
 use crate::request_id::RequestId;
 use crate::response::{Response, StreamError};
 use crate::route::{Address, Operation};
+use crate::settings::METADATA_PREFIX;
 use crate::web_identity::{NoWebIdentities, WebIdentities};
 
 const S3: &[&str] = &["s3"];
 const SERVER: &str = "Tidelock";
 const SDK_REQUEST: HeaderName = HeaderName::from_static("amz-sdk-request");
 const SDK_CALL: HeaderName = HeaderName::from_static("amz-sdk-invocation-id");
+/// The parameter of presigned URLs that holds the signature.
+const PRESIGNED: &str = "X-Amz-Signature";
+/// Headers that count in the query of a presigned URL, too.
+const HEEDED_IN_QUERY: [&str; 6] = [
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "x-amz-acl",
+    "x-amz-expected-bucket-owner",
+];
 pub(crate) const COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
 pub(crate) const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
 
@@ -214,7 +226,7 @@ impl S3Service {
 
     async fn run(
         &self,
-        parts: request::Parts,
+        mut parts: request::Parts,
         mut body: WireBody,
         peer: Peer,
         (routed, address): (Routed, &Address),
@@ -255,6 +267,9 @@ impl S3Service {
                 return Err(error);
             }
         };
+        if routed.query.has(PRESIGNED) {
+            heed_query(&routed.query, &mut parts.headers);
+        }
         let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
         let payload = Payload::of(&caller, &parts.headers, body, self.config.body_idle_timeout);
         let principal = caller.principal.with_origin(origin);
@@ -357,6 +372,21 @@ fn sdk_attempt(headers: &HeaderMap) -> u32 {
     let fields = text.split(';').filter_map(|field| field.trim().split_once('='));
     let attempt = fields.filter(|(name, _)| *name == "attempt").map(|(_, number)| number).next();
     attempt.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// Puts among the headers what a presigned URL says in its query instead: SDKs move headers there, and a
+/// condition that is passed over is none. A header that was sent counts.
+fn heed_query(query: &Query, headers: &mut HeaderMap) {
+    for (name, value) in query.pairs() {
+        let name = name.to_ascii_lowercase();
+        if !HEEDED_IN_QUERY.contains(&name.as_str()) && !name.starts_with(METADATA_PREFIX) {
+            continue;
+        }
+        let (name, value) = (HeaderName::try_from(name), HeaderValue::from_str(value));
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.entry(name).or_insert(value);
+        }
+    }
 }
 
 /// Whether a browser may have sent the request by itself, and show the answer as a page: it puts no

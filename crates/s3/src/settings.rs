@@ -17,7 +17,7 @@ const METADATA_BYTES_MAX: usize = 2048;
 /// The sum of names and values of system headers (AWS: 8 KB for the whole header section). More would not
 /// fit the row of an object.
 const SYSTEM_HEADERS_BYTES_MAX: usize = 8192;
-const METADATA_PREFIX: &str = "x-amz-meta-";
+pub(crate) const METADATA_PREFIX: &str = "x-amz-meta-";
 pub(crate) const TAGGING: HeaderName = HeaderName::from_static("x-amz-tagging");
 /// Whether a copy has the tags of its source, or those of [`TAGGING`].
 pub(crate) const TAGGING_DIRECTIVE: &str = "x-amz-tagging-directive";
