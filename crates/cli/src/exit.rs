@@ -16,15 +16,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) const HELP: &str = "\
 Exit status:
   0  done
-  1  the operation failed; of state diff, the states differ; of doctor, locks are not safe; of bench, an
-       answer was wrong
+  1  the operation failed
+       state diff: the states differ; doctor: locks are not safe; bench: an answer was wrong
   2  the command line or the settings are wrong
   3  the bucket, object, user or key does not exist
   4  access denied; of policy test, the policies deny the request
   5  it exists already, is not empty, is in use or is locked
   6  the endpoint cannot be reached or is overloaded
-  130  interrupted by Ctrl-C, and of commands that take a lock of doctor and of bench by SIGTERM or
-       SIGHUP; of serve, by a second signal";
+  130  interrupted by Ctrl-C
+       commands that take a lock, doctor and bench: also by SIGTERM or SIGHUP; serve: by a second signal";
 
 /// Why a command failed.
 #[derive(Debug)]

@@ -105,7 +105,8 @@ async fn as_root(root: &Client, bucket: &str) -> Result<Option<Credentials>, Fai
     let has_key = !root.list_keys(Some(&user)).await?.is_empty();
     if has_key && has_bucket {
         eprintln!(
-            "tidelock: {user} has a key already; `tidelock key create --user {user}` adds one"
+            "tidelock: {user} has a key already, whose secret cannot be shown again: none is printed; \
+             `tidelock key create --user {user}` makes another"
         );
         return Ok(None);
     }

@@ -27,29 +27,33 @@ struct BucketDocument {
 impl Args {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let settings = session.client.bucket_settings(&self.bucket).await?;
-        let guard = if session.client.is_tidelock().await? {
-            session.client.bucket_guard(&self.bucket).await?
-        } else {
-            None
-        };
+        let is_tidelock = session.client.is_tidelock().await?;
+        let guard =
+            if is_tidelock { session.client.bucket_guard(&self.bucket).await? } else { None };
         let document = BucketDocument { name: self.bucket, settings, guard };
-        text_or(session.format, &document.text(), &document)
+        text_or(session.format, &document.text(is_tidelock), &document)
     }
 }
 
 impl BucketDocument {
-    fn text(&self) -> String {
+    fn text(&self, is_tidelock: bool) -> String {
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
         let blocked = match self.settings.public_access_blocked {
             Some(true) => "blocked",
             Some(false) => "partly blocked",
             None => "not blocked",
         };
+        // Tidelock's objects are encrypted whatever the bucket says; of others that is not known.
+        let encryption = match (&self.settings.encryption, is_tidelock) {
+            (Some(default), _) => default.clone(),
+            (None, true) => "AES256 (always; the bucket has no default of its own)".to_owned(),
+            (None, false) => "none".to_owned(),
+        };
         let lines = [
             ("bucket", self.name.clone()),
             ("owner", self.settings.owner.clone().unwrap_or_else(|| "not known".to_owned())),
             ("versioning", text(&self.settings.versioning).to_lowercase()),
-            ("encryption", text(&self.settings.encryption)),
+            ("encryption", encryption),
             ("public", blocked.to_owned()),
             ("guard", self.guard.as_ref().map_or_else(|| "none".to_owned(), guard_line)),
         ];
