@@ -267,9 +267,7 @@ impl S3Service {
                 return Err(error);
             }
         };
-        if routed.query.has(PRESIGNED) {
-            heed_query(&routed.query, &mut parts.headers);
-        }
+        heed_query(&routed.query, &mut parts.headers);
         let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
         let payload = Payload::of(&caller, &parts.headers, body, self.config.body_idle_timeout);
         let principal = caller.principal.with_origin(origin);
@@ -377,6 +375,9 @@ fn sdk_attempt(headers: &HeaderMap) -> u32 {
 /// Puts among the headers what a presigned URL says in its query instead: SDKs move headers there, and a
 /// condition that is passed over is none. A header that was sent counts.
 fn heed_query(query: &Query, headers: &mut HeaderMap) {
+    if !query.has(PRESIGNED) {
+        return;
+    }
     for (name, value) in query.pairs() {
         let name = name.to_ascii_lowercase();
         if !HEEDED_IN_QUERY.contains(&name.as_str()) && !name.starts_with(METADATA_PREFIX) {
