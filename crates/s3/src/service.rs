@@ -267,7 +267,7 @@ impl S3Service {
                 return Err(error);
             }
         };
-        heed_query(&routed.query, &mut parts.headers);
+        heed_query(&routed.query, &mut parts.headers)?;
         let origin = peer.origin(Protocol::S3, &caller, &parts.headers, id.request_id());
         let payload = Payload::of(&caller, &parts.headers, body, self.config.body_idle_timeout);
         let principal = caller.principal.with_origin(origin);
@@ -373,21 +373,25 @@ fn sdk_attempt(headers: &HeaderMap) -> u32 {
 }
 
 /// Puts among the headers what a presigned URL says in its query instead: SDKs move headers there, and a
-/// condition that is passed over is none. A header that was sent counts.
-fn heed_query(query: &Query, headers: &mut HeaderMap) {
+/// condition that is passed over is none. What is signed in the query counts before a header that is not.
+fn heed_query(query: &Query, headers: &mut HeaderMap) -> S3Result<()> {
     if !query.has(PRESIGNED) {
-        return;
+        return Ok(());
     }
     for (name, value) in query.pairs() {
-        let name = name.to_ascii_lowercase();
-        if !HEEDED_IN_QUERY.contains(&name.as_str()) && !name.starts_with(METADATA_PREFIX) {
+        let header = name.to_ascii_lowercase();
+        if !HEEDED_IN_QUERY.contains(&header.as_str()) && !header.starts_with(METADATA_PREFIX) {
             continue;
         }
-        let (name, value) = (HeaderName::try_from(name), HeaderValue::from_str(value));
-        if let (Ok(name), Ok(value)) = (name, value) {
-            headers.entry(name).or_insert(value);
-        }
+        let (Ok(header), Ok(said)) =
+            (HeaderName::try_from(header), HeaderValue::from_bytes(value.as_bytes()))
+        else {
+            let message = "A parameter of the URL cannot be a header.";
+            return Err(S3Error::invalid_argument(message, name, value));
+        };
+        headers.insert(header, said);
     }
+    Ok(())
 }
 
 /// Whether a browser may have sent the request by itself, and show the answer as a page: it puts no

@@ -323,14 +323,19 @@ async fn a_copy_is_judged_by_the_version_that_it_reads() {
     let part = |target: &'static str| (Method::PUT, target);
     check(vec![
         rule(only("Allow", "null"), copy("/bucket/new"), &source, "200"),
-        rule(only("Allow", "null"), copy("/bucket/new?versionId=x"), &source, "200"),
+        rule(
+            only("Allow", "null"),
+            copy("/bucket/new?versionId=x"),
+            &source,
+            "400 InvalidArgument",
+        ),
         rule(
             only("Allow", OTHER),
             copy("/bucket/new?versionId=00000000000000010000000000000002"),
             &source,
-            DENIED,
+            "400 InvalidArgument",
         ),
-        rule(but_null(), copy("/bucket/new?versionId=x"), &source, DENIED),
+        rule(but_null(), copy("/bucket/new?versionId=x"), &source, "400 InvalidArgument"),
         rule(but_null(), copy("/bucket/new"), &source, DENIED),
         rule(but_null(), part("/bucket/new?partNumber=1&uploadId=x&versionId=x"), &source, DENIED),
         rule(

@@ -141,7 +141,7 @@ impl Dispatch {
         let mut in_work = InWork::begin(clock, metrics, target);
         let request = request.map(|body| ReceivedBody::new(body, &in_work));
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let version = request.version();
+        let waits = waits_for_body(&request);
         let looks_again = entrance == Entrance::Within && says_again(request.headers());
         let sender = peer.clone();
         let answering = async {
@@ -160,7 +160,7 @@ impl Dispatch {
             self.refuse(ErrorCode::InternalError, &method, &path)
         });
         let Answer { mut response, operation, code } = answer;
-        announce_end(&mut response, version, &in_work);
+        announce_end(&mut response, waits, &in_work);
         in_work.answered(&response, operation, code);
         if looks_again && response.status().is_success() {
             in_work.quiet();
@@ -213,7 +213,7 @@ impl Dispatch {
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
         let mut in_work = InWork::begin(clock, metrics, target);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let version = request.version();
+        let waits = waits_for_body(&request);
         let request = request.map(|body| ReceivedBody::new(Inbound::Wire(body), &in_work));
         let answering = async {
             if framing::is_ambiguous(&request) {
@@ -232,7 +232,7 @@ impl Dispatch {
             self.refuse(ErrorCode::InternalError, &method, &path)
         });
         let Answer { mut response, operation, code } = answer;
-        announce_end(&mut response, version, &in_work);
+        announce_end(&mut response, waits, &in_work);
         in_work.answered(&response, operation, code);
         response.map(|body| ObservedBody::new(body, in_work, turn))
     }
@@ -395,10 +395,14 @@ fn says_again(headers: &HeaderMap) -> bool {
     headers.get(header::USER_AGENT).is_some_and(|agent| agent == LOOKS_AGAIN)
 }
 
-/// Says that the connection ends with this answer, where nothing more can be read from it. In HTTP/2 only
-/// the stream ends.
-fn announce_end(response: &mut Response<ResponseBody>, version: Version, request: &InWork) {
-    if version < Version::HTTP_2 && request.leaves_body() {
+/// Whether the client may wait to be asked for the body. In HTTP/2 a stream has nothing behind it.
+fn waits_for_body<B>(request: &Request<B>) -> bool {
+    request.version() < Version::HTTP_2 && request.headers().contains_key(header::EXPECT)
+}
+
+/// Says that the connection ends with this answer, where nobody can tell what comes next on it.
+fn announce_end(response: &mut Response<ResponseBody>, waits: bool, request: &InWork) {
+    if waits && request.leaves_body() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }

@@ -110,8 +110,11 @@ impl EncryptionRequest {
                 Self::Kms { key: asked, context: wanted, .. },
                 ServerSideEncryption::Kms { key, context, .. },
             ) => {
-                // By name, by alias or by ARN, which ends in the name.
-                let is_key = |asked: &String| key.rsplit('/').next() == asked.rsplit('/').next();
+                // By name or by ARN, which ends in the name; the alias stands for whichever is the first.
+                let is_key = |asked: &String| {
+                    asked.ends_with("alias/aws/s3")
+                        || key.rsplit('/').next() == asked.rsplit('/').next()
+                };
                 asked.as_ref().is_none_or(is_key) && wanted == context
             }
             (Self::Customer(asked), ServerSideEncryption::Customer { key_md5 }) => {

@@ -3,7 +3,7 @@
 use http::{HeaderName, StatusCode};
 use tidelock_store::{
     BucketName, DeleteCondition, DeleteObjectError, DeletedObject, LockBreaking, ObjectKey,
-    Principal, VersionSelector,
+    Principal, StorageError, VersionSelector,
 };
 
 use super::put_object::VERSION_ID;
@@ -45,7 +45,7 @@ pub(super) async fn delete(
     let store = call.store();
     let deleted = store.delete_object(principal, bucket, key, version, &condition).await;
     match deleted {
-        Err(DeleteObjectError::HeldByAnother(_)) if may_break(call, bucket, key).await => {
+        Err(DeleteObjectError::HeldByAnother(_)) if may_break(call, bucket, key).await? => {
             let condition = DeleteCondition { breaking: LockBreaking::Allowed, ..condition };
             store.delete_object(principal, bucket, key, version, &condition).await
         }
@@ -53,9 +53,17 @@ pub(super) async fn delete(
     }
 }
 
-async fn may_break(call: &Call<'_>, bucket: &BucketName, key: &ObjectKey) -> bool {
-    let Some(state) = key.locked_state() else { return false };
+async fn may_break(
+    call: &Call<'_>,
+    bucket: &BucketName,
+    key: &ObjectKey,
+) -> Result<bool, StorageError> {
+    let Some(state) = key.locked_state() else { return Ok(false) };
     let object = Some((&state, None));
     let asked = Asked { need: Need::BREAK_LOCK, bucket, object, more_keys: &[] };
-    call.decide(&asked).await.is_ok()
+    match call.decide(&asked).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.code().status().is_client_error() => Ok(false),
+        Err(error) => Err(StorageError::Unavailable(error.message().to_owned())),
+    }
 }

@@ -183,7 +183,8 @@ impl TfHttp {
                 let asked = Asked { need: Need::BREAK_LOCK, bucket, object, more_keys: &[] };
                 match self.authorizer.decide(&principal, &asked, &circumstances).await {
                     Ok(_) => LockBreaking::Allowed,
-                    Err(_) => LockBreaking::Refused,
+                    Err(error) if error.code().status().is_client_error() => LockBreaking::Refused,
+                    Err(error) => return Err(error.into()),
                 }
             }
             Operation::GetState

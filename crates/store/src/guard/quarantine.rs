@@ -122,10 +122,11 @@ impl Store {
         let held = self.held_now(write.bucket, write.target.key, &write.guard.row)?;
         let lock = held.map(|held| held.facts(now, write.config));
         let held_id = lock.as_ref().map(|lock| lock.lock.id.clone());
+        let seen = kept;
         let kept = kept.iter().map(|(key, row)| Ok((key, RefusedRow::decode(&row.value)?)));
         let kept = kept.collect::<Result<Vec<_>, StorageError>>()?;
-        let known = kept.iter().find(|(_, row)| is_again(row, &new, &asker));
-        let known = known.map(|(_, row)| row.version.id);
+        let again = kept.iter().position(|(_, row)| is_again(row, &new, &asker));
+        let known = again.map(|at| kept[at].1.version.id);
         let keeps_body = known.is_none() && write.candidate.size <= REFUSED_BYTES_MAX;
         let refused = known.or_else(|| keeps_body.then_some(new.id));
         let shown = refused.map(events::shown);
@@ -139,10 +140,18 @@ impl Store {
             lock: lock.map(Box::new),
             keeps_body,
         };
+        let expires_ms = now.saturating_add(REFUSED_TERM.as_millis() as i64);
+        if let Some(at) = again {
+            // It stays as long as if it had come now, if it still is there.
+            let (place, row) = &seen[at];
+            batch.expect(place.clone(), Some(row));
+            let renewed = RefusedRow { expires_ms, ..kept[at].1.clone() };
+            batch.writes.insert(0, tidelock_meta::Write::Put(place.clone(), renewed.encode()));
+        }
         if keeps_body {
             self.make_room(batch, kept, &asker.run().holder);
             let refused = RefusedRow {
-                expires_ms: now.saturating_add(REFUSED_TERM.as_millis() as i64),
+                expires_ms,
                 code: refusal.reason.as_str().to_owned(),
                 message,
                 run: asker.run().clone(),

@@ -107,6 +107,9 @@ impl Store {
         let current = head.row.current.as_ref().filter(|version| version.object().is_some());
         let Some(current) = current else { return Ok(Plan::Answer(DeletedObject::default())) };
         let asker = Asker::of(target.principal);
+        if asker.has_ended_its_lock(&guard.row) {
+            return Ok(Plan::Answer(DeletedObject::default()));
+        }
         let (id, key) = (bucket.row.id, target.key.as_str());
         let since_ms = self.now() - UNLOCKS_WITHIN_MS;
         let seen = origin.conversation.last_lock_read((id, key), &target.principal.arn, since_ms);
@@ -137,10 +140,9 @@ impl Store {
         let LockDelete { target, bucket, guard, breaking, .. } = *delete;
         let Some(config) = &bucket.row.guard else { return Ok(()) };
         let is_law = config.lock_writes == Enforcement::Enforce;
-        let holder = guard.row.hold.as_ref().map(|hold| hold.run.holder.as_str());
-        let own = [&*target.principal.arn, &target.principal.holder()];
-        if !is_law || breaking == LockBreaking::Allowed || holder.is_none_or(|it| own.contains(&it))
-        {
+        let asker = Asker::of(target.principal);
+        let is_own = guard.row.hold.as_ref().is_none_or(|hold| asker.owns(hold));
+        if !is_law || breaking == LockBreaking::Allowed || is_own {
             return Ok(());
         }
         let Some(held) = self.held_now(bucket, &guard.state, &guard.row)? else { return Ok(()) };

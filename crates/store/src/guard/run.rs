@@ -7,7 +7,9 @@
 //! always, and a wrong guess overwrites nothing, since the fence of serials refuses the later of two
 //! writes. Once it has shown that it lives, nothing is guessed any more.
 
-use tidelock_meta::record::guard::{FencedRun, GuardRow};
+use std::sync::Arc;
+
+use tidelock_meta::record::guard::{FencedRun, GuardRow, Hold};
 use tidelock_meta::record::run::{CallId, ConnectionId, Run};
 
 use crate::identity::Principal;
@@ -20,6 +22,8 @@ const REPEATS_WITHIN_MS: i64 = 30_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Asker {
     run: Run,
+    /// As whoever wrote a lock before the bucket was guarded is known.
+    arn: Arc<str>,
     connection: ConnectionId,
     named: Named,
     /// The call of its SDK, where it says.
@@ -76,7 +80,8 @@ impl Asker {
             (Protocol::TerraformHttp, None) => Named::None,
             (Protocol::S3 | Protocol::Api | Protocol::Server, None) => Named::Cannot,
         };
-        Self { run, connection, named, call: origin.call }
+        let (arn, call) = (Arc::clone(&principal.arn), origin.call);
+        Self { run, arn, connection, named, call }
     }
 
     /// As it is remembered.
@@ -94,9 +99,9 @@ impl Asker {
         // A client that names its lock leaves nothing to guess.
         match (&self.named, &row.hold) {
             // Every refusal tells the ID, so that it proves nothing about another principal.
-            (Named::Lock(_), Some(hold)) if hold.run.holder != self.run.holder => {
-                return Standing::Other;
-            }
+            (Named::Lock(_), Some(hold)) if !self.owns(hold) => return Standing::Other,
+            // Its body is not known, nor the ID.
+            (Named::Lock(_), Some(hold)) if hold.sealed_lock.is_empty() => {}
             (Named::Lock(named), Some(hold)) if held == Some(named.as_str()) => {
                 return if hold.refused { Standing::Lost } else { Standing::Holder };
             }
@@ -112,7 +117,7 @@ impl Asker {
         let Some(hold) = &row.hold else {
             return if lives { Standing::Lost } else { Standing::Free };
         };
-        if hold.run.holder != self.run.holder {
+        if !self.owns(hold) {
             return Standing::Other;
         }
         if self.is(&hold.run) {
@@ -180,13 +185,14 @@ impl Asker {
     ) -> bool {
         let Some(hold) = &row.hold else { return false };
         match &self.named {
-            Named::Lock(named) => {
-                return Some(named.as_str()) == held && hold.run.holder == self.run.holder;
+            Named::Lock(named) if !hold.sealed_lock.is_empty() => {
+                return Some(named.as_str()) == held && self.owns(hold);
             }
             Named::None => return false,
-            Named::Cannot => {}
+            Named::Lock(_) | Named::Cannot => {}
         }
-        self.is(&hold.run) || (hold.run.looks_like(&self.run) && !has_just_begun)
+        let may_be = hold.run.looks_like(&self.run) || (is_unseen(&hold.run) && self.owns(hold));
+        self.is(&hold.run) || (may_be && !has_just_begun)
     }
 
     /// Whether it looks like a run that has given its lock back a moment ago, before the one that is
@@ -202,6 +208,21 @@ impl Asker {
                 && hold.since_ms >= it.ended_ms
         };
         !self.is(&hold.run) && row.fenced.iter().any(is_meant)
+    }
+
+    /// Whether it is the principal that holds the lock.
+    pub(crate) fn owns(&self, hold: &Hold) -> bool {
+        self.is_of(&hold.run)
+    }
+
+    fn is_of(&self, run: &Run) -> bool {
+        run.holder == self.run.holder || (is_unseen(run) && run.holder == *self.arn)
+    }
+
+    /// Whether its call has ended a lock before: then this is another try of it, and whatever is held now is
+    /// another one.
+    pub(crate) fn has_ended_its_lock(&self, row: &GuardRow) -> bool {
+        self.call.is_some() && row.fenced.iter().any(|fenced| fenced.ended_by == self.call)
     }
 
     /// Whether its call has taken a lock that has ended since: then this is a try of it that was held up
@@ -221,14 +242,14 @@ impl Asker {
     }
 
     fn may_be_the_loser(&self, fenced: &FencedRun) -> bool {
-        fenced.broken && fenced.run.looks_like(&self.run)
+        let looks_like = fenced.run.looks_like(&self.run);
+        fenced.broken && (looks_like || (is_unseen(&fenced.run) && self.is_of(&fenced.run)))
     }
 
     /// Remembers in `run`, which holds the lock, where it was seen. Of one that took it before the bucket was
     /// guarded all of that is new.
     pub(crate) fn seen_as(&self, run: &mut Run) {
-        let is_unseen = run.connections.is_empty() && run.holder == self.run.holder;
-        if is_unseen {
+        if is_unseen(run) && self.is_of(run) {
             *run = self.run.clone();
         }
         run.add(self.connection);
@@ -241,14 +262,23 @@ impl Asker {
     }
 
     /// Forgets in `row` that the asker had lost a lock: it takes it anew.
+    /// The calls of that lock are remembered.
     pub(crate) fn begin_anew(&self, row: &mut GuardRow) {
-        row.fenced.retain(|fenced| !self.is(&fenced.run));
+        let has_calls = |it: &FencedRun| it.taken_by.is_some() || it.ended_by.is_some();
+        row.fenced.retain(|fenced| !self.is(&fenced.run) || has_calls(fenced));
+        for fenced in row.fenced.iter_mut().filter(|fenced| self.is(&fenced.run)) {
+            (fenced.broken, fenced.alive_ms) = (false, None);
+        }
     }
+}
+
+/// Whether a run has taken its lock before the bucket was guarded, and nothing is known but whose it is.
+fn is_unseen(run: &Run) -> bool {
+    run.connections.is_empty()
 }
 
 #[cfg(test)]
 mod tests {
-    use tidelock_meta::record::guard::Hold;
     use tidelock_meta::record::version::VersionId;
 
     use super::*;
@@ -269,7 +299,8 @@ mod tests {
     }
 
     fn hold(run: Run) -> Hold {
-        Hold::begun(VersionId { sequence: 1, random: 1 }, NOW, run)
+        let begun = Hold::begun(VersionId { sequence: 1, random: 1 }, NOW, run);
+        Hold { sealed_lock: vec![1], ..begun }
     }
 
     fn lost(run: Run, broken: bool, alive_ms: Option<i64>) -> FencedRun {
@@ -277,7 +308,8 @@ mod tests {
     }
 
     fn asker(run: Run, named: Named) -> Asker {
-        Asker { connection: run.connections[0], run, named, call: None }
+        let arn = run.holder.as_str().into();
+        Asker { arn, connection: run.connections[0], run, named, call: None }
     }
 
     #[test]
@@ -344,6 +376,37 @@ mod tests {
             let gives_back = expected == Standing::Holder;
             assert_eq!(asker.gives_back(&row, held, false), gives_back, "{name}");
         }
+    }
+
+    /// Only who wrote its object is known of it, by the ARN of the session.
+    #[test]
+    fn a_lock_from_before_the_guard_is_held_by_its_author() {
+        const SESSION: &str = "assumed-role/ci/session";
+        let version = VersionId { sequence: 1, random: 1 };
+        let unseen = |holder: &str| Run { holder: holder.to_owned(), ..Run::default() };
+        let row = GuardRow {
+            hold: Some(Hold::begun(version, NOW, unseen(SESSION))),
+            ..GuardRow::default()
+        };
+        let session =
+            |arn: &str, named| Asker { arn: arn.into(), ..asker(run("role/ci", "a", &[1]), named) };
+        let rows = [
+            (SESSION, Named::Cannot, Standing::Holder, true),
+            (SESSION, Named::Lock("1".to_owned()), Standing::Holder, true),
+            ("user/me", Named::Cannot, Standing::Other, false),
+            ("user/me", Named::Lock("1".to_owned()), Standing::Other, false),
+        ];
+        for (arn, named, expected, gives_back) in rows {
+            let name = format!("{arn} {named:?}");
+            let asker = session(arn, named);
+            assert_eq!(asker.standing(&row, None, 0), expected, "{name}");
+            assert_eq!(asker.gives_back(&row, None, false), gives_back, "{name}");
+        }
+        // Broken before its first write: whoever is that principal may be the run that lost it.
+        let mut broken = row;
+        broken.end_hold(NOW, true, None);
+        assert!(session(SESSION, Named::Cannot).may_have_lost(&broken));
+        assert!(!session("user/me", Named::Cannot).may_have_lost(&broken));
     }
 
     #[test]

@@ -37,7 +37,7 @@ use crate::identity::Principal;
 use crate::lifecycle::LifecycleSubject;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{
-    Keeping, ObjectReader, OpenHead, StoredObject, Target, of_new_object, part_segments,
+    Keeping, ObjectReader, OpenHead, StoredObject, Target, lacks, of_new_object, part_segments,
     writes_null,
 };
 use crate::version::DisplayVersion;
@@ -315,7 +315,7 @@ impl Store {
                         guard,
                         current,
                         candidate,
-                        asks_for_more: false,
+                        asks_for_more: asks_for_more(&sealed.upload.row, head.row.current.as_ref()),
                         rolled_back_from: rolled_back_from(&sealed.upload.row.metadata),
                     };
                     self.plan_completed_guarded(&ending, new, &write)
@@ -489,6 +489,15 @@ struct Ending<'a> {
     bucket: &'a OpenBucket,
     head: &'a OpenHead,
     view: &'a View,
+}
+
+/// Whether `current` lacks something that the upload was begun with.
+fn asks_for_more(upload: &UploadRow, current: Option<&ObjectVersion>) -> bool {
+    let UploadRow { headers, metadata, tags, controls, .. } = upload;
+    current.and_then(ObjectVersion::object).is_some_and(|stored| {
+        lacks(stored, (headers, metadata, tags), controls)
+            || controls.encryption != stored.controls.encryption
+    })
 }
 
 fn completed_event(target: Target<'_>, version: DisplayVersion) -> AuditEvent {

@@ -22,7 +22,7 @@ pub(crate) use install::{Keeping, OpenHead, Target, writes_null};
 pub use lock::{Governance, LockChange};
 pub(crate) use lock::{check_lockable, is_protected_version, of_new_object};
 pub use put::PutObject;
-pub(crate) use put::op_id;
+pub(crate) use put::{lacks, op_id};
 
 use crate::encryption::{EncryptionRequest, is_customers};
 use crate::lifecycle::LifecycleSubject;

@@ -439,17 +439,8 @@ impl NewObject<'_> {
     fn asks_for_more(&self, current: Option<&ObjectVersion>) -> bool {
         let Some(stored) = current.and_then(ObjectVersion::object) else { return false };
         let ObjectSettings { headers, metadata, tags, controls, encryption } = self.settings;
-        let lacks = |asked: &[(String, String)], has: &[(String, String)]| {
-            asked.iter().any(|pair| !has.contains(pair))
-        };
-        let has = &stored.controls;
-        lacks(headers, &stored.headers)
-            || lacks(metadata, &stored.metadata)
-            || lacks(tags, &stored.tags)
-            || (controls.retention.is_some() && controls.retention != has.retention)
-            || (controls.legal_hold.is_some() && controls.legal_hold != has.legal_hold)
-            || (controls.acl.is_some() && controls.acl != has.acl)
-            || !encryption.is_met_by(&has.encryption)
+        lacks(stored, (headers, metadata, tags), controls)
+            || !encryption.is_met_by(&stored.controls.encryption)
     }
 
     fn event(&self, version: DisplayVersion) -> AuditEvent {
@@ -457,6 +448,31 @@ impl NewObject<'_> {
         let event = AuditEvent::new(self.action).object(bucket.as_str(), key.as_str());
         AuditEvent { version_id: version.to_string(), ..event }
     }
+}
+
+/// Headers, metadata and tags.
+type Said<'a> = (&'a [(String, String)], &'a [(String, String)], &'a [(String, String)]);
+
+/// Whether an object lacks something that is asked for; of its encryption nothing is said.
+pub(crate) fn lacks(
+    stored: &ObjectFacts,
+    (headers, metadata, tags): Said<'_>,
+    controls: &Controls,
+) -> bool {
+    // What S3 says where nothing was said.
+    let is_said = |(name, value): &&(String, String)| {
+        (name.as_str(), value.as_str()) != ("content-type", "binary/octet-stream")
+    };
+    let lacks = |asked: &[(String, String)], has: &[(String, String)]| {
+        asked.iter().filter(is_said).any(|pair| !has.contains(pair))
+    };
+    let has = &stored.controls;
+    lacks(headers, &stored.headers)
+        || lacks(metadata, &stored.metadata)
+        || lacks(tags, &stored.tags)
+        || (controls.retention.is_some() && controls.retention != has.retention)
+        || (controls.legal_hold.is_some() && controls.legal_hold != has.legal_hold)
+        || (controls.acl.is_some() && controls.acl != has.acl)
 }
 
 /// Where it is to stand, as one attempt has read it.
