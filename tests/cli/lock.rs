@@ -55,9 +55,24 @@ impl Furnished<'_> {
     }
 
     fn spawn(&self, arguments: &[&str]) -> Child {
-        let mut command = self.0.command();
+        // The tests may run where SIGHUP is ignored: under `nohup`, in a job of CI.
+        let mut command = self.command_by(&["env", "--default-signal=HUP"]);
         command.arg("lock").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().unwrap()
+    }
+
+    /// The program, run by another one.
+    fn command_by(&self, runner: &[&str]) -> Command {
+        let plain = self.0.command();
+        let mut command = Command::new(runner[0]);
+        command.args(&runner[1..]).arg(plain.get_program());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
     }
 }
 
@@ -151,15 +166,7 @@ fn a_hangup_that_is_ignored_ends_nothing() {
     let server = Server::start(&[]);
     let b = furnished(&server);
     b.put_lock("k", TERRAFORMS_LOCK);
-    let plain = server.command();
-    let mut command = Command::new("sh");
-    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program());
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+    let mut command = b.command_by(&["env", "--ignore-signal=HUP"]);
     command.args(["lock", "run", "bbb/k", "--wait", "1m", "--", "true"]);
     let waiting = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     until_asked_again(&server, "k");
