@@ -124,7 +124,10 @@ impl Store {
         let reading = self.rows.begin();
         match self.settle(&reading, keys, plan).await {
             Ok(Settled::Landed(answer)) => Ok(answer),
-            Ok(Settled::Read(answer)) => reading.confirm(Ok(answer)).await,
+            Ok(Settled::Read(answer)) => {
+                let answer = self.rows.require_serving().map(|()| answer).map_err(E::from);
+                reading.confirm(answer).await
+            }
             Err(error) => reading.confirm(Err(error)).await,
         }
     }

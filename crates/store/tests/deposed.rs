@@ -302,3 +302,25 @@ async fn what_was_read_from_two_engines_is_no_answer() {
         fixture.get("dir/key").await.unwrap();
     }
 }
+
+/// A write whose sync failed may be there after the next start: that nothing had to be deleted would then
+/// have been wrong. Reads go on.
+#[tokio::test]
+async fn nothing_is_acknowledged_once_the_disk_has_failed() {
+    let filled = Filled::new().await;
+    let Filled { fixture, engine, .. } = &filled;
+    engine.fail_disk();
+    assert_eq!(fixture.get("dir/key").await.unwrap(), b"new");
+    let (store, root, bucket) = (&fixture.store, &fixture.root, &fixture.bucket);
+    let condition = DeleteCondition::default();
+    let none = "0000000000000001000000000000000a".parse().unwrap();
+    for (key, version) in [("a.tflock", Some(none)), ("dir/key", Some(none))] {
+        let key = key.parse().unwrap();
+        let told = store.delete_object(root, bucket, &key, version, &condition).await;
+        let is_refused = matches!(
+            told,
+            Err(DeleteObjectError::Bucket(BucketError::Storage(StorageError::Unavailable(_))))
+        );
+        assert!(is_refused, "{key}: {told:?}");
+    }
+}

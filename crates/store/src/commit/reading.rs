@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tidelock_meta::{
-    Batch, Direction, Epoch, Group, Key, KeyRange, MetaError, MetaStore, Outcome, ReadLevel,
-    Versioned, successor_of_key,
+    Batch, Direction, Epoch, Group, Health, Key, KeyRange, MetaError, MetaStore, Outcome,
+    ReadLevel, Versioned, successor_of_key,
 };
 
 use crate::error::StorageError;
@@ -29,6 +29,16 @@ pub(crate) struct Rows {
 impl Rows {
     pub(crate) fn new(meta: Arc<dyn MetaStore>) -> Self {
         Self { meta }
+    }
+
+    /// That there is nothing to be done is an acknowledgement as well, and rests on what is read. A write that
+    /// was not acknowledged when the disk failed may be there after the next start: of an object that is not
+    /// seen nobody is told until then that it is deleted.
+    pub(crate) fn require_serving(&self) -> Result<(), StorageError> {
+        match self.meta.health() {
+            Health::Serving => Ok(()),
+            Health::ReadOnly(why) | Health::Unavailable(why) => Err(StorageError::Unavailable(why)),
+        }
     }
 
     /// An operation that only reads: what it answers, good or bad, is confirmed.
