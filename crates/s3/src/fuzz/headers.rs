@@ -1,6 +1,6 @@
 //! Headers that have a grammar of their own: what is read of them can be written and read again.
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tidelock_store::{Controls, ETag};
 
@@ -34,11 +34,16 @@ pub fn headers(headers: &HeaderMap) {
     }
 }
 
-/// AWS's forms are some of all forms, and mean the same.
+/// AWS's forms are some of all forms, and mean the same; a condition without a value is neither's.
 fn check_conditions(headers: &HeaderMap) {
     let all = conditions::write(headers, Forms::All).ok();
     let aws = conditions::write(headers, Forms::Aws).ok();
-    assert!(all.is_some() && (aws.is_none() || aws == all));
+    assert!(aws.is_none() || aws == all);
+    let is_empty = |name| {
+        headers.get(name).is_some_and(|it: &HeaderValue| it.as_bytes().trim_ascii().is_empty())
+    };
+    let has_empty = is_empty(header::IF_MATCH) || is_empty(header::IF_NONE_MATCH);
+    assert_eq!(all.is_none(), has_empty);
     let _ = conditions::delete(headers);
     let tag = etag::text(&ETag { md5: [0xAB; 16], parts: None });
     for condition in [ReadCondition::of_object(headers), ReadCondition::of_copy_source(headers)] {
