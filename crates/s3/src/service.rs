@@ -15,7 +15,7 @@ use tidelock_store::{
 };
 
 use crate::Clock;
-use crate::access::Authorizer;
+use crate::access::{Authorizer, SIGNATURE_PARAMETER};
 use crate::authn::{Authenticated, Authenticator, claimed_key, host_of};
 use crate::call::Call;
 use crate::config::S3Config;
@@ -36,8 +36,6 @@ const S3: &[&str] = &["s3"];
 const SERVER: &str = "Tidelock";
 const SDK_REQUEST: HeaderName = HeaderName::from_static("amz-sdk-request");
 const SDK_CALL: HeaderName = HeaderName::from_static("amz-sdk-invocation-id");
-/// The parameter of presigned URLs that holds the signature.
-const PRESIGNED: &str = "X-Amz-Signature";
 /// Headers that count in the query of a presigned URL, too.
 const HEEDED_IN_QUERY: [&str; 6] = [
     "if-match",
@@ -375,7 +373,7 @@ fn sdk_attempt(headers: &HeaderMap) -> u32 {
 /// Puts among the headers what a presigned URL says in its query instead: SDKs move headers there, and a
 /// condition that is passed over is none. What is signed in the query counts before a header that is not.
 fn heed_query(query: &Query, headers: &mut HeaderMap) -> S3Result<()> {
-    if !query.has(PRESIGNED) {
+    if !query.has(SIGNATURE_PARAMETER) {
         return Ok(());
     }
     for (name, value) in query.pairs() {

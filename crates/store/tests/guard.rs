@@ -97,8 +97,7 @@ async fn a_run_that_lost_its_lock_writes_nothing_more() {
     setup.give_back(&fixture).await;
 
     a.take(&fixture).await.unwrap();
-    breaker.list(&fixture).await;
-    breaker.give_back(&fixture).await;
+    breaker.break_lock(&fixture).await;
     assert_eq!(reason(a.write(&fixture, state(2, "a")).await), Some(RefusalReason::StateLockLost));
     b.take(&fixture).await.unwrap();
     assert_eq!(
@@ -139,8 +138,7 @@ async fn after_a_forced_unlock_the_next_run_is_trusted_until_the_first_one_shows
     let fixture = guarded(GuardConfig::enforced()).await;
     let (dead, breaker) = (Run::new("ci", 1), Run::new("ci", 2));
     dead.take(&fixture).await.unwrap();
-    breaker.list(&fixture).await;
-    breaker.give_back(&fixture).await;
+    breaker.break_lock(&fixture).await;
     let next = Run::new("ci", 3);
     next.take(&fixture).await.unwrap();
     // Idle for two minutes at its prompt: its next write comes on another connection.
@@ -425,8 +423,7 @@ async fn a_run_that_lives_is_remembered_through_many_others() {
     let fixture = guarded(GuardConfig::enforced()).await;
     let (stale, breaker) = (Run::new("ci", 1), Run::new("ci", 2));
     stale.take(&fixture).await.unwrap();
-    breaker.list(&fixture).await;
-    breaker.give_back(&fixture).await;
+    breaker.break_lock(&fixture).await;
     // Nobody holds the lock, and its first write comes on a new connection.
     let moved = Run::new("ci", 3);
     assert_eq!(

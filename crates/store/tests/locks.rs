@@ -147,8 +147,7 @@ async fn an_unlock_never_takes_a_newer_lock() {
     let (a, b, breaker) = (Run::new("ci", 1), Run::new("ci", 2), Run::new("ci", 3));
     a.take(&fixture).await.unwrap();
     a.read_lock(&fixture).await.unwrap();
-    breaker.list(&fixture).await;
-    breaker.give_back(&fixture).await;
+    breaker.break_lock(&fixture).await;
     b.take(&fixture).await.unwrap();
     a.delete(&fixture, LOCK).await.unwrap();
     assert_eq!(b.read_lock(&fixture).await.unwrap(), b.lock.as_bytes(), "it was the older lock");
@@ -180,8 +179,7 @@ async fn an_unlock_that_names_the_entity_tag_is_of_that_lock() {
     let (a, b, breaker) = (Run::new("ci", 1), Run::new("ci", 2), Run::new("ci", 3));
     a.take(&fixture).await.unwrap();
     a.read_lock(&fixture).await.unwrap();
-    breaker.list(&fixture).await;
-    breaker.give_back(&fixture).await;
+    breaker.break_lock(&fixture).await;
     let taken = b.take(&fixture).await.unwrap();
     let key = LOCK.parse().unwrap();
     let condition = DeleteCondition {
@@ -230,8 +228,7 @@ async fn who_sends_its_lock_again_is_the_holder_on_that_connection() {
     let fixture = guarded(GuardConfig::enforced()).await;
     let (old, breaker) = (Run::new("ci", 1), Run::new("ci", 2));
     old.take(&fixture).await.unwrap();
-    breaker.list(&fixture).await;
-    breaker.give_back(&fixture).await;
+    breaker.break_lock(&fixture).await;
     let lives = old.write(&fixture, state(1, "a")).await;
     assert_eq!(reason(lives), Some(RefusalReason::StateLockLost));
     let holder = Run::new("ci", 3);
@@ -423,8 +420,7 @@ async fn a_lock_from_before_the_guard_is_broken_as_any_other() {
     old.take(&fixture).await.unwrap();
     set_guard(&fixture, Some(GuardConfig::enforced())).await;
     old.write(&fixture, state(1, "old")).await.unwrap();
-    breaker.list(&fixture).await;
-    breaker.give_back(&fixture).await;
+    breaker.break_lock(&fixture).await;
     new.take(&fixture).await.unwrap();
     let refused = old.write(&fixture, state(2, "old")).await;
     assert_eq!(reason(refused), Some(RefusalReason::StateLockLost));

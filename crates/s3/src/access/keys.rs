@@ -54,7 +54,7 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 const REQUEST_TAG: &str = "s3:RequestObjectTag";
 /// Parameters of lists.
 const QUERY_KEYS: [&str; 3] = ["prefix", "delimiter", "max-keys"];
-const SIGNATURE_PARAMETER: &str = "X-Amz-Signature";
+pub(crate) const SIGNATURE_PARAMETER: &str = "X-Amz-Signature";
 
 /// A request, as far as policies can ask about it.
 #[derive(Clone, Copy)]

@@ -23,7 +23,7 @@ use tidelock_store::{
 };
 
 pub use keys::{Circumstances, headers_of_anybody};
-pub(crate) use keys::{keys_of_legal_hold, keys_of_retention, keys_of_tags};
+pub(crate) use keys::{SIGNATURE_PARAMETER, keys_of_legal_hold, keys_of_retention, keys_of_tags};
 pub(crate) use lists::{allows, is_public};
 pub use need::{ByList, Need};
 pub(crate) use need::{

@@ -299,14 +299,18 @@ mod tests {
     #[test]
     fn equal_bytes_are_the_same_but_not_of_a_run_that_lost_the_lock() {
         let (config, state) = (GuardConfig::enforced(), body(5, "l"));
+        // Whose they are, whether they ask for settings that are not stored, and what becomes of them.
         let rows = [
-            (Standing::Holder, Judgement::Same),
-            (Standing::Free, Judgement::Same),
-            (Standing::Lost, Judgement::Refuse(Breach::Lost)),
-            (Standing::Other, Judgement::Refuse(Breach::Locked)),
-            (Standing::Unclear, Judgement::Refuse(Breach::Unclear)),
+            (Standing::Holder, false, Judgement::Same),
+            (Standing::Free, false, Judgement::Same),
+            (Standing::Lost, false, Judgement::Refuse(Breach::Lost)),
+            (Standing::Other, false, Judgement::Refuse(Breach::Locked)),
+            (Standing::Unclear, false, Judgement::Refuse(Breach::Unclear)),
+            (Standing::Holder, true, passed()),
+            (Standing::Free, true, Judgement::Refuse(Breach::NoLock)),
+            (Standing::Other, true, Judgement::Refuse(Breach::Locked)),
         ];
-        for (standing, expected) in rows {
+        for (standing, asks_for_more, expected) in rows {
             let write = StateWrite {
                 config: &config,
                 standing,
@@ -315,34 +319,10 @@ mod tests {
                 size: 1,
                 sha256: [1; 32],
                 state: &state,
-                asks_for_more: false,
+                asks_for_more,
                 is_allowed: false,
             };
-            assert_eq!(write.judge(), expected, "{standing:?}");
-        }
-    }
-
-    #[test]
-    fn equal_bytes_that_ask_for_more_are_written_by_the_holder() {
-        let (config, state) = (GuardConfig::enforced(), body(5, "l"));
-        let rows = [
-            (Standing::Holder, passed()),
-            (Standing::Free, Judgement::Refuse(Breach::NoLock)),
-            (Standing::Other, Judgement::Refuse(Breach::Locked)),
-        ];
-        for (standing, expected) in rows {
-            let write = StateWrite {
-                config: &config,
-                standing,
-                operation: None,
-                stored: &stored(5, false),
-                size: 1,
-                sha256: [1; 32],
-                state: &state,
-                asks_for_more: true,
-                is_allowed: false,
-            };
-            assert_eq!(write.judge(), expected, "{standing:?}");
+            assert_eq!(write.judge(), expected, "{standing:?} {asks_for_more}");
         }
     }
 

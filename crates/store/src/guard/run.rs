@@ -156,7 +156,7 @@ impl Asker {
     pub(crate) fn refuse_named(&self, row: &mut GuardRow, held: Option<&str>) {
         if let (Named::Lock(named), Some(hold)) = (&self.named, &mut row.hold)
             && held == Some(named.as_str())
-            && hold.run.holder == self.run.holder
+            && self.owns(hold)
         {
             hold.refused = true;
         }
