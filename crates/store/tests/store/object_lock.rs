@@ -1,13 +1,10 @@
 //! Object Lock: what is locked stays, whoever would remove it and however.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod fixture;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use fixture::Fixture;
-use fixture::run::{LOCK, Run, STATE, set_guard, state};
+use crate::fixture::run::{LOCK, Run, STATE, set_guard, state};
+use crate::fixture::{self, Fixture};
 use tidelock_store::*;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;

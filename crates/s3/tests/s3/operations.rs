@@ -1,11 +1,8 @@
 //! Operations end to end: what they store, list and answer.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod fixture;
 
 use std::time::Duration;
 
-use fixture::{Answer, Fixture};
+use crate::fixture::{Answer, Fixture};
 use http::Method;
 use tidelock_store::{AuditQuery, BucketChange, GuardConfig, Principal};
 

@@ -1,11 +1,8 @@
 //! Objects through the public face of the store: bodies, versions, listings, locks.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod fixture;
 
 use std::time::Duration;
 
-use fixture::{Fixture, body, if_match, if_none_match};
+use crate::fixture::{self, Fixture, body, if_match, if_none_match};
 use tidelock_blob::BlobStore;
 use tidelock_meta::memory::UnknownCommit;
 use tidelock_meta::record::reclaim;

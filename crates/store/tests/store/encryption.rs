@@ -1,11 +1,8 @@
 //! SSE-C and SSE-KMS: who opens what, and what is left of it in the rows.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod fixture;
-
+use crate::fixture::run::{LOCK, STATE, drain, guarded, lock_body, state};
+use crate::fixture::{Fixture, body, if_none_match};
 use bytes::Bytes;
-use fixture::run::{LOCK, STATE, drain, guarded, lock_body, state};
-use fixture::{Fixture, body, if_none_match};
 use tidelock_meta::record::head::{self, HeadRow};
 use tidelock_meta::record::version::{ObjectFacts, VersionKind};
 use tidelock_meta::{Batch, Direction, KeyRange, MetaStore as _, OpId, ReadLevel};

@@ -1,12 +1,9 @@
 //! Groups of users: who is in them, what that lets them do, and what others do at the same moment.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod fixture;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use fixture::{Fixture, Interrupted};
+use crate::fixture::{Fixture, Interrupted};
 use tidelock_meta::record::{group, user};
 use tidelock_meta::{MetaStore as _, ReadLevel};
 use tidelock_store::*;

@@ -10,9 +10,9 @@ use serde_json::Value;
 use tidelock_auth::sigv4::payload_hash;
 use tidelock_store::{NewRole, NewSession, Principal, Role, SessionSubject};
 
-use super::fixture::{Answer, Fixture, HOST};
 use super::reference::{Asked, Case};
 use super::wire::{Call, Operation, Tag, Wire};
+use crate::fixture::{Answer, Fixture, HOST};
 
 pub(super) const ACCOUNT: &str = "000000000000";
 pub(super) const BUCKET: &str = "bucket";

@@ -1,12 +1,9 @@
 //! Lifecycle rules: what expires when, and what never does.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod fixture;
 
 use std::time::Duration;
 
-use fixture::Fixture;
-use fixture::run::{LOCK, Run, STATE, set_guard, state, told};
+use crate::fixture::run::{LOCK, Run, STATE, set_guard, state, told};
+use crate::fixture::{self, Fixture};
 use tidelock_store::*;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -1,14 +1,11 @@
 //! An engine that was replaced by another and does not know it: nobody is answered from its rows. And
 //! what being sure of that costs where it was not replaced.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod fixture;
 
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fixture::{DEPOSED, Fixture, Interrupted, body, if_match, if_none_match};
+use crate::fixture::{DEPOSED, Fixture, Interrupted, body, if_match, if_none_match};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tidelock_store::*;

@@ -1,11 +1,8 @@
 //! What others do between two reads of one operation: never a wrong answer, never a lost body.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod fixture;
 
 use std::sync::Arc;
 
-use fixture::{Fixture, Interrupted, body, if_none_match};
+use crate::fixture::{Fixture, Interrupted, body, if_none_match};
 use tidelock_meta::memory::UnknownCommit;
 use tidelock_store::*;
 

@@ -1,14 +1,11 @@
 //! The guard and what is written under it.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod fixture;
 
 use std::time::Duration;
 
-use fixture::run::{
+use crate::fixture::run::{
     LOCK, Run, STATE, drain, guarded, lock_body, reason, set_guard, state, state_of, told,
 };
-use fixture::{Fixture, if_none_match};
+use crate::fixture::{Fixture, if_none_match};
 use tidelock_store::*;
 
 #[tokio::test]

@@ -1,10 +1,7 @@
 //! Conditional requests end to end, by the rows of AWS's rules, in both lanes: the superset that gives
 //! every form its meaning of RFC 9110, and AWS's own answers.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod fixture;
-
-use fixture::Fixture;
+use crate::fixture::Fixture;
 use http::Method;
 use tidelock_s3::S3Config;
 

@@ -1,11 +1,8 @@
 //! Random histories of one bucket against a model so plain that it is right: a list of versions a key.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod fixture;
 
 use std::collections::BTreeMap;
 
-use fixture::Fixture;
+use crate::fixture::Fixture;
 use proptest::prelude::*;
 use tidelock_store::*;
 

@@ -1,7 +1,4 @@
 //! Requests end to end: signatures, payload encodings, addresses, errors and their documents.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod fixture;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use std::time::Duration;
 
+use crate::fixture::{self, Fixture, HOST, sha256_of};
 use bytes::Bytes;
-use fixture::{Fixture, HOST, sha256_of};
 use futures_util::StreamExt as _;
 use http::{Method, Request, StatusCode};
 use http_body::Frame;

@@ -1,11 +1,8 @@
 //! Locks in a guarded bucket: taken, waited for, given back, taken away, shown.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod fixture;
 
 use std::time::Duration;
 
-use fixture::run::{LOCK, Run, STATE, guarded, lock_body, reason, set_guard, state, told};
+use crate::fixture::run::{LOCK, Run, STATE, guarded, lock_body, reason, set_guard, state, told};
 use tidelock_store::*;
 use tokio::time::{Instant, sleep};
 

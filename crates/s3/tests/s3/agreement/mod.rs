@@ -1,11 +1,8 @@
 //! The server decides as the policies say: thousands of generated requests, sent for real, against an
 //! evaluator that was written separately and against what `tidelock policy test` says of them.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-#[path = "../fixture/mod.rs"]
-mod fixture;
 mod generated;
-#[path = "../../../auth/tests/policy/reference.rs"]
+#[path = "../../../../auth/tests/policy/reference.rs"]
 mod reference;
 mod wire;
 mod world;

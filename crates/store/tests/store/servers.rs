@@ -1,12 +1,9 @@
 //! Several servers on one store, whose clocks disagree.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod fixture;
 
 use std::time::Duration;
 
+use crate::fixture::{Fixture, Interrupted, Paused, body, if_none_match};
 use bytes::Bytes;
-use fixture::{Fixture, Interrupted, Paused, body, if_none_match};
 use proptest::prelude::*;
 use tidelock_blob::{BlobId, BlobStore as _};
 use tidelock_store::*;

@@ -1,11 +1,8 @@
 //! Roles, policies of users, and what a session rests on.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod fixture;
 
 use std::time::Duration;
 
-use fixture::Fixture;
+use crate::fixture::Fixture;
 use tidelock_store::*;
 
 const DOCUMENT: &str = "{}";

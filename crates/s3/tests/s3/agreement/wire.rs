@@ -11,9 +11,9 @@ use base64::prelude::BASE64_STANDARD;
 use http::{Method, StatusCode};
 use md5::{Digest as _, Md5};
 
-use super::fixture::Answer;
 use super::reference::Asked;
 use super::world::{BUCKET_ARN, Who, WhoKind};
+use crate::fixture::Answer;
 
 /// An entity tag that no object has.
 const TAG: &str = "\"of nothing\"";

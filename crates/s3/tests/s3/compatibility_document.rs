@@ -1,5 +1,4 @@
 //! docs/s3-compatibility.md says what the routing table does.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,11 +1,8 @@
 //! Multipart uploads: the 409 window, repeated answers, parts that come in between, sweeping.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod fixture;
 
 use std::time::Duration;
 
-use fixture::{Fixture, body, if_match, if_none_match};
+use crate::fixture::{Fixture, body, if_match, if_none_match};
 use tidelock_store::*;
 
 #[tokio::test]

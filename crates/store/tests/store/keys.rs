@@ -1,11 +1,8 @@
 //! Access keys: their end, their rotation, and when they were last used.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod fixture;
 
 use std::time::Duration;
 
-use fixture::{Fixture, START_MS};
+use crate::fixture::{Fixture, START_MS};
 use tidelock_meta::{MetaStore as _, ReadLevel};
 use tidelock_store::*;
 

@@ -1,12 +1,9 @@
 //! The audit log over the memory engine: entries ride in commits, the chain is whole and says so, damage
 //! is found, what is dropped is a sealed prefix, and two servers do not fork it.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod fixture;
 
 use std::time::Duration;
 
-use fixture::{Fixture, START_MS};
+use crate::fixture::{Fixture, START_MS};
 use tidelock_meta::memory::UnknownCommit;
 use tidelock_meta::record::{audit_chain, audit_entry, audit_segment};
 use tidelock_meta::{Batch, Direction, Key, KeyRange, MetaStore as _, OpId, ReadLevel, Write};

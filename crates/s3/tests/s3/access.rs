@@ -1,15 +1,12 @@
 //! What policies say of requests whose document says what is asked for.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod fixture;
 
 use std::convert::Infallible;
 use std::time::Duration;
 
+use crate::fixture::{self, Answer, Fixture};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use fixture::{Answer, Fixture};
 use futures_util::future::poll_fn;
 use futures_util::stream::once;
 use http::{Method, Request};
