@@ -5,7 +5,7 @@
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use tidelock_store::{Controls, ObjectSettings, Principal};
+use tidelock_store::{CONTENT_TYPE_DEFAULT, Controls, ObjectSettings, Principal};
 
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::service::S3Service;
@@ -25,8 +25,6 @@ pub(crate) const TAGGING_DIRECTIVE: &str = "x-amz-tagging-directive";
 pub(crate) const OBJECT_OWNERSHIP: &str = "x-amz-object-ownership";
 const STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class");
 const REDIRECT_LOCATION: HeaderName = HeaderName::from_static("x-amz-website-redirect-location");
-/// What an object without a content type has, as AWS gives it.
-const CONTENT_TYPE_DEFAULT: &str = "binary/octet-stream";
 /// The coding of the transfer, not of the object.
 const AWS_CHUNKED: &str = "aws-chunked";
 

@@ -115,8 +115,8 @@ pub use multipart::{
 pub use name::OBJECT_KEY_BYTES_MAX;
 pub use name::{BucketName, InvalidBucketName, InvalidObjectKey, ObjectKey};
 pub use object::{
-    ByteRange, CopyObject, CopySource, DeletedObject, GetObject, Governance, LockChange,
-    ObjectEdit, ObjectInfo, ObjectReader, ObjectSettings, PutObject, StoredObject,
+    ByteRange, CONTENT_TYPE_DEFAULT, CopyObject, CopySource, DeletedObject, GetObject, Governance,
+    LockChange, ObjectEdit, ObjectInfo, ObjectReader, ObjectSettings, PutObject, StoredObject,
 };
 pub use origin::{
     Audited, CallId, ConnectionId, Conversation, Origin, Protocol, USER_AGENT_BYTES_MAX, call_id,

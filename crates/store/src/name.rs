@@ -11,7 +11,7 @@ use std::str::FromStr;
 pub const OBJECT_KEY_BYTES_MAX: usize = 1024;
 
 /// What follows the key of a state in that of its lock.
-pub(crate) const LOCK_SUFFIX: &str = ".tflock";
+const LOCK_SUFFIX: &str = ".tflock";
 
 /// A bucket's name: 3 to 63 of `a-z 0-9 . -`, beginning and ending with a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,10 +78,24 @@ impl BucketName {
     }
 }
 
+/// As [`ObjectKey::lock_key`], as text of whatever length.
+pub(crate) fn lock_key(state: &str) -> String {
+    format!("{state}{LOCK_SUFFIX}")
+}
+
 impl ObjectKey {
     /// The key.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The key of the lock of the state under this key, as Terraform's `s3` backend makes it.
+    ///
+    /// # Errors
+    ///
+    /// When it would be too long for a key.
+    pub fn lock_key(&self) -> Result<Self, InvalidObjectKey> {
+        lock_key(&self.0).parse()
     }
 
     /// The key of the state that this is the lock of; none of what is no lock.
@@ -90,7 +104,7 @@ impl ObjectKey {
     }
 
     /// Whether this names a Terraform lock object.
-    pub(crate) fn is_lock(&self) -> bool {
+    pub fn is_lock(&self) -> bool {
         self.0.ends_with(LOCK_SUFFIX)
     }
 }

@@ -10,9 +10,6 @@ use super::Operation;
 use super::PREFIX;
 use super::error::TfError;
 
-/// What a lock's key ends in.
-const LOCK_SUFFIX: &str = ".tflock";
-
 /// A state and its lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
@@ -46,12 +43,12 @@ impl Address {
         if key.contains('\0') {
             return Err(TfError::bad_address("the key has a NUL character"));
         }
-        if key.ends_with(LOCK_SUFFIX) {
+        let key: ObjectKey = key.parse().map_err(TfError::from_key)?;
+        if key.is_lock() {
             return Err(TfError::bad_address("the key is that of a lock, not of a state"));
         }
-        let lock_key = format!("{key}{LOCK_SUFFIX}").parse();
-        let parse = |text: String| text.parse().map_err(TfError::from_key);
-        Ok(Self { bucket, key: parse(key)?, lock_key: lock_key.map_err(TfError::from_key)? })
+        let lock_key = key.lock_key().map_err(TfError::from_key)?;
+        Ok(Self { bucket, key, lock_key })
     }
 }
 
@@ -73,7 +70,7 @@ mod tests {
 
     #[test]
     fn addresses() {
-        let long = format!("/_/tf/abc/{}", "k".repeat(1024 - LOCK_SUFFIX.len()));
+        let long = format!("/_/tf/abc/{}", "k".repeat(1024 - ".tflock".len()));
         let too_long = format!("{long}k");
         let rows: &[(&str, Option<(&str, &str)>)] = &[
             ("/_/tf/abc/k", Some(("abc", "k"))),

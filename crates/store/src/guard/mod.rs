@@ -51,7 +51,7 @@ pub(crate) use wait::{RefusedLocks, Wait};
 pub(crate) use write::{GuardedWrite, Verdict, rolled_back_from};
 
 use crate::identity::Principal;
-use crate::name::{LOCK_SUFFIX, ObjectKey};
+use crate::name::{ObjectKey, lock_key};
 use run::Asker;
 
 /// The guard of a state, as one operation has read it.
@@ -144,7 +144,7 @@ fn fit_hold(row: &mut GuardRow, lock: Option<&ObjectVersion>) {
 
 /// The key of the head of a state's lock.
 fn lock_head_key(bucket: BucketId, state: &str) -> Key {
-    head::key(bucket, &format!("{state}{LOCK_SUFFIX}"))
+    head::key(bucket, &lock_key(state))
 }
 
 /// The object that is current in the row of a lock's head.

@@ -25,7 +25,7 @@ use crate::commit::{Plan, View};
 use crate::condition::LockBreaking;
 use crate::error::{BucketError, DeleteObjectError, StorageError};
 use crate::identity::Principal;
-use crate::name::{BucketName, LOCK_SUFFIX, ObjectKey};
+use crate::name::{BucketName, ObjectKey};
 use crate::object::{DeletedObject, Keeping, OpenHead, Target};
 use crate::version::DisplayVersion;
 
@@ -248,9 +248,7 @@ impl Store {
         key: &ObjectKey,
         release: LockRelease<'_>,
     ) -> Result<HeldLock, ReleaseError> {
-        let lock_key: ObjectKey = format!("{}{}", key.as_str(), LOCK_SUFFIX)
-            .parse()
-            .map_err(|_| ReleaseError::NotLocked)?;
+        let lock_key = key.lock_key().map_err(|_| ReleaseError::NotLocked)?;
         let target = Target { principal, bucket, key: &lock_key };
         let found = self.find_bucket(principal, bucket).await?;
         let unseen = match found.row.guard {

@@ -14,7 +14,7 @@ use crate::bucket::OpenBucket;
 use crate::commit::Reading;
 use crate::error::{BucketError, StorageError};
 use crate::identity::Principal;
-use crate::name::{BucketName, LOCK_SUFFIX};
+use crate::name::{BucketName, ObjectKey};
 use crate::object::Target;
 
 /// Rows of one step through the guards of a bucket.
@@ -56,7 +56,8 @@ impl Store {
         });
         let (open, mut locks) = read.await?;
         for held in locks.iter_mut().filter(|held| held.lock.lock == Lock::default()) {
-            let Ok(key) = format!("{}{LOCK_SUFFIX}", held.key).parse() else { continue };
+            let state = held.key.parse::<ObjectKey>();
+            let Ok(key) = state.and_then(|state| state.lock_key()) else { continue };
             let target = Target { principal, bucket, key: &key };
             if let Some((_, lock)) = self.lock_in_object(target, &open).await? {
                 held.lock.lock = lock;

@@ -28,6 +28,9 @@ use crate::encryption::{EncryptionRequest, is_customers};
 use crate::lifecycle::LifecycleSubject;
 use crate::version::DisplayVersion;
 
+/// The content type of an object of which nobody said one, as AWS gives it.
+pub const CONTENT_TYPE_DEFAULT: &str = "binary/octet-stream";
+
 /// What a writer says of an object besides its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectSettings {

@@ -9,7 +9,7 @@ use tidelock_meta::{Batch, OpId};
 
 use super::install::{Keeping, OpenHead, Target, writes_null};
 use super::lock::{check_lockable, of_new_object};
-use super::{ObjectSettings, StoredObject};
+use super::{CONTENT_TYPE_DEFAULT, ObjectSettings, StoredObject};
 use crate::Store;
 use crate::audit::AuditEvent;
 use crate::body::source::BodySource;
@@ -459,9 +459,8 @@ pub(crate) fn lacks(
     (headers, metadata, tags): Said<'_>,
     controls: &Controls,
 ) -> bool {
-    // What S3 says where nothing was said.
     let is_said = |(name, value): &&(String, String)| {
-        (name.as_str(), value.as_str()) != ("content-type", "binary/octet-stream")
+        (name.as_str(), value.as_str()) != ("content-type", CONTENT_TYPE_DEFAULT)
     };
     let lacks = |asked: &[(String, String)], has: &[(String, String)]| {
         asked.iter().filter(is_said).any(|pair| !has.contains(pair))

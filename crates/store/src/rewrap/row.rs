@@ -22,7 +22,7 @@ use crate::Store;
 use crate::audit::{entry_place, segment_place};
 use crate::error::StorageError;
 use crate::multipart::upload_place;
-use crate::name::{LOCK_SUFFIX, ObjectKey};
+use crate::name::{ObjectKey, lock_key};
 use crate::sealing::root_place;
 use crate::state::place as state_place;
 use crate::webhook::{WebhookId, letter_place, secret_place};
@@ -198,8 +198,7 @@ fn of_guard<'a>(all: &mut Vec<Wrapping<'a>>, place: &Place, row: &'a mut GuardRo
     }
     if let Some(released) = &mut row.released {
         // The lock is an object of its own, beside the state. No state has a key without room for it.
-        let name = format!("{}{LOCK_SUFFIX}", place.key.as_str());
-        if let Ok(lock) = Place::new(place.bucket, name) {
+        if let Ok(lock) = Place::new(place.bucket, lock_key(place.key.as_str())) {
             of_version(all, &lock, &mut released.version);
         }
     }
