@@ -425,3 +425,17 @@ fn the_variable_of_the_bodies_counts_everywhere() {
         assert!(stderr(&output).contains("'nowhere' is not local"), "{}", stderr(&output));
     }
 }
+
+/// As for `serve`: whoever keeps the data where it goes by itself says so to no command.
+#[test]
+fn data_are_where_a_server_puts_them() {
+    let (here, backups) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    filled(&here.path().join("tidelock-data"));
+    let rows: [&[&str]; 3] =
+        [&["verify"], &["recover", "--list"], &["backup", backups.path().to_str().unwrap()]];
+    for arguments in rows {
+        let output =
+            tidelock().current_dir(here.path()).arg("admin").args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", stderr(&output));
+    }
+}

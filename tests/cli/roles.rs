@@ -106,6 +106,19 @@ fn groups_have_a_life() {
     assert_eq!(json(&server, &["group", "list"]), Value::Array(Vec::new()));
 }
 
+/// Nobody has to remember which of them is shown, and which got.
+#[test]
+fn one_of_a_kind_is_shown_by_either_word() {
+    let server = Server::start(&[]);
+    for kind in ["bucket", "group", "role", "user"] {
+        for word in ["get", "show"] {
+            let done = server.cli(&[kind, word, "none"]);
+            let told = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert_eq!(done.status.code(), Some(3), "{kind} {word}: {told}");
+        }
+    }
+}
+
 fn json(server: &Server, arguments: &[&str]) -> Value {
     let done = server.cli(&[arguments, &["-o", "json"]].concat());
     let told = String::from_utf8_lossy(&done.stderr).into_owned();

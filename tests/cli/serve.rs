@@ -213,6 +213,9 @@ fn bootstrap_is_idempotent() {
         for wanted in ["backend \"s3\"", "use_lockfile", "terraform-state", "AWS_ACCESS_KEY_ID"] {
             assert!(text.contains(wanted), "no {wanted} in\n{text}");
         }
+        let told = read(&err);
+        assert!(told.contains("the block is for main.tf"), "{told}");
+        assert!(told.contains(&format!("the console is at http://{address}/_/console\n")), "{told}");
         let client = Client::new(address.parse().unwrap(), keys_in(&text));
         let versioning = Ask::bucket("GET", "terraform-state").query("versioning", "");
         let state = client.send(&versioning).expect(200).element("Status");

@@ -57,8 +57,12 @@ pub async fn serve(args: ServeArgs, output: &mut (dyn Write + Send)) -> Result<(
         };
         write!(output, "{}\n{}", backend.block(), backend.environment(Some(key)))?;
         output.flush()?;
+        eprintln!(
+            "tidelock: the block is for main.tf, the export lines for the shell that runs terraform"
+        );
     }
     log.flush();
+    eprintln!("tidelock: the console is at {}/_/console", server.url());
     eprintln!("tidelock: listening on {}", server.url());
     let manager = Notifier::new(std::env::var_os(notify::VARIABLE).as_deref());
     manager.tell(Progress::Ready);

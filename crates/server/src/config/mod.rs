@@ -31,8 +31,8 @@ pub use secret::Secret;
 use crate::args::{LogFormat, ServeArgs};
 use crate::private_file::CREDENTIALS_DIRECTORY;
 
-/// Where data goes unless told otherwise.
-const DATA_DEFAULT: &str = "./tidelock-data";
+/// Where a server keeps its data unless told otherwise, below the directory that it is started in.
+pub const DATA_DEFAULT: &str = "./tidelock-data";
 /// Loopback, because nothing is safe on a network before TLS is set up.
 const LISTEN_DEFAULT: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9000);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use indicatif::{HumanBytes, HumanCount};
 use tidelock_server::Surroundings;
 use tidelock_server::admin::backup::{BackupReport, BackupRequest, backup};
-use tidelock_server::config::BlobLocation;
+use tidelock_server::config::{BlobLocation, DATA_DEFAULT};
 
 use crate::exit::{self, Failure, shown};
 use crate::output::{self, Format, printable};
@@ -22,7 +22,7 @@ pub(crate) struct Args {
     #[arg(value_name = "TARGET")]
     target: String,
     /// The data directory of the server
-    #[arg(long, value_name = "DIR", env = "TIDELOCK_DATA")]
+    #[arg(long, value_name = "DIR", env = "TIDELOCK_DATA", default_value = DATA_DEFAULT)]
     data: PathBuf,
     /// Where its bodies are, as `serve --blobs` has it
     #[arg(long, value_name = "ENGINE", env = "TIDELOCK_BLOBS", default_value = "local")]

@@ -7,7 +7,7 @@ use tidelock_server::Surroundings;
 use tidelock_server::admin::extract::{Extract, Extracted, Listed, Place, Wanted};
 use tidelock_server::admin::recover::{RecoverReport, recover};
 use tidelock_server::admin::verify::Damaged;
-use tidelock_server::config::BlobLocation;
+use tidelock_server::config::{BlobLocation, DATA_DEFAULT};
 
 use super::verify;
 use crate::address::{BucketPrefix, ObjectAddress};
@@ -25,7 +25,7 @@ use crate::part::PartFile;
 #[command(group(clap::ArgGroup::new("what").required(true).args(["into", "object", "list"])))]
 pub(crate) struct Args {
     /// The data directory of the stopped server
-    #[arg(long, value_name = "DIR", env = "TIDELOCK_DATA")]
+    #[arg(long, value_name = "DIR", env = "TIDELOCK_DATA", default_value = DATA_DEFAULT)]
     data: PathBuf,
     /// The new data directory, empty or missing
     #[arg(long, value_name = "DIR")]

@@ -7,7 +7,7 @@ use indicatif::{HumanBytes, HumanCount};
 use tidelock_server::Surroundings;
 use tidelock_server::admin::backup::{CheckReport, check};
 use tidelock_server::admin::verify::{Damaged, VerifyReport, VerifyRequest, verify};
-use tidelock_server::config::BlobLocation;
+use tidelock_server::config::{BlobLocation, DATA_DEFAULT};
 
 use crate::exit::{Failure, shown};
 use crate::output::{self, Format};
@@ -21,8 +21,8 @@ use crate::output::{self, Format};
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The data directory of the stopped server
-    #[arg(long, value_name = "DIR", env = "TIDELOCK_DATA", required_unless_present = "backup")]
-    data: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", env = "TIDELOCK_DATA", default_value = DATA_DEFAULT)]
+    data: PathBuf,
     /// The backups in this place instead: a directory, s3://BUCKET/PREFIX, gs://... or az://...
     #[arg(long, value_name = "SOURCE")]
     backup: Option<String>,
@@ -39,11 +39,8 @@ impl Args {
         if let Some(source) = self.backup {
             return verify_backup(&source, format).await;
         }
-        let Some(data) = self.data else {
-            return Err(Failure::usage("--data or --backup is missing"));
-        };
         let request = VerifyRequest {
-            data,
+            data: self.data,
             keyring: self.keyring,
             blobs: BlobLocation::parse(&self.blobs)?,
             variables: tidelock_server::object_store_variables(),

@@ -27,6 +27,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     List(list::Args),
+    #[command(visible_alias = "get")]
     Show(show::Args),
     Create(create::Args),
     Delete(delete::Args),

@@ -24,6 +24,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     List(list::Args),
+    #[command(visible_alias = "show")]
     Get(get::Args),
     Create(create::Args),
     Delete(delete::Args),
