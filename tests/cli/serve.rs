@@ -147,6 +147,29 @@ fn stop(mut child: Child) {
     assert!(child.wait().unwrap().success());
 }
 
+/// A connection is a file: what a shell gives is less than `--connections-max`.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_opens_as_many_files_as_it_may() {
+    let home = TempDir::new().unwrap();
+    let err = home.path().join("err");
+    let child = Command::new("sh")
+        .args(["-c", r#"ulimit -S -n 128; exec "$0" "$@""#])
+        .arg(tidelock().get_program())
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(home.path().join("data"))
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(&err).unwrap())
+        .spawn()
+        .unwrap();
+    listening(&err);
+    let limits = read(Path::new(&format!("/proc/{}/limits", child.id())));
+    stop(child);
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let words: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(words[3], words[4], "{limits}");
+}
+
 /// Its memory holds keys.
 #[cfg(target_os = "linux")]
 #[test]
@@ -215,7 +238,10 @@ fn bootstrap_is_idempotent() {
         }
         let told = read(&err);
         assert!(told.contains("the block is for main.tf"), "{told}");
-        assert!(told.contains(&format!("the console is at http://{address}/_/console\n")), "{told}");
+        assert!(
+            told.contains(&format!("the console is at http://{address}/_/console\n")),
+            "{told}"
+        );
         let client = Client::new(address.parse().unwrap(), keys_in(&text));
         let versioning = Ask::bucket("GET", "terraform-state").query("versioning", "");
         let state = client.send(&versioning).expect(200).element("Status");

@@ -2,12 +2,17 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 /// Why the log does not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The disk is full. Nothing was written, and the log goes on.
-    #[error("the disk is full")]
+    #[error("the disk is full: make room")]
     Full,
+    /// The process, or the machine, has as many files open as it may. Nothing was written, and the log goes on.
+    #[error("too many files are open: raise the limit (`ulimit -n`, `LimitNOFILE=`)")]
+    TooManyFiles,
     /// The disk failed. Whether what was being written is durable is not known.
     #[error("the disk failed: {0}")]
     Io(io::Error),
@@ -43,6 +48,9 @@ impl LogError {
 
 impl From<io::Error> for LogError {
     fn from(error: io::Error) -> Self {
+        if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) {
+            return Self::TooManyFiles;
+        }
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
             _ => Self::Io(error),

@@ -167,7 +167,8 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// [`LogError::Full`] when there is no room for another segment; the log goes on. The others end it.
+    /// [`LogError::Full`] when there is no room for another segment, and [`LogError::TooManyFiles`] when its file cannot be
+    /// opened; the log goes on. The others end it.
     pub fn begin_group(&mut self, payload_bytes: usize) -> Result<GroupBuilder, LogError> {
         let pages = in_pages(HEADER_BYTES + payload_bytes);
         if pages > self.options.segment_bytes as usize - PAGE_BYTES {

@@ -35,7 +35,12 @@ impl Spares {
     pub(crate) fn take(&mut self, disk: &dyn Disk, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let Some(spare) = self.0.pop() else { return disk.create(name) };
         disk.rename_new(&spare, name)?;
-        disk.open(name)
+        disk.open(name).or_else(|error| {
+            // What stands in it is of another segment, and not to be read under this name.
+            disk.rename(name, &spare)?;
+            self.0.push(spare);
+            Err(error)
+        })
     }
 
     /// Keeps the file of segment `number`, if there is room for it and it is `ours`, or removes it. A file of

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use crate::disk::faulty::FaultyDisk;
+use crate::disk::faulty::{Faults, FaultyDisk};
 use crate::disk::{Disk, FileDisk};
 use crate::{
     Cursor, Fence, Followed, Follower, Group, Import, Log, LogError, LogOptions, Place, Position,
@@ -215,6 +215,32 @@ fn a_segment_is_let_go_and_its_file_is_used_again() {
     assert_eq!(log.used_bytes(), used + 4096, "and the page of its own header");
     let versions: Vec<u64> = kept.iter().map(|(_, version, _)| *version).collect();
     assert_eq!(versions, [2, 3], "what the file had before is not read");
+}
+
+/// A new file cannot be made, or one that was kept cannot be opened: the log goes on when it can.
+#[test]
+fn too_many_open_files_are_no_failure_of_the_disk() {
+    for is_kept in [false, true] {
+        let (faulty, disk) = memory();
+        let (mut log, _) = open(&disk, None).unwrap();
+        put(&mut log, "key", 1, &[1; 20_000]);
+        put(&mut log, "key", 2, &[2; 20_000]);
+        if is_kept {
+            log.drop_before(2).unwrap();
+        }
+        let names = disk.list().unwrap();
+        faulty.set_faults(Faults { fail_opens: true, ..Faults::default() });
+        for _ in 0..2 {
+            assert!(matches!(log.begin_group(20_100), Err(LogError::TooManyFiles)));
+        }
+        assert_eq!(disk.list().unwrap(), names);
+        faulty.set_faults(Faults::default());
+        put(&mut log, "key", 3, &[3; 20_000]);
+        drop(log);
+        let kept = open(&disk, None).unwrap().1;
+        let versions: Vec<u64> = kept.iter().map(|(_, version, _)| *version).collect();
+        assert_eq!(versions, if is_kept { vec![2, 3] } else { vec![1, 2, 3] });
+    }
 }
 
 #[test]

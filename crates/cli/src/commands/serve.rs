@@ -1,6 +1,6 @@
 //! `tidelock serve`
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tidelock_server::ServeArgs;
 
 use crate::exit::Failure;
@@ -21,8 +21,16 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         keep_memory_private();
+        open_as_many_files_as_allowed();
         Ok(tidelock_server::serve(self.settings, &mut std::io::stdout()).await?)
     }
+}
+
+/// A connection is a file, and so is a segment of the log. What shells and service managers give is made for programs
+/// that use `select(2)`, and far below what they allow.
+fn open_as_many_files_as_allowed() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let _refused = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// The memory holds keys: no core dump takes it along, and where the system can say so no other process of

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::io::Errno;
+
 use super::{Disk, DiskFile};
 
 /// The unit that a power cut keeps, loses or tears.
@@ -55,6 +57,8 @@ pub struct Faults {
     pub fail_write_after: Option<u64>,
     /// Each read answers an error.
     pub fail_reads: bool,
+    /// No file is opened or made, as where the process has as many open as it may.
+    pub fail_opens: bool,
     /// Most bytes of all files, holes not counted, above which a write arrives in part and answers
     /// [`io::ErrorKind::StorageFull`].
     pub capacity_bytes: Option<u64>,
@@ -190,6 +194,10 @@ impl FaultyDisk {
 }
 
 impl State {
+    fn opens(&self) -> io::Result<()> {
+        if self.faults.fail_opens { Err(Errno::MFILE.into()) } else { Ok(()) }
+    }
+
     fn answers(&self) -> io::Result<()> {
         if self.stopped { Err(stopped()) } else { Ok(()) }
     }
@@ -305,6 +313,7 @@ impl Disk for FaultyDisk {
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let state = self.state();
         state.answers()?;
+        state.opens()?;
         match state.names.get(name) {
             Some(&at) => Ok(self.file(&state, at)),
             None => Err(io::ErrorKind::NotFound.into()),
@@ -314,6 +323,7 @@ impl Disk for FaultyDisk {
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state();
         state.answers()?;
+        state.opens()?;
         if state.names.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }

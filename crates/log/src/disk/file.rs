@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
 use rustix::io::Errno;
@@ -18,12 +18,14 @@ const FILE_MODE: u32 = 0o600;
 #[derive(Debug)]
 pub struct FileDisk {
     path: PathBuf,
+    /// What is synced for names. Kept open: what was written must be synced also where no file can be opened any more.
+    directory: OnceLock<File>,
 }
 
 impl FileDisk {
     /// The disk in the directory `path`.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+        Self { path: path.to_owned(), directory: OnceLock::new() }
     }
 }
 
@@ -77,7 +79,13 @@ impl Disk for FileDisk {
     }
 
     fn sync(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        if let Some(directory) = self.directory.get() {
+            return directory.sync_all();
+        }
+        let directory = File::open(&self.path)?;
+        directory.sync_all()?;
+        let _first = self.directory.set(directory);
+        Ok(())
     }
 }
 

@@ -702,7 +702,7 @@ fn payload_bytes(batch: &Batch) -> usize {
 
 fn group_error(error: LogError) -> GroupError {
     match error {
-        LogError::Full => GroupError::Refused(error),
+        LogError::Full | LogError::TooManyFiles => GroupError::Refused(error),
         other => failed(other),
     }
 }
@@ -723,6 +723,7 @@ impl From<LogError> for OpenError {
             LogError::FormatTooNew { found, known } => {
                 Self::FormatTooNew { found: found.into(), known: known.into() }
             }
+            LogError::TooManyFiles => Self::Io(io::Error::other(error.to_string())),
             LogError::Fenced => Self::AlreadyOpen,
             LogError::Damaged { .. } => Self::Corrupt(error.to_string()),
         }

@@ -205,6 +205,7 @@ const NO_FAULTS: Faults = Faults {
     fail_sync_after: None,
     fail_write_after: None,
     fail_reads: false,
+    fail_opens: false,
     capacity_bytes: None,
 };
 

@@ -105,7 +105,7 @@ impl Writer {
             Ok(outcomes) => self.queue.answer(batches, outcomes),
             Err(GroupError::Refused(error)) => {
                 tracing::warn!(%error, "meta.group_refused");
-                self.queue.refuse(&format!("{error}: make room"));
+                self.queue.refuse(&error.to_string());
             }
             Err(GroupError::Failed(reason)) => return Err(reason),
         }
