@@ -33,6 +33,10 @@ const USER_TERM_S_MAX: u64 = 129_600;
 const ROOT_TERM_S_MAX: u64 = 3_600;
 
 /// AssumeRole: <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>.
+///
+/// What a session brings along into another one, its source identity and its transitive tags, is for the role's trust
+/// policy to allow as if it were asked for
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html>).
 pub(super) async fn assume_role(asked: &Asked<'_>) -> S3Result<String> {
     let request = RoleRequest::of(asked.query)?;
     let tags = parameters::tags(asked.query)?;
@@ -56,20 +60,27 @@ pub(super) async fn assume_role(asked: &Asked<'_>) -> S3Result<String> {
     if let Some(id) = asked.query.value("ExternalId") {
         keys.add("sts:ExternalId", id);
     }
+    let before = entitlement.session.as_ref();
+    let source_identity = match (before.and_then(|it| it.source_identity.clone()), source_identity)
+    {
+        (Some(set), Some(other)) if set != other => {
+            return Err(denied(asked, SET_SOURCE_IDENTITY, request.arn));
+        }
+        (set, asked_for) => set.or(asked_for),
+    };
     let mut actions = vec![ASSUME_ROLE];
-    actions.extend((!tags.is_empty()).then_some(TAG_SESSION));
+    actions.extend((!tags.is_empty() || !inherited.is_empty()).then_some(TAG_SESSION));
     if let Some(source) = &source_identity {
         keys.add("sts:SourceIdentity", source.as_str());
         actions.push(SET_SOURCE_IDENTITY);
     }
     check_trust(asked, (&role, None), &actions, &keys)?;
-    let before = entitlement.session.as_ref();
     let kept = before.map(|session| session.transitive_tag_keys.clone()).unwrap_or_default();
     let new = NewSession {
         tags: [inherited, tags].concat(),
         transitive_tag_keys: [kept, transitive].concat(),
         policies: request.policy.map(str::to_owned).into_iter().collect(),
-        source_identity: before.and_then(|it| it.source_identity.clone()).or(source_identity),
+        source_identity,
         provider: Some(asked.caller.arn.to_string()),
         ..NewSession::of(subject(&role, &request), request.term(role.session_max_s)?)
     };

@@ -245,6 +245,53 @@ async fn inherited_tags_have_one_value() {
     }
 }
 
+/// What a session brings along into another one is for that one's trust policy to allow, and stays what it is.
+#[tokio::test]
+async fn what_a_session_brings_along_is_asked_of_the_next_role() {
+    const TAG: &str = "Tags.member.1.Key=a&Tags.member.1.Value=b";
+    const ALL: &str = r#"["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]"#;
+    let root = Fixture::new();
+    let assumes = allow("sts:*", "{}");
+    let ci = user(&root, std::slice::from_ref(&assumes)).await;
+    let policy = format!("{{\"Version\":\"2012-10-17\",\"Statement\":[{assumes}]}}");
+    for (name, actions, condition) in [
+        ("first", ALL, "{}"),
+        ("alices", ALL, r#"{"StringEquals":{"sts:SourceIdentity":"alice"}}"#),
+        ("plain", r#""sts:AssumeRole""#, "{}"),
+    ] {
+        let trust = format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":{{"AWS":"000000000000"}},
+                "Action":{actions},"Condition":{condition}}}}}"#
+        );
+        let new = NewRole {
+            name: name.to_owned(),
+            trust_policy: trust,
+            policies: vec![("p".to_owned(), policy.clone())],
+            session_max_s: 3_600,
+        };
+        root.store.create_role(&Principal::root(), new).await.unwrap();
+    }
+    let transitive = format!("{TAG}&TransitiveTagKeys.member.1=a");
+    let rows = [
+        ("SourceIdentity=mallory", "alices", "", Err("AccessDenied")),
+        ("SourceIdentity=mallory", "alices", "SourceIdentity=alice", Err("AccessDenied")),
+        ("SourceIdentity=mallory", "first", "SourceIdentity=alice", Err("AccessDenied")),
+        ("SourceIdentity=alice", "alices", "", Ok(())),
+        ("SourceIdentity=alice", "alices", "SourceIdentity=alice", Ok(())),
+        ("", "alices", "SourceIdentity=alice", Ok(())),
+        ("SourceIdentity=alice", "plain", "", Err("AccessDenied")),
+        (&transitive, "plain", "", Err("AccessDenied")),
+        (TAG, "plain", "", Ok(())),
+        ("", "plain", "", Ok(())),
+    ];
+    for (before, role, parameters, expected) in rows {
+        let outer = assume(&ci, "first", before).await.unwrap();
+        let inner = assume(&outer, role, parameters).await;
+        let found = inner.as_ref().map(|_| ()).map_err(String::as_str);
+        assert_eq!(found, expected, "{before}, then {role} {parameters}");
+    }
+}
+
 /// What a policy asks about, and what then comes of a request by a user who may do it otherwise.
 struct Rule {
     statements: Vec<String>,
