@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::AsHeaderName;
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, Method, Uri, header};
 use tidelock_auth::policy::Access;
 use tidelock_store::{
     ACCOUNT_ID, BucketName, Granted, InvalidObjectKey, ObjectKey, Principal, Store, VersionSelector,
@@ -31,6 +31,8 @@ pub(crate) struct Call<'a> {
     pub(crate) principal: Principal,
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
+    /// As it was sent.
+    pub(crate) uri: Uri,
     pub(crate) query: Query,
     pub(crate) address: &'a Address,
     pub(crate) peer: Peer,

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::request_id::RequestId;
 use crate::response::{self, Response};
-use crate::xml::XmlWriter;
+use crate::xml::{CONTROL_NAMESPACE, XmlWriter};
 
 /// One refusal, as it is written to the client.
 ///
@@ -145,6 +145,18 @@ impl S3Error {
             xml.text("HostId", id.host_id());
         });
         xml.finish()
+    }
+
+    /// The answer of S3 Control, whose clients look for the code one element deeper.
+    pub(crate) fn into_control_response(self, id: &RequestId) -> Response {
+        let document = XmlWriter::document_in("ErrorResponse", CONTROL_NAMESPACE, |xml| {
+            xml.element("Error", |xml| self.write_code_and_message(xml));
+            xml.text("RequestId", id.request_id());
+            xml.text("HostId", id.host_id());
+        });
+        let mut response = response::xml(self.code.status(), document);
+        response.extensions_mut().insert(self.code);
+        response
     }
 
     /// The answer to a request: no body for HEAD and 304, the document otherwise.

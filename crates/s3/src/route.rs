@@ -3,6 +3,6 @@
 mod address;
 mod operation;
 
-pub(crate) use address::Address;
 pub use address::bucket_of_host;
+pub(crate) use address::{Address, TAGS_PATH};
 pub use operation::{Operation, Scope, State};

@@ -11,7 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, header, request};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tidelock_store::{
-    Conversation, Origin, Principal, Protocol, Store, SystemEntropy, call_id, user_agent,
+    ACCOUNT_ID, Conversation, Origin, Principal, Protocol, Store, SystemEntropy, call_id,
+    user_agent,
 };
 
 use crate::Clock;
@@ -28,12 +29,14 @@ use crate::query::Query;
 use crate::query_api;
 use crate::request_id::RequestId;
 use crate::response::{Response, StreamError};
-use crate::route::{Address, Operation};
+use crate::route::{Address, Operation, Scope, TAGS_PATH};
 use crate::settings::METADATA_PREFIX;
 use crate::web_identity::{NoWebIdentities, WebIdentities};
 
 const S3: &[&str] = &["s3"];
 const SERVER: &str = "Tidelock";
+/// What a request to S3 Control names its account in, and no other request has.
+const CONTROL_ACCOUNT: HeaderName = HeaderName::from_static("x-amz-account-id");
 const SDK_REQUEST: HeaderName = HeaderName::from_static("amz-sdk-request");
 const SDK_CALL: HeaderName = HeaderName::from_static("amz-sdk-invocation-id");
 /// Headers that count in the query of a presigned URL, too.
@@ -174,7 +177,10 @@ impl S3Service {
         let mut response = match self.route(&parts) {
             Err(error) => {
                 requester = Some(peer.unproven(Protocol::S3, &parts, id.request_id()));
-                error.into_response(&method, parts.uri.path(), &id)
+                match control_account(&parts) {
+                    Some(_) => error.into_control_response(&id),
+                    None => error.into_response(&method, parts.uri.path(), &id),
+                }
             }
             Ok((routed, address)) => {
                 let operation = routed.operation;
@@ -185,7 +191,10 @@ impl S3Service {
                 let result = self.run(parts, body, peer, about, &id, &mut requester).await;
                 let mut response = result.unwrap_or_else(|error| {
                     log_failure(operation, &id, &error);
-                    error.into_response(&method, &address.resource(), &id)
+                    match address.scope() {
+                        Scope::Tags => error.into_control_response(&id),
+                        _ => error.into_response(&method, &address.resource(), &id),
+                    }
                 });
                 if response.extensions().get::<Operation>().is_none() {
                     response.extensions_mut().insert(operation);
@@ -216,7 +225,13 @@ impl S3Service {
     fn route(&self, parts: &request::Parts) -> S3Result<(Routed, Address)> {
         let query = Query::parse(parts.uri.query().unwrap_or_default())?;
         let host = host_of(&parts.headers, &parts.uri);
-        let address = Address::parse(host, parts.uri.path(), &self.config.domains)?;
+        let address = match control_account(parts) {
+            Some(account) if account != ACCOUNT_ID.as_bytes() => {
+                return Err(S3Error::new(ErrorCode::AccessDenied));
+            }
+            Some(_) => Address::of_tags(parts.uri.path())?,
+            None => Address::parse(host, parts.uri.path(), &self.config.domains)?,
+        };
         let copies = parts.headers.contains_key(COPY_SOURCE);
         let operation = Operation::choose(address.scope(), &parts.method, &query, copies)?;
         Ok((Routed { query, operation }, address))
@@ -270,7 +285,6 @@ impl S3Service {
         let payload = Payload::of(&caller, &parts.headers, body, self.config.body_idle_timeout);
         let principal = caller.principal.with_origin(origin);
         *requester = Some(principal.clone());
-        let payload = payload?;
         let Routed { query, operation } = routed;
         let mut call = Call {
             service: self,
@@ -278,11 +292,12 @@ impl S3Service {
             principal,
             method: parts.method,
             headers: parts.headers,
+            uri: parts.uri,
             query,
             address,
             peer,
             signing: caller.signing,
-            payload,
+            payload: payload?,
             may_copy_tags: false,
         };
         call.check_expected_owner()?;
@@ -368,6 +383,12 @@ fn sdk_attempt(headers: &HeaderMap) -> u32 {
     let fields = text.split(';').filter_map(|field| field.trim().split_once('='));
     let attempt = fields.filter(|(name, _)| *name == "attempt").map(|(_, number)| number).next();
     attempt.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// The account that a request to S3 Control names; nothing of other requests.
+fn control_account(parts: &request::Parts) -> Option<&[u8]> {
+    let account = parts.headers.get(CONTROL_ACCOUNT)?;
+    parts.uri.path().starts_with(TAGS_PATH).then_some(account.as_bytes())
 }
 
 /// Puts among the headers what a presigned URL says in its query instead: SDKs move headers there, and a

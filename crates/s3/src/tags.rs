@@ -4,6 +4,8 @@
 
 use std::collections::HashSet;
 
+use tidelock_store::BUCKET_TAGS_MAX;
+
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::query::Query;
 
@@ -11,9 +13,9 @@ use crate::query::Query;
 pub(crate) type Tags = Vec<(String, String)>;
 
 const OBJECT_TAGS_MAX: usize = 10;
-const BUCKET_TAGS_MAX: usize = 50;
 const TAG_KEY_CHARS_MAX: usize = 128;
 const TAG_VALUE_CHARS_MAX: usize = 256;
+const TOO_MANY_OF_BUCKET: &str = "Bucket tag count cannot be greater than 50";
 const SYSTEM_PREFIX: &str = "aws:";
 
 /// What is tagged; the limits and the wording differ.
@@ -25,18 +27,23 @@ pub(crate) enum Tagged {
     Object,
 }
 
+/// What a bucket is told that would have more tags than it may.
+pub(crate) fn too_many() -> S3Error {
+    S3Error::with_message(ErrorCode::InvalidTag, TOO_MANY_OF_BUCKET)
+}
+
 /// Checks a set of tags and sorts it.
 pub(crate) fn validate(mut tags: Tags, tagged: Tagged) -> S3Result<Tags> {
     let (tags_max, too_many, system) = match tagged {
         Tagged::NewBucket => (
             BUCKET_TAGS_MAX,
-            "Bucket tag count cannot be greater than 50",
+            TOO_MANY_OF_BUCKET,
             "User-defined tag keys can't start with \"aws:\". This prefix is reserved for system tags. \
              Remove \"aws:\" from your tag keys and try again.",
         ),
         Tagged::Bucket => (
             BUCKET_TAGS_MAX,
-            "Bucket tag count cannot be greater than 50",
+            TOO_MANY_OF_BUCKET,
             "System tags cannot be added/updated by requester",
         ),
         Tagged::Object => (

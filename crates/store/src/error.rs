@@ -7,6 +7,7 @@ use tidelock_meta::record::DecodeError;
 
 use crate::body::read::OpenError;
 use crate::body::source::BodyError;
+use crate::bucket::BUCKET_TAGS_MAX;
 use crate::condition::ConditionFailure;
 use crate::encryption::KeyFailure;
 use crate::guard::{AllowError, LockedBy, Refusal, RefusedError, ReleaseError};
@@ -73,6 +74,9 @@ pub enum BucketError {
     /// What it says of who may use it has changed since that was decided: to be decided again.
     #[error("the access rules of the bucket have changed")]
     AccessChanged,
+    /// It would have more tags than a bucket may.
+    #[error("a bucket has at most {BUCKET_TAGS_MAX} tags")]
+    TooManyTags,
     /// It has no Object Lock, and a version was to be locked.
     #[error("the bucket has no Object Lock")]
     NoObjectLock,
@@ -430,6 +434,7 @@ impl BucketError {
             | Self::AccessDenied
             | Self::AccessChanged
             | Self::HasAcl
+            | Self::TooManyTags
             | Self::NoObjectLock
             | Self::NotVersioned
             | Self::HasObjectLock => None,

@@ -74,8 +74,8 @@ pub use audit::{
 };
 pub use body::source::{BodyError, BodySource, BytesSource};
 pub use bucket::{
-    Bucket, BucketAccess, BucketChange, BucketPage, DocumentKind, Granted, GuardEdit, JudgedObject,
-    NewBucket, ObjectAccess,
+    BUCKET_TAGS_MAX, Bucket, BucketAccess, BucketChange, BucketPage, DocumentKind, Granted,
+    GuardEdit, JudgedObject, NewBucket, ObjectAccess,
 };
 pub use checksum::{BodyDigest, ChecksumExpectation, ChecksumRequest, Digester};
 pub use condition::{

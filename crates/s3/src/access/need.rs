@@ -241,6 +241,9 @@ fn of_configuration(operation: Operation) -> Option<&'static str> {
         Op::PutPublicAccessBlock | Op::DeletePublicAccessBlock => "s3:PutBucketPublicAccessBlock",
         Op::GetBucketTagging => "s3:GetBucketTagging",
         Op::PutBucketTagging | Op::DeleteBucketTagging => "s3:PutBucketTagging",
+        Op::ListTagsForResource => "s3:ListTagsForResource",
+        Op::TagResource => "s3:TagResource",
+        Op::UntagResource => "s3:UntagResource",
         Op::GetBucketOwnershipControls => "s3:GetBucketOwnershipControls",
         Op::PutBucketOwnershipControls | Op::DeleteBucketOwnershipControls => {
             "s3:PutBucketOwnershipControls"

@@ -15,6 +15,7 @@ use crate::checksum::{self, Algorithm};
 use crate::conditions::condition_failed;
 use crate::date;
 use crate::payload::PayloadError;
+use crate::tags;
 
 const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
 const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
@@ -36,6 +37,7 @@ impl From<BucketError> for S3Error {
             BucketError::NoSuchBucket => Self::new(ErrorCode::NoSuchBucket),
             BucketError::AccessDenied => Self::new(ErrorCode::AccessDenied),
             BucketError::HasAcl => Self::new(ErrorCode::InvalidBucketAclWithObjectOwnership),
+            BucketError::TooManyTags => tags::too_many(),
             BucketError::AccessChanged => Self::new(ErrorCode::SlowDown).caused_by(&error),
             BucketError::NoObjectLock => {
                 Self::invalid_request("Bucket is missing Object Lock Configuration")

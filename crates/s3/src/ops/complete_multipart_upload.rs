@@ -6,7 +6,7 @@ use tidelock_store::{CompleteError, CompleteUpload, RequestedPart, StoredObject}
 use super::bucket_lifecycle::write_expiration;
 use super::put_object::write_new_version;
 use super::upload_part::upload_id;
-use crate::authn::host_in;
+use crate::authn::host_of;
 use crate::call::Call;
 use crate::conditions::{self, unquoted};
 use crate::document::LIST_BYTES_MAX;
@@ -96,9 +96,9 @@ fn refusal(call: &Call<'_>, error: CompleteError) -> S3Error {
 
 fn document(call: &Call<'_>, stored: &StoredObject) -> String {
     let scheme = if call.peer.secure { "https" } else { "http" };
-    let host = host_in(&call.headers);
+    let host = host_of(&call.headers, &call.uri);
     XmlWriter::s3_document("CompleteMultipartUploadResult", |xml| {
-        let location = format!("{scheme}://{host}{}", call.address.resource());
+        let location = format!("{scheme}://{host}{}", call.uri.path());
         xml.text("Location", &location);
         xml.text("Bucket", call.bucket_text());
         xml.text("Key", call.key_text());

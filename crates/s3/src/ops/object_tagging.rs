@@ -37,16 +37,19 @@ pub(super) async fn delete(call: &mut Call<'_>) -> S3Result<Response> {
 
 /// `<Tagging><TagSet>…`
 pub(super) fn document(tags: &[(String, String)]) -> String {
-    XmlWriter::s3_document("Tagging", |xml| {
-        xml.element("TagSet", |xml| {
-            for (key, value) in tags {
-                xml.element("Tag", |xml| {
-                    xml.text("Key", key);
-                    xml.text("Value", value);
-                });
-            }
-        });
-    })
+    XmlWriter::s3_document("Tagging", |xml| write(xml, "TagSet", tags))
+}
+
+/// The tags, in an element of this name.
+pub(super) fn write(xml: &mut XmlWriter, name: &str, tags: &[(String, String)]) {
+    xml.element(name, |xml| {
+        for (key, value) in tags {
+            xml.element("Tag", |xml| {
+                xml.text("Key", key);
+                xml.text("Value", value);
+            });
+        }
+    });
 }
 
 async fn head(call: &Call<'_>) -> S3Result<ObjectInfo> {

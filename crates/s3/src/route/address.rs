@@ -14,7 +14,15 @@ use crate::error::{ErrorCode, S3Error, S3Result};
 pub(crate) struct Address {
     pub(crate) bucket: Option<String>,
     pub(crate) key: Option<String>,
+    /// Whether these are the tags of the bucket, as S3 Control has them.
+    is_tags: bool,
 }
+
+/// What stands before the ARN of a resource whose tags are asked for
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_ListTagsForResource.html>).
+pub(crate) const TAGS_PATH: &str = "/v20180820/tags/";
+/// ARNs of buckets begin with it.
+const BUCKET_ARN: &str = "arn:aws:s3:::";
 
 impl Address {
     /// `host` as sent (with or without a port), `raw_path` without the query, `domains` in lower
@@ -22,19 +30,39 @@ impl Address {
     pub(crate) fn parse(host: &str, raw_path: &str, domains: &[String]) -> S3Result<Self> {
         let path = raw_path.strip_prefix('/').ok_or_else(invalid_uri)?;
         if let Some(bucket) = bucket_of_host(host, domains) {
-            return Ok(Self { bucket: Some(bucket), key: filled(decode(path)?) });
+            return Ok(Self::new(Some(bucket), filled(decode(path)?)));
         }
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
         let (bucket, key) = (filled(decode(bucket)?), filled(decode(key)?));
         if bucket.is_none() && key.is_some() {
             return Err(invalid_uri());
         }
-        Ok(Self { bucket, key })
+        Ok(Self::new(bucket, key))
+    }
+
+    fn new(bucket: Option<String>, key: Option<String>) -> Self {
+        Self { bucket, key, is_tags: false }
+    }
+
+    /// The bucket of a request to S3 Control for tags, whose path begins with [`TAGS_PATH`]. The host, which begins with
+    /// the account, says nothing of it.
+    pub(crate) fn of_tags(raw_path: &str) -> S3Result<Self> {
+        let arn = decode(raw_path.strip_prefix(TAGS_PATH).ok_or_else(invalid_uri)?)?;
+        match arn.strip_prefix(BUCKET_ARN) {
+            Some(bucket) if !bucket.contains('/') => {
+                Ok(Self { bucket: Some(bucket.to_owned()), key: None, is_tags: true })
+            }
+            _ => Err(S3Error::with_message(
+                ErrorCode::NotImplemented,
+                "Of all resources that S3 Control knows only buckets have tags here.",
+            )),
+        }
     }
 
     /// What kind of resource this is.
     pub(crate) fn scope(&self) -> Scope {
         match (&self.bucket, &self.key) {
+            _ if self.is_tags => Scope::Tags,
             (None, _) => Scope::Service,
             (Some(_), None) => Scope::Bucket,
             (Some(_), Some(_)) => Scope::Object,
@@ -110,11 +138,29 @@ mod tests {
     fn check(host: &str, path: &str, expected: Parsed) {
         let domains = [String::from("s3.example.com"), String::from("example.com")];
         let parsed = Address::parse(host, path, &domains).ok();
-        let expected = expected.map(|(bucket, key)| Address {
-            bucket: bucket.map(str::to_owned),
-            key: key.map(str::to_owned),
-        });
+        let expected = expected
+            .map(|(bucket, key)| Address::new(bucket.map(str::to_owned), key.map(str::to_owned)));
         assert_eq!(parsed, expected, "{host} {path}");
+    }
+
+    #[test]
+    fn tags_of_resources() {
+        let rows = [
+            ("/v20180820/tags/arn%3Aaws%3As3%3A%3A%3Ab.c", Ok("b.c")),
+            ("/v20180820/tags/arn:aws:s3:::b", Ok("b")),
+            (
+                "/v20180820/tags/arn%3Aaws%3As3%3Aus-east-1%3A0%3Aaccesspoint%2Fa",
+                Err("NotImplemented"),
+            ),
+            ("/v20180820/tags/arn:aws:s3:::b/k", Err("NotImplemented")),
+            ("/v20180820/jobs", Err("InvalidURI")),
+        ];
+        for (path, expected) in rows {
+            let found = Address::of_tags(path);
+            assert!(found.as_ref().is_ok_and(|it| it.scope() == Scope::Tags) == expected.is_ok());
+            let found = found.as_ref().map(|address| address.bucket.as_deref().unwrap_or_default());
+            assert_eq!(found.map_err(|error| error.code().as_str()), expected, "{path}");
+        }
     }
 
     #[test]

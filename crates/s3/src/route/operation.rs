@@ -18,6 +18,8 @@ use crate::query::Query;
 pub enum Scope {
     /// `/`
     Service,
+    /// `/v20180820/tags/ARN` of S3 Control
+    Tags,
     /// `/bucket`
     Bucket,
     /// `/bucket/key`
@@ -87,11 +89,15 @@ struct Row {
     source: Source,
 }
 
+// The three of tags are S3 Control's, which the AWS provider asks for a bucket's tags first.
 // `QueryRequest` stands for the STS and IAM actions at `POST /`; `PostObject` and the preflights are
 // not in the service model, but are in the API reference.
 operations! {
     ListBuckets Service GET [] Any Built
     QueryRequest Service POST [] Any Built
+    ListTagsForResource Tags GET [] Any Built
+    TagResource Tags POST [] Any Built
+    UntagResource Tags DELETE [] Any Built
     GetBucketAnalyticsConfiguration Bucket GET ["analytics" "id"] Any Fixed
     GetBucketIntelligentTieringConfiguration Bucket GET ["intelligent-tiering" "id"] Any Fixed
     GetBucketInventoryConfiguration Bucket GET ["inventory" "id"] Any Fixed
@@ -283,6 +289,7 @@ impl Scope {
     pub(crate) fn resource_type(self) -> &'static str {
         match self {
             Self::Service => "SERVICE",
+            Self::Tags => "TAGS",
             Self::Bucket => "BUCKET",
             Self::Object => "OBJECT",
         }
@@ -330,11 +337,14 @@ mod tests {
 
     #[test]
     fn requests_choose_operations() {
-        use Scope::{Bucket, Object, Service};
+        use Scope::{Bucket, Object, Service, Tags};
         let rows = [
             (Method::GET, Service, "", false, "ListBuckets"),
             (Method::POST, Service, "", false, "QueryRequest"),
             (Method::DELETE, Service, "", false, "MethodNotAllowed"),
+            (Method::GET, Tags, "", false, "ListTagsForResource"),
+            (Method::DELETE, Tags, "tagKeys=a&tagKeys=b", false, "UntagResource"),
+            (Method::PUT, Tags, "", false, "MethodNotAllowed"),
             (Method::GET, Bucket, "", false, "ListObjects"),
             (Method::GET, Bucket, "list-type=2&prefix=a", false, "ListObjectsV2"),
             (Method::GET, Bucket, "list-type=1", false, "ListObjects"),

@@ -22,7 +22,7 @@ pub(crate) use object_lock::{
     mode_of_text, mode_text, object_lock_document, parse_legal_hold, parse_object_lock,
     parse_retention,
 };
-pub(crate) use tagging::parse_tagging;
+pub(crate) use tagging::{parse_tag_resource, parse_tagging};
 
 use super::Element;
 use crate::error::{S3Error, S3Result};

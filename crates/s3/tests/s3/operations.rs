@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::fixture::{Answer, Fixture};
 use http::Method;
+use tidelock_s3::S3Config;
 use tidelock_store::{AuditQuery, BucketChange, GuardConfig, Principal};
 
 const ENABLED: &[u8] =
@@ -74,6 +75,96 @@ async fn a_listing_says_the_second_that_the_object_says() {
     ] {
         let answer = fixture.send(method, target, headers, b"").await;
         assert_eq!(answer.text(element), "2027-01-15T08:00:01.000Z", "{target}");
+    }
+}
+
+/// The AWS provider asks S3 Control for the tags of a bucket.
+#[tokio::test]
+async fn tags_of_a_bucket_over_s3_control() {
+    const TAGS: &str = "/v20180820/tags/arn%3Aaws%3As3%3A%3A%3Abucket";
+    let fixture = with_bucket().await;
+    let account = [("x-amz-account-id", "000000000000"), ("host", "000000000000.localhost:9000")];
+    let tag = |tags: &[(&str, &str)]| {
+        let tags: String = tags
+            .iter()
+            .map(|(key, value)| format!("<Tag><Key>{key}</Key><Value>{value}</Value></Tag>"))
+            .collect();
+        format!(
+            "<TagResourceRequest xmlns=\"http://awss3control.amazonaws.com/doc/2018-08-20/\">\
+             <Tags>{tags}</Tags></TagResourceRequest>"
+        )
+    };
+    let many: Vec<_> = (0..50).map(|number| (format!("k{number}"), "v")).collect();
+    let many: Vec<_> = many.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+    let other = TAGS.replace("bucket", "other");
+    let rows = [
+        (Method::GET, TAGS, String::new(), "200", &[][..]),
+        (Method::POST, TAGS, tag(&[("a", "1"), ("b", "2")]), "204", &[("a", "1"), ("b", "2")]),
+        (
+            Method::POST,
+            TAGS,
+            tag(&[("b", "3"), ("c", "4")]),
+            "204",
+            &[("a", "1"), ("b", "3"), ("c", "4")],
+        ),
+        (Method::POST, TAGS, tag(&many), "400 InvalidTag", &[("a", "1"), ("b", "3"), ("c", "4")]),
+        (
+            Method::POST,
+            TAGS,
+            tag(&[("aws:x", "1")]),
+            "400 InvalidTag",
+            &[("a", "1"), ("b", "3"), ("c", "4")],
+        ),
+        (
+            Method::POST,
+            TAGS,
+            "<Tagging/>".to_owned(),
+            "400 MalformedXML",
+            &[("a", "1"), ("b", "3"), ("c", "4")],
+        ),
+        (
+            Method::DELETE,
+            &format!("{TAGS}?tagKeys=a&tagKeys=c&tagKeys=x"),
+            String::new(),
+            "204",
+            &[("b", "3")],
+        ),
+        (Method::PUT, TAGS, String::new(), "405 MethodNotAllowed", &[("b", "3")]),
+        (Method::GET, &other, String::new(), "404 NoSuchBucket", &[("b", "3")]),
+        (Method::DELETE, &format!("{TAGS}?tagKeys=b"), String::new(), "204", &[]),
+    ];
+    for (method, target, body, verdict, tags) in rows {
+        let answer = fixture.send(method.clone(), target, &account, body.as_bytes()).await;
+        assert_eq!(answer.verdict(), verdict, "{method} {target} {body}");
+        let is_wrapped = answer.body.contains("<ErrorResponse xmlns=");
+        assert_eq!(is_wrapped, answer.status.as_u16() >= 400, "{}", answer.body);
+        let listed = fixture.send(Method::GET, TAGS, &account, b"").await;
+        let listed: Vec<_> = all(&listed, "Key").into_iter().zip(all(&listed, "Value")).collect();
+        assert_eq!(listed, tags, "{method} {target} {body}");
+        let plain = fixture.get("/bucket?tagging").await;
+        assert_eq!(all(&plain, "Key").len(), tags.len());
+    }
+    let foreign = [("x-amz-account-id", "123456789012")];
+    let answer = fixture.send(Method::GET, TAGS, &foreign, b"").await;
+    assert_eq!(answer.verdict(), "403 AccessDenied");
+    // Without an account it is the key of an object.
+    assert_eq!(fixture.get(TAGS).await.verdict(), "404 NoSuchBucket");
+}
+
+/// The URL under which the object is, as it was sent: over HTTP/2 there is no `Host`, and keys are encoded.
+#[tokio::test]
+async fn an_upload_says_where_its_object_is() {
+    let fixture =
+        Fixture::with(S3Config { domains: vec!["localhost".into()], ..S3Config::default() });
+    fixture.put("/bucket", b"").await;
+    let key = "env%3A/a%20b%2B%C3%BC.tfstate";
+    for (host, path) in
+        [("localhost:9000", format!("/bucket/{key}")), ("bucket.localhost:9000", format!("/{key}"))]
+    {
+        let (id, list) = fixture.upload(&format!("/bucket/{key}"), &[b"part"]).await;
+        let target = format!("{path}?uploadId={id}");
+        let answer = fixture.send(Method::POST, &target, &[("host", host)], list.as_bytes()).await;
+        assert_eq!(answer.text("Location"), format!("http://{host}{path}"));
     }
 }
 

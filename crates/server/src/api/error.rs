@@ -133,6 +133,7 @@ impl From<BucketError> for ApiError {
             BucketError::NoSuchBucket => (StatusCode::NOT_FOUND, "NoSuchBucket"),
             BucketError::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
             BucketError::HasAcl => (StatusCode::BAD_REQUEST, "InvalidBucketAclWithObjectOwnership"),
+            BucketError::TooManyTags => (StatusCode::BAD_REQUEST, "InvalidTag"),
             BucketError::AccessChanged => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
             BucketError::NoObjectLock => (StatusCode::BAD_REQUEST, "InvalidRequest"),
             BucketError::NotVersioned | BucketError::HasObjectLock => {

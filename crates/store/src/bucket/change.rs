@@ -1,5 +1,7 @@
 //! Changes of a bucket's configuration.
 
+use std::collections::BTreeMap;
+
 use tidelock_meta::record::BucketId;
 use tidelock_meta::record::bucket::{
     self, BucketRow, DefaultEncryption, GuardConfig, ObjectLock, ObjectOwnership,
@@ -18,6 +20,9 @@ use crate::error::{BucketError, StorageError};
 use crate::identity::Principal;
 use crate::name::BucketName;
 
+/// Most tags of a bucket, as on AWS.
+pub const BUCKET_TAGS_MAX: usize = 50;
+
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BucketChange {
@@ -30,6 +35,10 @@ pub enum BucketChange {
     PublicAccessBlock(Option<PublicAccessBlock>),
     /// Put or DeleteBucketTagging.
     Tags(Option<Vec<(String, String)>>),
+    /// TagResource: these besides those that it has, or instead of those with their keys.
+    AddTags(Vec<(String, String)>),
+    /// UntagResource: those with these keys go.
+    RemoveTags(Vec<String>),
     /// Put or DeleteBucketOwnershipControls.
     ObjectOwnership(Option<ObjectOwnership>),
     /// PutBucketAcl; none is the owner's full control.
@@ -98,6 +107,8 @@ impl BucketChange {
             Self::PublicAccessBlock(None) => "DeletePublicAccessBlock",
             Self::Tags(Some(_)) => "PutBucketTagging",
             Self::Tags(None) => "DeleteBucketTagging",
+            Self::AddTags(_) => "TagResource",
+            Self::RemoveTags(_) => "UntagResource",
             Self::ObjectOwnership(Some(_)) => "PutBucketOwnershipControls",
             Self::ObjectOwnership(None) => "DeleteBucketOwnershipControls",
             Self::Acl(_) => "PutBucketAcl",
@@ -107,6 +118,24 @@ impl BucketChange {
             Self::Guard(None) => "DeleteBucketGuard",
         }
     }
+}
+
+fn with_tags(
+    row: &BucketRow,
+    more: &[(String, String)],
+) -> Result<Option<Vec<(String, String)>>, BucketError> {
+    let all = row.tags.iter().flatten().chain(more);
+    let tags: BTreeMap<_, _> = all.map(|(key, value)| (key, value)).collect();
+    if tags.len() > BUCKET_TAGS_MAX {
+        return Err(BucketError::TooManyTags);
+    }
+    let tags = tags.into_iter().map(|(key, value)| (key.clone(), value.clone()));
+    Ok(Some(tags.collect::<Vec<_>>()).filter(|tags| !tags.is_empty()))
+}
+
+fn without_tags(row: &BucketRow, keys: &[String]) -> Option<Vec<(String, String)>> {
+    let left = row.tags.iter().flatten().filter(|(key, _)| !keys.contains(key));
+    Some(left.cloned().collect::<Vec<_>>()).filter(|tags| !tags.is_empty())
 }
 
 impl Store {
@@ -154,6 +183,8 @@ impl Store {
                 BucketChange::Encryption(encryption) => row.encryption.clone_from(encryption),
                 BucketChange::PublicAccessBlock(block) => row.public_access_block = *block,
                 BucketChange::Tags(tags) => row.tags.clone_from(tags),
+                BucketChange::AddTags(more) => row.tags = with_tags(&open.row, more)?,
+                BucketChange::RemoveTags(keys) => row.tags = without_tags(&open.row, keys),
                 BucketChange::Guard(guard) => row.guard.clone_from(guard),
                 BucketChange::GuardUnlessSet(guard) => {
                     row.guard.get_or_insert_with(|| guard.clone());

@@ -13,7 +13,7 @@ use tidelock_meta::{Batch, Key, Versioned};
 
 pub(crate) use access::check_object;
 pub use access::{BucketAccess, Granted, JudgedObject, ObjectAccess};
-pub use change::{BucketChange, DocumentKind};
+pub use change::{BUCKET_TAGS_MAX, BucketChange, DocumentKind};
 pub use create::NewBucket;
 pub use guard::GuardEdit;
 pub use list::BucketPage;

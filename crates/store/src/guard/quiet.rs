@@ -113,6 +113,7 @@ impl Store {
                 | BucketError::AccessDenied
                 | BucketError::AccessChanged
                 | BucketError::HasAcl
+                | BucketError::TooManyTags
                 | BucketError::NoObjectLock
                 | BucketError::NotVersioned
                 | BucketError::HasObjectLock,

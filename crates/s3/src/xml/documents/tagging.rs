@@ -17,6 +17,16 @@ pub(crate) fn parse_tagging(document: &[u8]) -> S3Result<Tags> {
     }
 }
 
+/// Reads `<TagResourceRequest><Tags><Tag>…` of S3 Control; the tags are not validated yet.
+pub(crate) fn parse_tag_resource(document: &[u8]) -> S3Result<Tags> {
+    let root = parse(document)?;
+    root.expect_root("TagResourceRequest")?;
+    match root.children() {
+        [set] if set.name() == "Tags" => tags(set),
+        _ => Err(S3Error::malformed_xml()),
+    }
+}
+
 /// Reads a list of `<Tag><Key/><Value/></Tag>`.
 pub(super) fn tags(set: &Element) -> S3Result<Tags> {
     set.children().iter().map(tag).collect()
