@@ -1,6 +1,7 @@
 //! The guard through the command line: its configuration, who holds a lock by what the server knows,
 //! what was refused, and one-shot permissions.
 
+use std::fs;
 use std::process::Output;
 
 use serde_json::Value;
@@ -39,6 +40,35 @@ fn guarded() -> Server {
 
 fn put(client: &Client, key: &str, body: &str) -> u16 {
     client.send(&Ask::object("PUT", "bucket", key).body(body)).status
+}
+
+/// A list says that a state is there and how large it is; what was changed in it is for those who may read it.
+#[test]
+fn a_list_names_no_resources_to_those_who_may_not_read() {
+    let server = guarded();
+    exits(&server.cli(&["bucket", "edit", "bucket", "--guard", "observe"]), 0);
+    for (serial, value) in [(1, "one"), (2, "two")] {
+        assert_eq!(put(&server.root(), "k.tfstate", &state(serial, value)), 200);
+    }
+    let ask = Ask::new("GET", "/_/api/v1/states/bucket");
+    for (name, actions, expected) in [
+        ("lists", r#""s3:ListBucket""#, "[]"),
+        ("reads", r#"["s3:ListBucket","s3:GetObject"]"#, r#"["~ output.a"]"#),
+    ] {
+        let client = server.user(name);
+        let file = server.data().join(name);
+        let policy = format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":{actions},"Resource":"*"}}}}"#
+        );
+        fs::write(&file, policy).unwrap();
+        exits(&server.cli(&["user", "policy", "put", name, "p", file.to_str().unwrap()]), 0);
+        let listed: Value = serde_json::from_str(&client.send(&ask).expect(200).text()).unwrap();
+        let facts = &listed["states"][0]["facts"];
+        assert_eq!(
+            (facts["changed"].to_string().as_str(), &facts["serial"]),
+            (expected, &2.into())
+        );
+    }
 }
 
 #[test]
@@ -179,11 +209,11 @@ fn the_guard_lets_the_command_line_through() {
     let place = format!("bucket/{KEY}");
     let file = server.data().join("pushed.tfstate");
     for (serial, value) in [(1, "one"), (2, "two"), (3, "three")] {
-        std::fs::write(&file, state(serial, value)).unwrap();
+        fs::write(&file, state(serial, value)).unwrap();
         exits(&server.cli(&["state", "push", &place, file.to_str().unwrap()]), 0);
     }
     // What would be refused under any other lock.
-    std::fs::write(&file, state(2, "forced")).unwrap();
+    fs::write(&file, state(2, "forced")).unwrap();
     let forced = ["state", "push", &place, file.to_str().unwrap(), "--force"];
     exits(&server.cli(&forced), 0);
     let versions = json(&server, &["state", "versions", &place]);

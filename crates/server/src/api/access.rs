@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use http::{HeaderMap, request};
 use tidelock_s3::{Asked, Circumstances, Need, Peer, Query, Signing, headers_of_anybody};
-use tidelock_store::{BucketName, ObjectKey, Principal, SearchPage};
+use tidelock_store::{BucketName, ObjectKey, Principal, SearchPage, StatePage};
 
 use super::error::ApiError;
 use super::route::{Operation, Routed};
@@ -59,25 +59,50 @@ impl Api {
         bucket: &BucketName,
         page: SearchPage,
     ) -> Result<SearchPage, ApiError> {
-        let headers = headers_of_anybody(&parts.headers);
         let mut known: HashMap<ObjectKey, bool> = HashMap::new();
         let mut found = Vec::with_capacity(page.found.len());
         for instance in page.found {
             let key = object_key(&instance.key)?;
             if !known.contains_key(&key) {
-                let object = Some((&key, None));
-                let asked = Asked { need: Need::GET_OBJECT, bucket, object, more_keys: &[] };
-                let decided = self
-                    .authorizer
-                    .decide(actor, &asked, &circumstances(&headers, peer, &Query::default()))
-                    .await;
-                known.insert(key.clone(), decided.is_ok());
+                let may_read = self.may_read((actor, parts, peer), bucket, &key).await;
+                known.insert(key.clone(), may_read);
             }
             if known.get(&key) == Some(&true) {
                 found.push(instance);
             }
         }
         Ok(SearchPage { found, ..page })
+    }
+
+    /// Leaves out of a list what stands inside of states that the caller may not read: addresses.
+    pub(super) async fn without_insides(
+        &self,
+        who: (&Principal, &request::Parts, &Peer),
+        bucket: &BucketName,
+        mut page: StatePage,
+    ) -> Result<StatePage, ApiError> {
+        for state in &mut page.states {
+            let facts = state.version.as_mut().and_then(|version| version.facts.as_mut());
+            let Some(facts) = facts.filter(|facts| !facts.changed.is_empty()) else { continue };
+            if !self.may_read(who, bucket, &object_key(&state.key)?).await {
+                facts.changed.clear();
+            }
+        }
+        Ok(page)
+    }
+
+    async fn may_read(
+        &self,
+        (actor, parts, peer): (&Principal, &request::Parts, &Peer),
+        bucket: &BucketName,
+        key: &ObjectKey,
+    ) -> bool {
+        let headers = headers_of_anybody(&parts.headers);
+        let asked =
+            Asked { need: Need::GET_OBJECT, bucket, object: Some((key, None)), more_keys: &[] };
+        let query = Query::default();
+        let circumstances = circumstances(&headers, peer, &query);
+        self.authorizer.decide(actor, &asked, &circumstances).await.is_ok()
     }
 }
 

@@ -199,12 +199,11 @@ impl Api {
                 let key = object_key(routed.query("key").unwrap_or_default())?;
                 refused::discard(store, actor, (&bucket()?, &key), id).await
             }
-            Operation::ListStates => states::list(store, actor, &bucket()?, routed).await,
+            Operation::ListStates => {
+                self.list_states((actor, parts, peer), &bucket()?, routed).await
+            }
             Operation::SearchStates => {
-                let bucket = bucket()?;
-                let page = states::search(store, actor, &bucket, routed).await?;
-                let page = self.readable((actor, parts, peer), &bucket, page).await?;
-                Ok(states::found(page))
+                self.search_states((actor, parts, peer), &bucket()?, routed).await
             }
             Operation::AllowState => allowances::create(store, actor, &bucket()?, body).await,
             Operation::QueryAuditLog => audit::query(store, actor, routed).await,

@@ -3,19 +3,19 @@
 
 use std::num::ParseIntError;
 
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, request};
 use serde::Serialize;
-use tidelock_s3::ResponseBody;
+use tidelock_s3::{Peer, ResponseBody};
 use tidelock_store::{
     BucketName, DisplayVersion, FoundInstance, HeldLock, InstanceKey, ListStates, ListedState,
     Principal, ResourceMode, ResourceQuery, SearchCursor, SearchPage, SearchStates, StateChanges,
-    StateCounts, StateFacts, Store, UnknownObject,
+    StateCounts, StateFacts, StatePage, Store, UnknownObject,
 };
 
 use super::error::ApiError;
 use super::locks::Lock;
 use super::route::Routed;
-use super::{iso8601, json};
+use super::{Api, iso8601, json};
 
 /// Most states or instances of one page, and as many as there are if nothing else is asked.
 const PAGE_ITEMS_MAX: usize = 1000;
@@ -108,12 +108,34 @@ struct Found {
     tainted: bool,
 }
 
-pub(super) async fn list(
+impl Api {
+    pub(super) async fn list_states(
+        &self,
+        who: (&Principal, &request::Parts, &Peer),
+        bucket: &BucketName,
+        routed: &Routed,
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        let page = list(&self.store, who.0, bucket, routed).await?;
+        Ok(listed(self.without_insides(who, bucket, page).await?))
+    }
+
+    pub(super) async fn search_states(
+        &self,
+        who: (&Principal, &request::Parts, &Peer),
+        bucket: &BucketName,
+        routed: &Routed,
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        let page = search(&self.store, who.0, bucket, routed).await?;
+        Ok(found(self.readable(who, bucket, page).await?))
+    }
+}
+
+async fn list(
     store: &Store,
     actor: &Principal,
     bucket: &BucketName,
     routed: &Routed,
-) -> Result<Response<ResponseBody>, ApiError> {
+) -> Result<StatePage, ApiError> {
     let request = ListStates {
         principal: actor,
         bucket,
@@ -121,17 +143,21 @@ pub(super) async fn list(
         after: routed.query("after"),
         limit: limit(routed)?,
     };
-    let page = store.list_states(&request).await?;
+    Ok(store.list_states(&request).await?)
+}
+
+/// The answer to a list.
+fn listed(page: StatePage) -> Response<ResponseBody> {
     let document = States {
         guarded: page.is_guarded,
         states: page.states.into_iter().map(State::from).collect(),
         unknown: page.unknown.into_iter().map(Unknown::from).collect(),
         next: page.next_after,
     };
-    Ok(json(StatusCode::OK, &document))
+    json(StatusCode::OK, &document)
 }
 
-pub(super) async fn search(
+async fn search(
     store: &Store,
     actor: &Principal,
     bucket: &BucketName,
@@ -157,7 +183,7 @@ pub(super) async fn search(
 }
 
 /// The answer to a search.
-pub(super) fn found(page: SearchPage) -> Response<ResponseBody> {
+fn found(page: SearchPage) -> Response<ResponseBody> {
     let document = Search {
         found: page.found.into_iter().map(Found::from).collect(),
         unindexed: page.unindexed.into_iter().map(Unknown::from).collect(),
