@@ -19,6 +19,10 @@ const CLASSIC_REGION: &str = "us-east-1";
 
 pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     let bucket = call.bucket()?;
+    if is_reserved(bucket.as_str()) {
+        let error = S3Error::new(ErrorCode::InvalidBucketName);
+        return Err(error.field("BucketName", bucket.as_str()));
+    }
     let object_ownership = ownership(call)?;
     let acl = acl::of_new_bucket(call.store(), &call.headers, &call.principal, object_ownership);
     let acl = acl.await?;
@@ -43,6 +47,14 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     response::set(&mut response, header::LOCATION, &format!("/{bucket}"));
     response::set(&mut response, BUCKET_ARN, &format!("arn:aws:s3:::{bucket}"));
     Ok(response)
+}
+
+/// Names of what is no general purpose bucket on AWS, and those of its documentation: SDKs send requests for most of them
+/// elsewhere or sign them otherwise, so that nobody would reach such a bucket
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>).
+fn is_reserved(name: &str) -> bool {
+    name.starts_with("amzn-s3-demo-")
+        || ["--x-s3", "--table-s3", ".mrap"].iter().any(|end| name.ends_with(end))
 }
 
 /// What the bucket is asked to be, or what the server makes of buckets of which nothing is said.

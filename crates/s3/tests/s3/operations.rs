@@ -78,6 +78,18 @@ async fn a_listing_says_the_second_that_the_object_says() {
     }
 }
 
+#[tokio::test]
+async fn names_of_other_kinds_of_buckets_are_not_given() {
+    let fixture = Fixture::new();
+    for name in ["abc--x-s3", "abc--table-s3", "abc.mrap", "amzn-s3-demo-b"] {
+        let answer = fixture.put(&format!("/{name}"), b"").await;
+        assert_eq!(answer.verdict(), "400 InvalidBucketName", "{name}");
+    }
+    for name in ["x-s3", "mrap", "b-amzn-s3-demo"] {
+        assert_eq!(fixture.put(&format!("/{name}"), b"").await.verdict(), "200", "{name}");
+    }
+}
+
 /// The AWS provider asks S3 Control for the tags of a bucket.
 #[tokio::test]
 async fn tags_of_a_bucket_over_s3_control() {
