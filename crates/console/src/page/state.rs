@@ -1,5 +1,7 @@
 //! One state: what it holds, its versions, who holds it, what was refused, what happened.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use http::StatusCode;
 use tidelock_client::ObjectVersion;
@@ -23,6 +25,8 @@ const NOTHING: &[u8] = br#"{"version":4,"serial":0,"lineage":""}"#;
 const VERSIONS_MAX: usize = 50;
 /// Instances on one page; the filter finds the others.
 const INSTANCES_MAX: usize = 500;
+/// Outputs on one page; the command line shows all.
+const OUTPUTS_MAX: usize = 500;
 /// Entries of the audit log on one page.
 const ENTRIES_MAX: usize = 100;
 
@@ -80,7 +84,7 @@ struct Facts {
 
 enum Content {
     Resources { rows: Vec<InstanceRow>, filter: String, left_out: usize },
-    Outputs { rows: Vec<OutputRow>, is_revealed: bool },
+    Outputs { rows: Vec<OutputRow>, is_revealed: bool, left_out: usize },
     Versions { rows: Vec<VersionRow>, left_out: usize, charts: Vec<Chart> },
     Refused { rows: Vec<RefusedRow> },
     Activity { rows: Option<Vec<EntryRow>> },
@@ -234,10 +238,11 @@ async fn content(
 ) -> Result<Content, Failure> {
     Ok(match tab {
         Tab::Resources => resources(document, visit.asked.query("filter")),
-        Tab::Outputs => Content::Outputs {
-            rows: document.map(|document| outputs(document, show)).unwrap_or_default(),
-            is_revealed: show == Show::Revealed,
-        },
+        Tab::Outputs => {
+            let (rows, left_out) =
+                document.map(|document| outputs(document, show)).unwrap_or_default();
+            Content::Outputs { rows, is_revealed: show == Show::Revealed, left_out }
+        }
         Tab::Versions => versions(visit, bucket, key).await?,
         Tab::Refused => {
             let refused = visit.client.list_refused(bucket, key).await;
@@ -279,12 +284,14 @@ fn resources(document: Option<&Document<'_>>, filter: &str) -> Content {
     Content::Resources { rows, filter: filter.to_owned(), left_out }
 }
 
-fn outputs(document: &Document<'_>, show: Show) -> Vec<OutputRow> {
-    let Ok(nothing) = Document::parse(NOTHING) else { return Vec::new() };
+/// The first outputs with their values, and how many more there are.
+fn outputs(document: &Document<'_>, show: Show) -> (Vec<OutputRow>, usize) {
+    let Ok(nothing) = Document::parse(NOTHING) else { return (Vec::new(), 0) };
     let values = Diff::of(&nothing, document, show).outputs;
+    let values: HashMap<&str, &Option<Value>> =
+        values.iter().map(|value| (value.name.as_str(), &value.new)).collect();
     let row = |output: &tidelock_tfstate::Output| {
-        let found = values.iter().find(|value| value.name == output.name);
-        let value = found.and_then(|found| found.new.as_ref());
+        let value = values.get(output.name.as_str()).and_then(|value| value.as_ref());
         OutputRow {
             name: output.name.clone(),
             is_sensitive: output.sensitive,
@@ -292,7 +299,10 @@ fn outputs(document: &Document<'_>, show: Show) -> Vec<OutputRow> {
             value: value.map_or_else(|| "null".to_owned(), view::value),
         }
     };
-    document.summary().outputs.iter().map(row).collect()
+    let all = &document.summary().outputs;
+    let rows: Vec<OutputRow> = all.iter().take(OUTPUTS_MAX).map(row).collect();
+    let left_out = all.len() - rows.len();
+    (rows, left_out)
 }
 
 async fn versions(visit: &Visit<'_>, bucket: &str, key: &str) -> Result<Content, Failure> {
@@ -424,6 +434,32 @@ impl EntryRow {
             code: entry.code,
             object: String::new(),
             about: parts.into_iter().flatten().collect::<Vec<_>>().join(" · "),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_outputs_of_many_have_their_values() {
+        let output = |number: usize| {
+            let sensitive = number == 1;
+            format!(r#""o{number}":{{"value":{number},"type":"number","sensitive":{sensitive}}}"#)
+        };
+        for (count, left_out) in [(3, 0), (OUTPUTS_MAX, 0), (20_000, 20_000 - OUTPUTS_MAX)] {
+            let outputs: Vec<String> = (0..count).map(output).collect();
+            let outputs = outputs.join(",");
+            let body =
+                format!(r#"{{"version":4,"serial":1,"lineage":"l","outputs":{{{outputs}}}}}"#);
+            let document = Document::parse(body.as_bytes()).unwrap();
+            let (rows, left) = super::outputs(&document, Show::Masked);
+            assert_eq!((rows.len(), left), (count - left_out, left_out), "{count}");
+            assert_eq!((rows[1].is_masked, rows[1].is_sensitive), (true, true));
+            assert_eq!((rows[2].name.as_str(), rows[2].value.as_str()), ("o2", "2"));
+            let (rows, _) = super::outputs(&document, Show::Revealed);
+            assert_eq!((rows[1].is_masked, rows[1].value.as_str()), (false, "1"));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `tidelock state show`
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use tidelock_client::ErrorKind;
 use tidelock_client::state::{
@@ -119,11 +121,13 @@ fn content(body: &StateBody, show: Show) -> Result<Content, String> {
     let document = body.document().map_err(|error| error.to_string())?;
     let nothing = Document::parse(NOTHING).map_err(|error| error.to_string())?;
     let values = Diff::of(&nothing, &document, show).outputs;
+    let values: HashMap<&str, &Option<Value>> =
+        values.iter().map(|value| (value.name.as_str(), &value.new)).collect();
     let summary = document.summary();
     let outputs = summary.outputs.iter().map(|output| {
         let null = Value::Json("null".to_owned());
-        let found = values.iter().find(|found| found.name == output.name);
-        let value = found.and_then(|found| found.new.clone()).unwrap_or(null);
+        let found = values.get(output.name.as_str());
+        let value = found.and_then(|found| (*found).clone()).unwrap_or(null);
         OutputRow {
             name: output.name.clone(),
             sensitive: output.sensitive,
