@@ -18,6 +18,8 @@ pub(crate) use request::{Outgoing, host, with_signer};
 use transport::Network;
 pub use transport::{AnswerBody, Transport, TransportError};
 
+use tidelock_tfstate::DOCUMENT_BYTES_MAX as STATE_BYTES_MAX;
+
 use crate::error::ServiceError;
 use crate::settings::Credentials;
 use crate::{ClientError, Settings};
@@ -65,6 +67,8 @@ pub struct Client {
     settings: Settings,
     now: Now,
     user_agent: HeaderValue,
+    /// Largest state that is read whole.
+    state_bytes_max: usize,
 }
 
 /// An answer, read whole.
@@ -86,7 +90,7 @@ impl Client {
     /// A client whose requests `transport` carries.
     pub fn over(transport: Arc<dyn Transport>, settings: Settings, now: Now) -> Self {
         let user_agent = HeaderValue::from_static(USER_AGENT);
-        Self { transport, settings, now, user_agent }
+        Self { transport, settings, now, user_agent, state_bytes_max: STATE_BYTES_MAX }
     }
 
     /// A client of the same endpoint as somebody else.
@@ -100,6 +104,18 @@ impl Client {
     #[must_use]
     pub fn with_user_agent(&self, user_agent: &'static str) -> Self {
         Self { user_agent: HeaderValue::from_static(user_agent), ..self.clone() }
+    }
+
+    /// The same client, which reads no state whole that has more than `bytes_max`: for a caller that
+    /// many share.
+    #[must_use]
+    pub fn with_states_up_to(&self, bytes_max: usize) -> Self {
+        Self { state_bytes_max: bytes_max.min(STATE_BYTES_MAX), ..self.clone() }
+    }
+
+    /// Largest state that it reads whole, in bytes.
+    pub(crate) fn state_bytes_max(&self) -> usize {
+        self.state_bytes_max
     }
 
     /// The same client, which presigns for people who reach the endpoint at `endpoint`. Its own

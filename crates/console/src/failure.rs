@@ -14,6 +14,13 @@ pub(crate) enum Failure {
     NoPage,
     /// What was entered cannot be used.
     Entered(String),
+    /// A state is larger than a page shows; what shows it is a command.
+    TooLarge {
+        /// The most that a page shows.
+        bytes_max: usize,
+        /// Which one.
+        command: String,
+    },
     /// The endpoint refuses, or fails.
     Client(ClientError),
 }
@@ -30,6 +37,15 @@ impl From<ClientError> for Failure {
     }
 }
 
+/// What a page says of a state that is too large for it.
+pub(crate) fn too_large(bytes_max: usize, command: &str) -> String {
+    let mib = bytes_max >> 20;
+    format!(
+        "The state is larger than {mib} MiB, which is the most that the console shows. The command \
+         line takes it: {command}"
+    )
+}
+
 impl Failure {
     /// The status of the page that tells of it.
     pub(crate) fn status(&self) -> StatusCode {
@@ -37,7 +53,7 @@ impl Failure {
             Self::SignedOut => StatusCode::UNAUTHORIZED,
             Self::Forged => StatusCode::FORBIDDEN,
             Self::NoPage => StatusCode::NOT_FOUND,
-            Self::Entered(_) => StatusCode::BAD_REQUEST,
+            Self::Entered(_) | Self::TooLarge { .. } => StatusCode::BAD_REQUEST,
             Self::Client(error) => match error.kind() {
                 ErrorKind::NotFound => StatusCode::NOT_FOUND,
                 ErrorKind::Denied => StatusCode::FORBIDDEN,
@@ -76,6 +92,9 @@ impl Failure {
             ),
             Self::NoPage => (text("There is no such page"), text("Start at the states.")),
             Self::Entered(what) => (text("This cannot be used"), what.clone()),
+            Self::TooLarge { bytes_max, command } => {
+                (text("This state is too large for a page"), too_large(*bytes_max, command))
+            }
             Self::Client(error) => match error.kind() {
                 ErrorKind::NotFound => (text("It is not there"), error.to_string()),
                 ErrorKind::Denied => (text("You may not do this"), error.to_string()),

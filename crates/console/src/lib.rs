@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use http::{Response, request::Parts};
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 pub use answer::{Body, Events, PageName, SignInRefused};
@@ -80,12 +81,14 @@ pub struct Console {
     config: Config,
     seal: Arc<dyn Seal>,
     now: Now,
+    /// Places of pages that hold whole states.
+    state_pages: Semaphore,
 }
 
 impl Console {
     /// A console over the endpoint that `config` describes.
     pub fn new(config: Config, seal: Arc<dyn Seal>, now: Now) -> Self {
-        Self { config, seal, now }
+        Self { config, seal, now, state_pages: Semaphore::new(page::STATE_PAGES_MAX) }
     }
 
     /// Answers the request with `head`, whose path begins with [`PREFIX`]; `body` is at most

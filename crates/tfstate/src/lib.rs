@@ -38,7 +38,9 @@ pub use diff::{
     AttributeChange, CHANGES_BYTES_MAX, CHANGES_MAX, Diff, InstanceAddress, InstanceChange,
     LEAVES_MAX, OutputChange, PATH_BYTES_MAX, PATH_STEPS_MAX, Show, VALUE_BYTES_MAX, Value,
 };
-pub use document::{DOCUMENT_BYTES_MAX, Document, DocumentError, ITEMS_MAX, NAME_BYTES_MAX};
+pub use document::{
+    DOCUMENT_BYTES_MAX, Document, DocumentError, ITEMS_MAX, NAME_BYTES_MAX, SERVED_BYTES_MAX,
+};
 pub use json::{SyntaxError, SyntaxErrorKind};
 pub use lock::{LOCK_BYTES_MAX, Lock, Operation};
 pub use mask::{MASKED, MASKED_VALUES_MAX, Mask};

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method, Response, header};
 use http_body_util::BodyExt as _;
 use jiff::fmt::rfc2822;
 use tidelock_tfstate::{
@@ -13,8 +13,8 @@ use tidelock_tfstate::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{BODIES_KIB_MAX, KIB};
-use crate::connection::Outgoing;
+use super::KIB;
+use crate::connection::{AnswerBody, Outgoing};
 use crate::{Client, ClientError, uri};
 
 /// The body of a state, and what its answer said of it.
@@ -40,9 +40,12 @@ pub enum StateError {
     /// There is only a lock.
     #[error("locked, but never written")]
     NotWritten,
-    /// The body is above [`DOCUMENT_BYTES_MAX`].
-    #[error("larger than {} MiB, not read", DOCUMENT_BYTES_MAX >> 20)]
-    TooLarge,
+    /// The body is above what this client reads.
+    #[error("larger than {} MiB, not read", bytes_max >> 20)]
+    TooLarge {
+        /// The largest that it reads.
+        bytes_max: usize,
+    },
     /// A state whose facts can be read, but not the rest.
     #[error(transparent)]
     Document(#[from] DocumentError),
@@ -73,8 +76,8 @@ impl Client {
         (bucket, key, version): (&str, &str, Option<&str>),
     ) -> Result<StateBody, StateError> {
         // A body that is too large is given up at its first piece.
-        let size = usize::try_from(size_bytes).unwrap_or(usize::MAX).min(DOCUMENT_BYTES_MAX);
-        let kib = size.div_ceil(KIB).clamp(1, BODIES_KIB_MAX);
+        let size = usize::try_from(size_bytes).unwrap_or(usize::MAX).min(self.state_bytes_max());
+        let kib = size.div_ceil(KIB).clamp(1, self.bodies_kib_max());
         let kib = u32::try_from(kib).unwrap_or(u32::MAX);
         // Never closed, so never an error.
         let room = room.acquire_many_owned(kib).await.ok();
@@ -88,30 +91,61 @@ impl Client {
         key: &str,
         version: Option<&str>,
     ) -> Result<StateBody, StateError> {
-        let query: Vec<_> = version.map(|id| ("versionId", id)).into_iter().collect();
-        let request = Outgoing::new(Method::GET, uri::object_path(bucket, key)).query(&query);
-        let response = self.send(request).await?;
+        let response = self.get_state(bucket, key, version).await?;
         let version_id = text_of(response.headers(), "x-amz-version-id");
         let etag = text_of(response.headers(), header::ETAG.as_str());
         let last_modified = last_modified(response.headers());
+        let (bytes_max, mut bytes) = (self.state_bytes_max(), Vec::new());
+        let state = self.facts(response, bytes_max, |piece| bytes.extend_from_slice(piece)).await?;
+        Ok(StateBody { state, bytes, version_id, last_modified, etag, _room: room })
+    }
+
+    /// The serial of a version; its body is not kept, so that it may be larger than those that are.
+    pub(super) async fn serial_of(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: &str,
+    ) -> Result<u64, StateError> {
+        let response = self.get_state(bucket, key, Some(version)).await?;
+        let state = self.facts(response, DOCUMENT_BYTES_MAX, |_| ()).await?;
+        Ok(state.serial)
+    }
+
+    async fn get_state(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Response<AnswerBody>, ClientError> {
+        let query: Vec<_> = version.map(|id| ("versionId", id)).into_iter().collect();
+        let request = Outgoing::new(Method::GET, uri::object_path(bucket, key)).query(&query);
+        self.send(request).await
+    }
+
+    /// Reads a state of at most `bytes_max`, which goes to `take` piece by piece.
+    async fn facts(
+        &self,
+        response: Response<AnswerBody>,
+        bytes_max: usize,
+        mut take: impl FnMut(&[u8]) + Send,
+    ) -> Result<State, StateError> {
         let length = text_of(response.headers(), header::CONTENT_LENGTH.as_str());
         let length: Option<usize> = length.and_then(|length| length.parse().ok());
-        let is_too_large = |bytes: usize| {
-            bytes > DOCUMENT_BYTES_MAX || length.is_some_and(|length| length > DOCUMENT_BYTES_MAX)
-        };
-        let (mut reader, mut bytes) = (StateReader::new(), Vec::new());
+        let is_announced = length.is_some_and(|length| length > bytes_max);
+        let (mut reader, mut bytes) = (StateReader::new(), 0);
         let mut body = response.into_body();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| self.broken(&error))?;
             let Ok(data) = frame.into_data() else { continue };
             reader.push(&data)?;
-            if is_too_large(bytes.len() + data.len()) {
-                return Err(StateError::TooLarge);
+            bytes += data.len();
+            if is_announced || bytes > bytes_max {
+                return Err(StateError::TooLarge { bytes_max });
             }
-            bytes.extend_from_slice(&data);
+            take(&data);
         }
-        let state = reader.finish()?;
-        Ok(StateBody { state, bytes, version_id, last_modified, etag, _room: room })
+        Ok(reader.finish()?)
     }
 }
 

@@ -9,7 +9,7 @@ use tidelock_tfstate::{AttributeQuery, State, Summary};
 use tokio::sync::Semaphore;
 
 use super::key::{is_lock, locked_key};
-use super::{READS_IN_FLIGHT_MAX, StateError, StateLock, room};
+use super::{READS_IN_FLIGHT_MAX, StateError, StateLock};
 use crate::{Client, ClientError, ErrorKind, Object};
 
 /// Most objects that are looked through at once; their names are held in memory.
@@ -80,7 +80,7 @@ impl Client {
         candidates: Vec<Candidate>,
         attribute: Option<AttributeQuery>,
     ) -> States<'a> {
-        let (room, attribute) = (room(), attribute.map(Arc::new));
+        let (room, attribute) = (self.room(), attribute.map(Arc::new));
         let read = stream::iter(candidates)
             .map(move |candidate| read(self, room.clone(), bucket, candidate, attribute.clone()))
             .buffered(READS_IN_FLIGHT_MAX)

@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::Client;
+
 pub use acquire::{AcquireError, NewLock, Stop};
 pub(crate) use body::last_modified;
 pub use body::{StateBody, StateError};
@@ -36,8 +38,8 @@ pub use shown::Shown;
 pub use tidelock_tfstate::{
     AttributeChange, AttributeQuery, Check, CheckStatus, Counts, DOCUMENT_BYTES_MAX, Diff,
     Document, DocumentError, Format, Index, Instance, InstanceAddress, InstanceChange, Mode,
-    NotAState, Operation, OutputChange, Resource, ResourceQuery, Show, SpliceError, State, Summary,
-    Value,
+    NotAState, Operation, OutputChange, Resource, ResourceQuery, SERVED_BYTES_MAX, Show,
+    SpliceError, State, Summary, Value,
 };
 pub(crate) use version::is_not_supported;
 pub use version::{
@@ -47,12 +49,15 @@ pub use version::{
 /// Bodies of one command that are read at once.
 pub const READS_IN_FLIGHT_MAX: usize = 8;
 
-/// Room for the bodies of one command that are held at once: two of the largest, to compare them.
-pub const BODIES_KIB_MAX: usize = 2 * DOCUMENT_BYTES_MAX / KIB;
-
 const KIB: usize = 1 << 10;
 
-/// The room for bodies of one command.
-fn room() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(BODIES_KIB_MAX))
+impl Client {
+    /// The room for bodies of one command that are held at once: two of the largest, to compare them.
+    fn room(&self) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(self.bodies_kib_max()))
+    }
+
+    fn bodies_kib_max(&self) -> usize {
+        2 * self.state_bytes_max().div_ceil(KIB)
+    }
 }

@@ -13,7 +13,7 @@ use super::body::text_of;
 use super::push::{CONTENT_TYPE, StatePut};
 use super::{
     AcquireError, NewLock, READS_IN_FLIGHT_MAX, StateBody, StateError, Stop, UnderLock,
-    VersionHistory, room,
+    VersionHistory,
 };
 use crate::connection::Outgoing;
 use crate::{Client, ClientError, ErrorKind, ObjectVersion, Upload, WriteCondition, uri};
@@ -98,6 +98,8 @@ impl Client {
             Err(StateError::Client(error)) if error.kind() != ErrorKind::NotFound => {
                 return Err(error.into());
             }
+            // It is not known what would be lost.
+            Err(error @ StateError::TooLarge { .. }) => return Err(error.into()),
             Err(_) => None,
         };
         let listed = match self.state_history(bucket, key).await? {
@@ -169,16 +171,9 @@ impl Client {
         key: &str,
         listed: Vec<ObjectVersion>,
     ) -> Result<u64, ClientError> {
-        let room = room();
         let bodies = listed.into_iter().filter(|version| !version.delete_marker);
-        let serials = stream::iter(bodies).map(|version| {
-            let room = room.clone();
-            async move {
-                let id = Some(version.version_id.as_str());
-                let read = self.read_state_within(room, version.size, (bucket, key, id)).await;
-                read.map(|body| body.state.serial)
-            }
-        });
+        let serials = stream::iter(bodies)
+            .map(|version| async move { self.serial_of(bucket, key, &version.version_id).await });
         let mut serials = serials.buffer_unordered(READS_IN_FLIGHT_MAX);
         let mut highest = 0;
         while let Some(serial) = serials.next().await {
@@ -200,5 +195,107 @@ impl Client {
         let text = |name: &str| text_of(response.headers(), name);
         let (etag, version_id) = (text(header::ETAG.as_str()), text("x-amz-version-id"));
         Ok(Some(Front { etag, version_id }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::future::BoxFuture;
+    use http::{Request, Response, Uri};
+    use http_body_util::{BodyExt as _, Full};
+
+    use super::*;
+    use crate::settings::Credentials;
+    use crate::{AnswerBody, Now, Settings, Transport, TransportError};
+
+    const KEY: &str = "k";
+
+    /// Of each version, the newest first, the serial and the bytes.
+    type History = &'static [(u64, usize)];
+
+    /// An endpoint with one state.
+    #[derive(Debug)]
+    struct Versions(History);
+
+    impl Versions {
+        fn list(&self) -> String {
+            let version = |(at, (_, size)): (usize, &(u64, usize))| {
+                let is_latest = at == 0;
+                format!(
+                    "<Version><Key>{KEY}</Key><VersionId>{at}</VersionId><IsLatest>{is_latest}\
+                     </IsLatest><ETag>e</ETag><Size>{size}</Size></Version>"
+                )
+            };
+            let versions: String = self.0.iter().enumerate().map(version).collect();
+            format!(
+                "<ListVersionsResult><IsTruncated>false</IsTruncated>{versions}</ListVersionsResult>"
+            )
+        }
+
+        fn body(&self, at: usize) -> String {
+            let (serial, bytes) = self.0[at];
+            let state = format!(r#"{{"version":4,"serial":{serial},"lineage":"l"}}"#);
+            let spaces = bytes - state.len();
+            state + &" ".repeat(spaces)
+        }
+    }
+
+    impl Transport for Versions {
+        fn send(
+            &self,
+            request: Request<Full<Bytes>>,
+        ) -> BoxFuture<'static, Result<Response<AnswerBody>, TransportError>> {
+            let query = request.uri().query().unwrap_or_default();
+            let asked = query.split('&').find_map(|pair| pair.strip_prefix("versionId="));
+            let (version, body) = match (request.method(), asked) {
+                (&Method::HEAD, _) => ("0".to_owned(), String::new()),
+                (_, Some(version)) => (version.to_owned(), self.body(version.parse().unwrap())),
+                (_, None) if query.contains("versions") => (String::new(), self.list()),
+                (_, None) => ("0".to_owned(), self.body(0)),
+            };
+            let body = Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed_unsync();
+            let answer = Response::builder().header("x-amz-version-id", version).body(body);
+            Box::pin(std::future::ready(answer.map_err(TransportError::new)))
+        }
+    }
+
+    fn client(versions: History) -> Client {
+        let credentials = Credentials {
+            access_key_id: "a".to_owned(),
+            secret_access_key: "s".to_owned(),
+            session_token: None,
+        };
+        let settings = Settings {
+            endpoint: Uri::from_static("http://127.0.0.1"),
+            region: "us-east-1".to_owned(),
+            credentials,
+            ca_bundle: None,
+        };
+        let now = Now::new(|| jiff::Timestamp::UNIX_EPOCH);
+        Client::over(std::sync::Arc::new(Versions(versions)), settings, now)
+    }
+
+    /// The serial that a rollback to the oldest version has, where states up to 1,000 bytes are read;
+    /// none where the state now, or the version, is larger.
+    #[tokio::test]
+    async fn a_rollback_is_above_versions_that_are_too_large_to_be_read() {
+        let rows: &[(History, Option<u64>)] = &[
+            (&[(3, 100), (1, 100)], Some(4)),
+            (&[(3, 1_000), (9, 1_001), (1, 1_000)], Some(10)),
+            (&[(3, 1_001), (1, 100)], None),
+            (&[(3, 100), (1, 1_001)], None),
+        ];
+        for (versions, expected) in rows {
+            let oldest = (versions.len() - 1).to_string();
+            let client = client(versions).with_states_up_to(1_000);
+            let plan = client.plan_rollback("states", KEY, &oldest).await;
+            let serial = match plan {
+                Ok(plan) => Some(plan.serial),
+                Err(RollbackError::State(StateError::TooLarge { bytes_max: 1_000 })) => None,
+                Err(error) => panic!("{versions:?}: {error}"),
+            };
+            assert_eq!(serial, *expected, "{versions:?}");
+        }
     }
 }

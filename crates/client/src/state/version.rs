@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::Serialize;
 use tidelock_tfstate::{Counts, Diff, Show, State};
 
-use super::{READS_IN_FLIGHT_MAX, StateBody, StateError, room};
+use super::{READS_IN_FLIGHT_MAX, StateBody, StateError};
 use crate::{Client, ClientError, ObjectVersion};
 
 /// Most versions of one state that are looked at.
@@ -107,7 +107,7 @@ impl Client {
         listed: Vec<ObjectVersion>,
         rows_max: usize,
     ) -> StateVersions<'a> {
-        let room = room();
+        let room = self.room();
         let has_body = |version: &&ObjectVersion| !version.delete_marker;
         // One more, which the last is compared with.
         let bodies_max = listed.iter().take(rows_max).filter(has_body).count() + 1;

@@ -64,13 +64,14 @@ pub(super) async fn show(visit: &Visit<'_>, is_revealed: bool) -> Page {
         false => visit.client.clone(),
         true => visit.client.with_user_agent(super::REVEALING),
     };
-    let old_body = client.read_state(bucket, key, Some(old)).await.map_err(unreadable)?;
-    let new_body = client.read_state(bucket, key, Some(new)).await.map_err(unreadable)?;
-    let show = if is_revealed { Show::Revealed } else { Show::Masked };
-    let changes = Changes::between(&old_body, &new_body, show)?;
     let address = view::address(bucket, key);
     let command =
         format!("tidelock state diff {address} {} {}", view::quoted(old), view::quoted(new));
+    let unread = |error| unreadable(error, &command);
+    let old_body = client.read_state(bucket, key, Some(old)).await.map_err(unread)?;
+    let new_body = client.read_state(bucket, key, Some(new)).await.map_err(unread)?;
+    let show = if is_revealed { Show::Revealed } else { Show::Masked };
+    let changes = Changes::between(&old_body, &new_body, show).map_err(unread)?;
     let now = visit.now();
     let page = DiffPage {
         shell: visit.shell("states", &format!("What changed in {key}"), command),
@@ -85,10 +86,13 @@ pub(super) async fn show(visit: &Visit<'_>, is_revealed: bool) -> Page {
     Ok(answer::html(StatusCode::OK, &page))
 }
 
-/// What of a version cannot be shown.
-pub(super) fn unreadable(error: StateError) -> Failure {
+/// What of a version cannot be shown; `command` does the same as the page.
+pub(super) fn unreadable(error: StateError, command: &str) -> Failure {
     match error {
         StateError::Client(error) => error.into(),
+        StateError::TooLarge { bytes_max } => {
+            Failure::TooLarge { bytes_max, command: command.to_owned() }
+        }
         error => Failure::Entered(format!("This version cannot be shown: {error}")),
     }
 }
@@ -101,10 +105,12 @@ impl Side {
 }
 
 impl Changes {
-    pub(super) fn between(old: &StateBody, new: &StateBody, show: Show) -> Result<Self, Failure> {
-        let (old, new) = (old.document(), new.document());
-        let (old, new) = (old.map_err(unreadable)?, new.map_err(unreadable)?);
-        Ok(Self::of(Diff::of(&old, &new, show)))
+    pub(super) fn between(
+        old: &StateBody,
+        new: &StateBody,
+        show: Show,
+    ) -> Result<Self, StateError> {
+        Ok(Self::of(Diff::of(&old.document()?, &new.document()?, show)))
     }
 
     fn of(diff: Diff) -> Self {

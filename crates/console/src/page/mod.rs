@@ -24,6 +24,7 @@ use std::sync::Arc;
 use askama::Template;
 use http::uri::Authority;
 use http::{Method, Response, StatusCode};
+use tidelock_client::state::SERVED_BYTES_MAX;
 use tidelock_client::{Client, ClientError, Transport};
 
 use crate::answer::{self, Body, PageName};
@@ -42,6 +43,11 @@ const THEME_MAX_AGE_S: i64 = 365 * 86_400;
 const USER_AGENT: &str = concat!("tidelock-console/", env!("CARGO_PKG_VERSION"));
 /// The same where sensitive values are shown: a reveal is told apart from other reads.
 const REVEALING: &str = concat!("tidelock-console/", env!("CARGO_PKG_VERSION"), " (reveal)");
+/// Pages that hold whole states in memory: no more than [`STATE_PAGES_MAX`] are made at once.
+const STATE_PAGES: &[&str] = &["/state", "/diff", "/rollback"];
+/// The others wait: each of these may hold a few states of [`SERVED_BYTES_MAX`], and reads them on a
+/// thread that everybody's requests share.
+pub(crate) const STATE_PAGES_MAX: usize = 4;
 /// What was done, told by the page that comes after it.
 const DONE: &str = "done";
 
@@ -129,7 +135,14 @@ async fn visited(
     };
     let mut settings = console.config.settings.clone();
     settings.credentials = session.credentials();
-    let client = Client::over(transport, settings, console.now.clone()).with_user_agent(USER_AGENT);
+    let client = Client::over(transport, settings, console.now.clone())
+        .with_user_agent(USER_AGENT)
+        .with_states_up_to(SERVED_BYTES_MAX);
+    // Kept until the page is written; never closed, so never an error.
+    let _place = match STATE_PAGES.contains(&asked.path.as_str()) {
+        true => console.state_pages.acquire().await.ok(),
+        false => None,
+    };
     let visit = Visit { console, asked, client, session };
     match (asked.path.as_str(), is_post) {
         ("/", false) => ("ConsoleStates", home::show(&visit).await),

@@ -33,13 +33,12 @@ struct RollbackPage {
 pub(super) async fn preview(visit: &Visit<'_>) -> Page {
     let (bucket, key) = (visit.required("bucket")?, visit.required("key")?);
     let version = visit.required("version")?;
-    let plan = visit.client.plan_rollback(bucket, key, version).await.map_err(refused)?;
-    let changes = match &plan.current {
-        Some(current) => Some(Changes::between(current, &plan.target, Show::Masked)?),
-        None => None,
-    };
-    let address = view::address(bucket, key);
-    let command = format!("tidelock state rollback {address} --to {}", view::quoted(version));
+    let command = command(bucket, key, version);
+    let plan = visit.client.plan_rollback(bucket, key, version).await;
+    let plan = plan.map_err(|error| refused(error, &command))?;
+    let changes = plan.current.as_ref();
+    let changes = changes.map(|current| Changes::between(current, &plan.target, Show::Masked));
+    let changes = changes.transpose().map_err(|error| unreadable(error, &command))?;
     let page = RollbackPage {
         shell: visit.shell("states", &format!("Roll {key} back"), command),
         serials: serials(&plan),
@@ -59,6 +58,7 @@ pub(super) async fn roll_back(visit: &Visit<'_>) -> Page {
     if visit.asked.form.text("confirm").trim() != key {
         return Err(Failure::Entered("Type the key of the state to confirm.".to_owned()));
     }
+    let refused = |error| refused(error, &command(bucket, key, version));
     let plan = visit.client.plan_rollback(bucket, key, version).await.map_err(refused)?;
     if serials(&plan).2.to_string() != visit.asked.form.text("serial") {
         return Err(refused(RollbackError::Overtaken));
@@ -86,9 +86,14 @@ fn serials(plan: &Rollback) -> (u64, Option<u64>, u64) {
     (plan.target.state.serial, current, plan.serial)
 }
 
-fn refused(error: RollbackError) -> Failure {
+fn command(bucket: &str, key: &str, version: &str) -> String {
+    let address = view::address(bucket, key);
+    format!("tidelock state rollback {address} --to {}", view::quoted(version))
+}
+
+fn refused(error: RollbackError, command: &str) -> Failure {
     match error {
-        RollbackError::State(error) => unreadable(error),
+        RollbackError::State(error) => unreadable(error, command),
         error => Failure::Entered(format!("Nothing was rolled back: {error}.")),
     }
 }

@@ -16,7 +16,7 @@ use super::locks::{self, LockInfo};
 use super::{Page, Shell, Visit, unless_denied};
 use crate::answer;
 use crate::chart::{self, Chart};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::view::{self, Moment, Told};
 
 /// A state of nothing: against it, every output is new.
@@ -161,6 +161,10 @@ async fn page(visit: &Visit<'_>, tab: Tab, show: Show) -> Page {
     let (body, note) = match client.read_state(bucket, key, None).await {
         Ok(body) => (Some(body), String::new()),
         Err(StateError::Client(error)) => (None, absent(visit, error, (bucket, key)).await?),
+        Err(StateError::TooLarge { bytes_max }) => {
+            let command = format!("tidelock state show {}", view::address(bucket, key));
+            (None, failure::too_large(bytes_max, &command))
+        }
         Err(error) => (None, error.to_string()),
     };
     let document = body.as_ref().map(StateBody::document).transpose();

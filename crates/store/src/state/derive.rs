@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use ring::digest;
 use tidelock_meta::record::state::{StateChanges, StateCounts};
-use tidelock_tfstate::{Counts, Document, Index as InstanceKey, Mode};
+use tidelock_tfstate::{Counts, Document, Index as InstanceKey, Mode, SERVED_BYTES_MAX};
 
 use super::index::{Index, IndexedInstance, IndexedOutput, IndexedResource, ShortDigest};
 
-/// Largest body that is looked into: the time to read it is added to the write. A state of 8,000
-/// resources has some 16 MB.
-pub(crate) const DERIVED_BODY_BYTES_MAX: usize = 16 << 20;
+/// Largest body that is looked into: the time to read it is added to the write.
+pub(crate) const DERIVED_BODY_BYTES_MAX: usize = SERVED_BYTES_MAX;
 
 /// Most addresses of changes that are named.
 pub(crate) const CHANGED_ADDRESSES_MAX: usize = 50;

@@ -15,6 +15,10 @@ use crate::summary::{Instance, Output, Resource, Summary};
 /// Largest body that is read whole. A state of 50,000 resources has some 100 MB.
 pub const DOCUMENT_BYTES_MAX: usize = 256 << 20;
 
+/// Largest body that a server looks into for whoever asks or writes, who wait for it and share its
+/// memory. A state of 8,000 resources has some 16 MB.
+pub const SERVED_BYTES_MAX: usize = 16 << 20;
+
 /// Most instances, outputs, check objects and unread values of a state, each.
 pub const ITEMS_MAX: usize = 250_000;
 

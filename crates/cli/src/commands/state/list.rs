@@ -91,7 +91,7 @@ pub(super) fn may_be_state(listed: &ListedState) -> bool {
         Some(StateError::NotAState(_)) => listed.state.is_some(),
         Some(
             StateError::NotWritten
-            | StateError::TooLarge
+            | StateError::TooLarge { .. }
             | StateError::Document(_)
             | StateError::Client(_),
         )

@@ -93,7 +93,7 @@ fn unreadable(ObjectAddress { bucket, key }: &ObjectAddress, error: StateError) 
         StateError::Client(error) => error.into(),
         StateError::NotAState(_)
         | StateError::NotWritten
-        | StateError::TooLarge
+        | StateError::TooLarge { .. }
         | StateError::Document(_) => Failure::other(&format!("{bucket}/{key}: {error}")),
     }
 }
