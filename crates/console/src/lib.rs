@@ -68,8 +68,6 @@ pub struct Config {
     pub settings: Settings,
     /// The backend block of the state at a bucket and key, for people to copy.
     pub backend: BackendBlock,
-    /// Whether browsers reach it over TLS, so that cookies never go without.
-    pub is_secure: bool,
     /// Over whom people sign in besides with access keys.
     pub oidc: Option<Oidc>,
     /// Which version this is.
@@ -92,14 +90,16 @@ impl Console {
     }
 
     /// Answers the request with `head`, whose path begins with [`PREFIX`]; `body` is at most
-    /// [`FORM_BYTES_MAX`] bytes. `transport` carries what the page asks of the endpoint.
+    /// [`FORM_BYTES_MAX`] bytes. `is_secure` is whether the browser speaks TLS, to the server or to a
+    /// proxy that it trusts: then cookies never go without. `transport` carries what the page asks of
+    /// the endpoint.
     pub fn answer(
         &self,
-        head: &Parts,
-        body: &[u8],
+        (head, body): (&Parts, &[u8]),
+        is_secure: bool,
         transport: Arc<dyn Transport>,
     ) -> BoxFuture<'_, Response<Body>> {
-        let asked = Asked::of(head, body);
+        let asked = Asked::of(head, body, is_secure);
         Box::pin(async move { page::answer(self, &asked, transport).await })
     }
 }

@@ -24,8 +24,8 @@ pub(crate) struct Asked {
     pub(crate) is_foreign: bool,
     /// The host that the browser reaches; empty if it does not say.
     pub(crate) host: String,
-    /// Whether a proxy says that the browser reaches it over TLS.
-    pub(crate) is_forwarded_secure: bool,
+    /// Whether the browser speaks TLS.
+    pub(crate) is_secure: bool,
 }
 
 /// The cookies of a request.
@@ -79,7 +79,7 @@ impl Cookies {
 }
 
 impl Asked {
-    pub(crate) fn of(head: &Parts, body: &[u8]) -> Self {
+    pub(crate) fn of(head: &Parts, body: &[u8], is_secure: bool) -> Self {
         let path = head.uri.path().strip_prefix(PREFIX).unwrap_or_default();
         let path = if path.is_empty() { "/" } else { path };
         let query = head.uri.query().unwrap_or_default();
@@ -92,7 +92,7 @@ impl Asked {
         let authority = head.uri.authority().map(|authority| authority.as_str());
         Self {
             host: header("host").or(authority).unwrap_or_default().to_owned(),
-            is_forwarded_secure: header("x-forwarded-proto") == Some("https"),
+            is_secure,
             method: head.method.clone(),
             path: path.to_owned(),
             place: head.uri.path_and_query().map_or(PREFIX, |place| place.as_str()).to_owned(),

@@ -67,7 +67,7 @@ impl ConsolePages {
     /// over the provider of `oidc`, too.
     pub(crate) fn new(
         backend: Backend,
-        (is_secure, oidc): (bool, Option<ConsoleOidc>),
+        oidc: Option<ConsoleOidc>,
         store: Arc<Store>,
         (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
         body_timeout: Duration,
@@ -89,7 +89,6 @@ impl ConsolePages {
         let config = Config {
             settings,
             backend: Arc::new(block),
-            is_secure,
             oidc: oidc.map(|oidc| of_provider(oidc, clock.clone())),
             version: env!("CARGO_PKG_VERSION"),
         };
@@ -115,7 +114,8 @@ impl ConsolePages {
             Err(_elapsed) => return refused(StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
         };
         let (stopped, sender) = (within.dispatch.clone(), within.peer.clone());
-        let response = self.console.answer(&head, &body, Arc::new(within)).await;
+        let is_secure = within.peer.secure;
+        let response = self.console.answer((&head, &body), is_secure, Arc::new(within)).await;
         if let Some(refused) = response.extensions().get() {
             // STS would have said so, had it been asked.
             stopped.store.note(&sender.unproven(Protocol::S3, &head, ""), &event(refused));

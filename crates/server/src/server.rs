@@ -378,7 +378,7 @@ fn open_dispatch(
         ),
         console: ConsolePages::new(
             backend(config, endpoint),
-            (config.tls.is_some(), config.console_oidc.clone()),
+            config.console_oidc.clone(),
             store.clone(),
             (around.clock.clone(), around.entropy.clone()),
             config.limits.body_timeout,

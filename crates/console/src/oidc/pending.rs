@@ -112,7 +112,7 @@ mod tests {
     fn opened(cookie: &str, now_s: i64) -> Option<Pending> {
         let pair = cookie.split(';').next().unwrap_or_default();
         let (head, ()) = Request::get("/").header("cookie", pair).body(()).unwrap().into_parts();
-        Pending::open(&Asked::of(&head, b"").cookies, now_s, &Reversed)
+        Pending::open(&Asked::of(&head, b"", false).cookies, now_s, &Reversed)
     }
 
     #[test]

@@ -66,12 +66,12 @@ async fn begin(
     asked: &Asked,
     next: &str,
 ) -> Result<Response<Body>, Refused> {
-    let origin = origin(console, asked).ok_or(Refused::NoHost)?;
+    let origin = origin(asked).ok_or(Refused::NoHost)?;
     let authorization = oidc.provider.authorization().await.map_err(Refused::Provider)?;
     let now_s = console.now.tell().as_second();
     let redirect_uri = format!("{origin}{PREFIX}{CALLBACK}");
     let pending = Pending::new(redirect_uri, next, now_s, &*console.seal);
-    let cookie = pending.cookie(now_s, console.config.is_secure, &*console.seal);
+    let cookie = pending.cookie(now_s, asked.is_secure, &*console.seal);
     let there = answer::see_other(&pending.address(oidc, &authorization));
     Ok(answer::with_cookie(there, &cookie.ok_or(Refused::NoHost)?))
 }
@@ -93,7 +93,7 @@ pub(super) async fn callback(
         Ok(session) => sign_in::begun(console, asked, &session, &pending.next),
         Err(refused) => refuse(console, oidc, asked, &refused, &pending.next),
     };
-    Ok(answer::with_cookie(response, &withdrawn(console.config.is_secure)))
+    Ok(answer::with_cookie(response, &withdrawn(asked.is_secure)))
 }
 
 async fn finish(

@@ -108,7 +108,7 @@ pub(super) fn begun(
     next: &str,
 ) -> Response<Body> {
     let now_s = console.now.tell().as_second();
-    let Some(cookie) = session.cookie(now_s, console.config.is_secure, &*console.seal) else {
+    let Some(cookie) = session.cookie(now_s, asked.is_secure, &*console.seal) else {
         let words = "The session has too many tags for a browser's cookie.";
         return page(console, asked, (StatusCode::BAD_REQUEST, words), "");
     };
@@ -118,8 +118,8 @@ pub(super) fn begun(
 }
 
 /// Ends the session in this browser.
-pub(super) fn sign_out(console: &Console) -> Response<Body> {
-    let gone = session::ended(console.config.is_secure);
+pub(super) fn sign_out(asked: &Asked) -> Response<Body> {
+    let gone = session::ended(asked.is_secure);
     answer::with_cookie(answer::see_other(&format!("{PREFIX}/sign-in")), &gone)
 }
 

@@ -148,6 +148,23 @@ async fn own_pages_answer_as_documented() {
     server.stop().await;
 }
 
+/// What a proxy says of the browser's TLS counts for the console where it counts for policies.
+#[tokio::test(flavor = "multi_thread")]
+async fn cookies_are_secure_behind_a_proxy_that_is_trusted() {
+    for (trusted, is_secure) in [(vec![], false), (vec!["127.0.0.1/32".to_owned()], true)] {
+        let data = tempfile::tempdir().unwrap();
+        let server = start(config(data.path(), |args| args.trusted_proxy = trusted)).await;
+        let head = "POST /_/console/theme HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+                    content-length: 0\r\nx-forwarded-proto: https\r\n\r\n";
+        let mut stream = server.send(head.as_bytes()).await;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("tidelock_theme=system"), "{answer}");
+        assert_eq!(answer.contains("; Secure"), is_secure, "{answer}");
+        server.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_does_not_wait_for_idle_connections() {
     let data = tempfile::tempdir().unwrap();
