@@ -37,6 +37,7 @@ use zeroize::Zeroizing;
 pub use answer::{Body, Events, PageName, SignInRefused};
 pub use oidc::{Authorization, Oidc, Provider, ProviderError, Redemption};
 use request::Asked;
+pub use request::is_foreign;
 pub use tidelock_client::settings::Credentials;
 pub use tidelock_client::{AnswerBody, Now, Settings, Transport, TransportError};
 

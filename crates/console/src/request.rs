@@ -1,6 +1,6 @@
 //! What a browser asks, taken apart once.
 
-use http::{Method, header, request::Parts};
+use http::{HeaderValue, Method, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
 use crate::PREFIX;
@@ -78,6 +78,37 @@ impl Cookies {
     }
 }
 
+/// Whether the browser says that a page of another origin made it send this: in `Sec-Fetch-Site`, or
+/// where it does not know that in `Origin`, which is not that of the host it asks. What is no browser
+/// sends neither. A browser that is too old for both is what the token in each form is for.
+pub fn is_foreign(head: &Parts) -> bool {
+    let site = head.headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    match site {
+        // Also behind a proxy that passes on another host than the browser asked.
+        Some(b"same-origin") => false,
+        Some(b"cross-site" | b"same-site") => true,
+        _ => {
+            let host = host(head);
+            head.headers.get_all(header::ORIGIN).iter().any(|origin| !is_of(origin, host))
+        }
+    }
+}
+
+/// The host that the browser reaches; empty if it does not say.
+fn host(head: &Parts) -> &str {
+    let named = head.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    let authority = head.uri.authority().map(|authority| authority.as_str());
+    named.or(authority).unwrap_or_default()
+}
+
+/// Whether an origin is that of `host`. One that a browser keeps to itself is `null`, and nobody's.
+fn is_of(origin: &HeaderValue, host: &str) -> bool {
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let Some((scheme, authority)) = origin else { return false };
+    let port = if scheme == "https" { ":443" } else { ":80" };
+    !host.is_empty() && authority.eq_ignore_ascii_case(host.strip_suffix(port).unwrap_or(host))
+}
+
 impl Asked {
     pub(crate) fn of(head: &Parts, body: &[u8], is_secure: bool) -> Self {
         let path = head.uri.path().strip_prefix(PREFIX).unwrap_or_default();
@@ -87,11 +118,8 @@ impl Asked {
         let is_form = header("content-type")
             .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
         let form = if is_form { String::from_utf8_lossy(body) } else { "".into() };
-        // Absent from old browsers, which the token in each form is for.
-        let site = header("sec-fetch-site");
-        let authority = head.uri.authority().map(|authority| authority.as_str());
         Self {
-            host: header("host").or(authority).unwrap_or_default().to_owned(),
+            host: host(head).to_owned(),
             is_secure,
             method: head.method.clone(),
             path: path.to_owned(),
@@ -99,7 +127,7 @@ impl Asked {
             query: Fields::parse(query),
             form: Fields::parse(&form),
             cookies: Cookies::of(head),
-            is_foreign: matches!(site, Some("cross-site" | "same-site")),
+            is_foreign: is_foreign(head),
         }
     }
 
@@ -127,6 +155,51 @@ mod tests {
         ];
         for (text, name, expected) in rows {
             assert_eq!(Fields::parse(text).get(name), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_another_site_sends_is_foreign() {
+        let rows: &[(&[(&str, &str)], bool)] = &[
+            (&[], false),
+            (&[("host", "a.test")], false),
+            (&[("sec-fetch-site", "none")], false),
+            (&[("sec-fetch-site", "same-origin")], false),
+            (&[("sec-fetch-site", "same-site")], true),
+            (&[("sec-fetch-site", "cross-site")], true),
+            (
+                &[
+                    ("sec-fetch-site", "cross-site"),
+                    ("host", "a.test"),
+                    ("origin", "http://a.test"),
+                ],
+                true,
+            ),
+            (
+                &[("sec-fetch-site", "same-origin"), ("host", "b"), ("origin", "http://a.test")],
+                false,
+            ),
+            (&[("host", "a.test"), ("origin", "https://a.test")], false),
+            (&[("host", "A.test:9000"), ("origin", "http://a.test:9000")], false),
+            (&[("host", "a.test:443"), ("origin", "https://a.test")], false),
+            (&[("host", "a.test:80"), ("origin", "http://a.test")], false),
+            (&[("host", "a.test:443"), ("origin", "http://a.test")], true),
+            (&[("host", "a.test:9000"), ("origin", "http://a.test:9001")], true),
+            (&[("host", "a.test"), ("origin", "http://a.test.evil")], true),
+            (&[("host", "a.test"), ("origin", "http://b.test")], true),
+            (&[("host", "a.test"), ("origin", "null")], true),
+            (&[("host", "a.test"), ("origin", "")], true),
+            (&[("host", ""), ("origin", "http://")], true),
+            (&[("origin", "http://a.test")], true),
+            (&[("host", "a.test"), ("origin", "http://a.test"), ("origin", "null")], true),
+        ];
+        for (headers, expected) in rows {
+            let mut request = http::Request::builder();
+            for (name, value) in *headers {
+                request = request.header(*name, *value);
+            }
+            let (head, ()) = request.body(()).unwrap().into_parts();
+            assert_eq!(is_foreign(&head), *expected, "{headers:?}");
         }
     }
 }

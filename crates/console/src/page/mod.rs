@@ -24,6 +24,7 @@ use std::sync::Arc;
 use askama::Template;
 use http::uri::Authority;
 use http::{Method, Response, StatusCode};
+use percent_encoding::percent_decode_str;
 use tidelock_client::state::SERVED_BYTES_MAX;
 use tidelock_client::{Client, ClientError, Transport};
 
@@ -234,11 +235,17 @@ fn origin(asked: &Asked) -> Option<String> {
     Some(format!("{scheme}://{authority}"))
 }
 
-/// Whether a redirect to `place` stays in the console: it comes from a form or a link.
+/// Whether a redirect to `place` stays in the console: it comes from a form or a link. Browsers take a
+/// segment of dots for the way up, also where it is percent-encoded.
 pub(crate) fn is_own_place(place: &str) -> bool {
     let rest = place.strip_prefix(PREFIX);
+    let path = place.split(['?', '#']).next().unwrap_or_default();
+    let path = percent_decode_str(path).decode_utf8_lossy();
+    let is_dots = |segment: &str| matches!(segment, "." | "..");
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
         && place.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+        && !path.contains('\\')
+        && !path.split('/').any(is_dots)
 }
 
 impl Shell {
