@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, header, request};
 use tidelock_auth::sigv4::PayloadMode;
+use tidelock_console::is_foreign;
 use tidelock_s3::{Authenticated, Authenticator, Signing};
 use tidelock_store::Store;
 use zeroize::Zeroizing;
@@ -29,7 +30,8 @@ struct Basic {
 ///
 /// # Errors
 ///
-/// 401 where nobody says who they are, or a password is wrong; S3's errors for a wrong signature.
+/// 401 where nobody says who they are, or a password is wrong; 403 where another site's page has had a
+/// browser send a password; S3's errors for a wrong signature.
 pub(super) async fn authenticate(
     store: &Store,
     authenticator: &Authenticator,
@@ -39,6 +41,10 @@ pub(super) async fn authenticate(
         let found = authenticator.authenticate(parts, SERVICES, None).await?;
         return found.ok_or_else(TfError::anonymous);
     };
+    // A browser that was told the password sends it for every page that asks for it.
+    if is_foreign(parts) {
+        return Err(TfError::foreign());
+    }
     // One answer for an unknown key and a wrong secret: neither is to be found out by trying.
     let given = Basic::parse(credentials).ok_or_else(TfError::unauthorized)?;
     let known = store.credentials(&given.access_key_id).await?;

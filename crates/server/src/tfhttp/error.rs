@@ -76,6 +76,12 @@ impl TfError {
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", message)
     }
 
+    /// What a page of another site has had a browser send, with a password that the browser knows.
+    pub(super) fn foreign() -> Self {
+        let message = "a page of another site has had the browser send this";
+        Self::new(StatusCode::FORBIDDEN, "AccessDenied", message)
+    }
+
     pub(super) fn unauthorized() -> Self {
         let message = "the access key or its secret is wrong";
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", message)

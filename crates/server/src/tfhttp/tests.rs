@@ -234,3 +234,34 @@ async fn headers_of_s3_mean_nothing() {
         assert_eq!(answer.code, "AccessDenied", "{headers:?}");
     }
 }
+
+/// A browser that was told the password sends it along with what any page asks for.
+#[tokio::test]
+async fn pages_of_other_sites_have_no_browser_write() {
+    let guard = GuardConfig { lock_required: false, ..GuardConfig::enforced() };
+    let harness = Harness::new(guard).await;
+    let host = ("host", "states.test");
+    let refused: &[&[(&str, &str)]] = &[
+        &[host, ("sec-fetch-site", "cross-site")],
+        &[host, ("sec-fetch-site", "same-site")],
+        &[host, ("origin", "https://other.test")],
+        &[host, ("origin", "null")],
+    ];
+    for headers in refused {
+        for (target, body) in [("POST", FIRST), ("LOCK", ONE), ("UNLOCK", ""), ("DELETE", "")] {
+            let answer = harness.answer_to(ROOT, 1, target, body, headers).await;
+            let status = answer.response.status().as_u16();
+            assert_eq!((status, answer.code), (403, "AccessDenied"), "{target} {headers:?}");
+        }
+    }
+    let taken: &[&[(&str, &str)]] = &[
+        &[],
+        &[host],
+        &[host, ("sec-fetch-site", "none")],
+        &[host, ("sec-fetch-site", "same-origin"), ("origin", "https://states.test")],
+        &[host, ("origin", "https://states.test")],
+    ];
+    for headers in taken {
+        assert_eq!(harness.answer_to(ROOT, 1, "POST", FIRST, headers).await.code, "OK");
+    }
+}
