@@ -541,3 +541,24 @@ async fn what_is_not_there_is_said() {
         assert_eq!((found, found_code), (*status, *code), "{target} {body}: {document}");
     }
 }
+
+/// A URL is in every list of webhooks.
+#[tokio::test]
+async fn urls_of_webhooks_have_no_password() {
+    let harness = Harness::new();
+    let rows = [
+        ("http://127.0.0.1:1/a@b", 201, "OK"),
+        ("https://hooks.test/", 201, "OK"),
+        ("https://user:pass@hooks.test/", 400, "MalformedRequest"),
+        ("https://user@hooks.test/", 400, "MalformedRequest"),
+        ("https://@hooks.test/", 400, "MalformedRequest"),
+        ("http://", 400, "MalformedRequest"),
+        ("/hooks", 400, "MalformedRequest"),
+    ];
+    for (url, status, code) in rows {
+        let body = format!(r#"{{"url":"{url}","events":["audit"]}}"#);
+        let asked = harness.ask(ROOT, "POST /_/api/v1/webhooks", &body, Spoiled::No).await;
+        assert_eq!((asked.0, asked.1), (status, code), "{url}: {}", asked.2);
+        assert!(!asked.2.to_string().contains("pass@"), "{}", asked.2);
+    }
+}

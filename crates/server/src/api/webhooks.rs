@@ -93,9 +93,14 @@ pub(super) async fn create(
     body: &[u8],
 ) -> Result<Response<ResponseBody>, ApiError> {
     let asked: Asked = parse(body)?;
-    let url: Result<http::Uri, _> = asked.url.parse();
-    if !url.is_ok_and(|url| url.host().is_some_and(|host| !host.is_empty())) {
-        return Err(ApiError::malformed("the URL names no host"));
+    let url: Option<http::Uri> = asked.url.parse().ok();
+    let authority = url.as_ref().and_then(http::Uri::authority);
+    let authority = authority.filter(|authority| !authority.host().is_empty());
+    let authority = authority.ok_or_else(|| ApiError::malformed("the URL names no host"))?;
+    if authority.as_str().contains('@') {
+        let reason = "the URL has a user or a password in it: neither is sent, and all lists would \
+                      show them; receivers know the server by its signature";
+        return Err(ApiError::malformed(reason));
     }
     let kinds: Result<Vec<EventKind>, _> = asked.events.iter().map(|kind| kind.parse()).collect();
     let new = NewWebhook {
