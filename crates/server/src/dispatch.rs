@@ -335,7 +335,7 @@ impl Dispatch {
 
     fn metrics_page<B>(&self, request: &Request<B>) -> Answer {
         let authorization = request.headers().get(header::AUTHORIZATION);
-        let given = authorization.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        let given = authorization.and_then(bearer);
         let allowed = match (&self.metrics_token, given) {
             (None, _) => true,
             (Some(token), Some(given)) => equal_in_constant_time(token.expose().as_bytes(), given),
@@ -382,6 +382,12 @@ fn page(
     headers.insert(header::CONTENT_TYPE, text_type);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Answer { response, operation, code }
+}
+
+/// What follows the word `Bearer`, whatever its case (RFC 9110, section 11.1).
+fn bearer(value: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, token) = value.as_bytes().split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
 }
 
 /// Takes the same time wherever the first difference is.

@@ -133,6 +133,8 @@ async fn own_pages_answer_as_documented() {
         ("GET /_/metrics HTTP/1.1", 401, "a bearer token is needed\n"),
         ("GET /_/metrics HTTP/1.1\r\nauthorization: Bearer tokem", 401, "a bearer token"),
         ("GET /_/metrics HTTP/1.1\r\nauthorization: Bearer token", 200, "tidelock_requests"),
+        ("GET /_/metrics HTTP/1.1\r\nauthorization: bearer token", 200, "tidelock_requests"),
+        ("GET /_/metrics HTTP/1.1\r\nauthorization: Bearertoken", 401, "a bearer token"),
         ("GET /_/api/v1/users HTTP/1.1", 403, "{\"code\":\"AccessDenied\""),
         ("GET /bucket/key HTTP/1.1", 404, "<Code>NoSuchBucket</Code>"),
         ("GET / HTTP/1.1", 403, "<Code>AccessDenied</Code>"),
