@@ -15,7 +15,7 @@ use crate::codec::{Reader, checksum};
 use crate::{Place, Position};
 
 /// Groups begin on a page, so that no page that holds something acknowledged is written again.
-pub(crate) const PAGE_BYTES: usize = 4096;
+pub const PAGE_BYTES: usize = 4096;
 
 /// Length of a group's header.
 pub(crate) const HEADER_BYTES: usize = 56;

@@ -35,6 +35,8 @@ pub struct Damage {
 pub struct Inspected {
     /// Files of segments.
     pub segments: u64,
+    /// Numbers of the first and the last of them.
+    pub range: Option<(u64, u64)>,
     /// The last segment whose header is sound.
     pub last_sound: Option<u64>,
 }
@@ -68,7 +70,9 @@ pub fn inspect<E: From<LogError>>(
     }
     let sound = segments.iter().rev().find(|segment| segment.header.is_some());
     let last_sound = sound.map(|segment| segment.number);
-    Ok(Inspected { segments: segments.len() as u64, last_sound })
+    let number = |segment: &Segment| segment.number;
+    let range = segments.first().map(number).zip(segments.last().map(number));
+    Ok(Inspected { segments: segments.len() as u64, range, last_sound })
 }
 
 fn segments(disk: &dyn Disk) -> Result<Vec<Segment>, LogError> {

@@ -42,7 +42,7 @@ pub use codec::checksum;
 pub use error::LogError;
 pub use fence::Fence;
 pub use follow::{Cursor, Followed, Follower, Piece};
-pub use group::{Group, GroupBuilder, Record, Stamp, record_bytes};
+pub use group::{Group, GroupBuilder, PAGE_BYTES, Record, Stamp, record_bytes};
 pub use import::{Import, Imported};
 pub use inspect::{Damage, Finding, Inspected, inspect};
 pub use log::{Log, LogOptions, Sabotage, is_file_of_log};

@@ -1,5 +1,6 @@
-//! A store as its log has it, read without the index and without writing anything: for those who need one
-//! value of a store that does not open. Around what is damaged, the last record of a key holds.
+//! A store as its log has it, read without writing anything: for those who need one value of a store that does not
+//! open. Around what is damaged, the last record of a key holds. The index, if it can be read, only tells what
+//! the log has lost.
 
 use std::fs::File;
 use std::io;
@@ -8,13 +9,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidelock_log::disk::{Disk, FileDisk};
-use tidelock_log::{Damage, Finding, Place, inspect, read_value};
+use tidelock_log::{Damage, Place, read_value};
 
 use super::OpenError;
-use super::verify::{LoggedRows, apply};
+use super::against_index::{IndexAtCheckpoint, LoggedRows, read_log};
 use crate::{
-    Batch, Direction, Health, Key, KeyRange, Limits, MetaError, MetaStore, Outcome, ReadLevel,
-    Version, Versioned,
+    Batch, Clock, Direction, Health, Key, KeyRange, Limits, MetaError, MetaStore, Outcome,
+    ReadLevel, Version, Versioned,
 };
 
 const READ_ONLY: &str = "it is only read";
@@ -34,21 +35,16 @@ impl LoggedStore {
     ///
     /// [`OpenError::AlreadyOpen`] when a server has it, [`OpenError::FormatTooNew`], and when the directory cannot
     /// be read.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
+    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let lock = match super::lock_existing(path) {
             // Of a directory that was put together by hand.
             Err(OpenError::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
             locked => Some(locked?),
         };
         let disk: Arc<dyn Disk> = Arc::new(FileDisk::new(path));
-        let (mut rows, mut damage) = (LoggedRows::new(), Vec::new());
-        inspect::<OpenError>(&*disk, &mut |finding| {
-            match finding {
-                Finding::Damage(found) => damage.push(found),
-                Finding::Group(group) => apply(group, &mut rows),
-            }
-            Ok(())
-        })?;
+        let index = IndexAtCheckpoint::open_if_readable(&disk, clock);
+        let read = read_log(&*disk, index.as_ref(), &mut |_| ())?;
+        let (rows, damage) = read.all_damage();
         Ok(Self { disk, rows, damage, _lock: lock })
     }
 

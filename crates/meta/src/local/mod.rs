@@ -14,6 +14,7 @@
 //! open()   -> convert.rs  from the format that had no log
 //!             row_log.rs  a log of rows as they are
 //! verify()    verify.rs   whether a stopped store is what was written
+//!             against_index.rs  the log read against the index
 //! recover()   recover.rs  what can be saved of one that is not
 //! follow_log() copy.rs   the log, copied while a server writes it, and written again
 //!             logged.rs   a store as its log has it, without the index
@@ -25,6 +26,7 @@
 //! What is durable is in the log (the crate `tidelock-log`); the index can be made from it. Knows nothing of
 //! what a row means.
 
+mod against_index;
 mod backend;
 mod change;
 mod convert;

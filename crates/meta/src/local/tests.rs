@@ -2,6 +2,8 @@
 //! lost, a failed disk is never written again, and one process has the directory.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod damage;
+
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -111,7 +111,7 @@ pub enum ExtractError {
 }
 
 impl Extract {
-    /// Opens the store without its index.
+    /// Opens the store as its log has it.
     ///
     /// # Errors
     ///
@@ -123,7 +123,10 @@ impl Extract {
     ) -> Result<Self, ServeError> {
         let directory = DataDirectory::new(&place.data);
         let path = directory.meta();
-        let opening = tokio::task::spawn_blocking(move || LoggedStore::open(&path));
+        let opening = {
+            let clock = Arc::clone(&clock);
+            tokio::task::spawn_blocking(move || LoggedStore::open(&path, clock))
+        };
         let opened = opening.await.map_err(io::Error::other)?;
         let logged = opened.map_err(|error| unreadable(&place.data, error))?;
         let damage = logged.damage().iter().map(Damaged::of_log).collect();

@@ -4,9 +4,10 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
-use tidelock_meta::local;
+use tidelock_meta::{Clock, local};
 use tidelock_store::{Entropy, SystemEntropy};
 
 use super::verify::{Damaged, unreadable};
@@ -39,12 +40,20 @@ pub struct RecoverReport {
 ///
 /// [`ServeError`] when there is no store, a server has it, or `into` is not empty or cannot be written; what was
 /// written to it by then is of no use.
-pub async fn recover(data: PathBuf, into: PathBuf) -> Result<RecoverReport, ServeError> {
-    let recovering = tokio::task::spawn_blocking(move || recover_all(&data, &into));
+pub async fn recover(
+    data: PathBuf,
+    into: PathBuf,
+    clock: Arc<dyn Clock>,
+) -> Result<RecoverReport, ServeError> {
+    let recovering = tokio::task::spawn_blocking(move || recover_all(&data, &into, clock));
     recovering.await.map_err(io::Error::other)?
 }
 
-fn recover_all(data: &Path, into: &Path) -> Result<RecoverReport, ServeError> {
+fn recover_all(
+    data: &Path,
+    into: &Path,
+    clock: Arc<dyn Clock>,
+) -> Result<RecoverReport, ServeError> {
     let (source, target) = (DataDirectory::new(data), DataDirectory::new(into));
     if into.exists() && fs::read_dir(into)?.next().is_some() {
         return Err(ServeError::Data(format!("{} is not empty", into.display())));
@@ -52,7 +61,8 @@ fn recover_all(data: &Path, into: &Path) -> Result<RecoverReport, ServeError> {
     private_file::create_directory(into)?;
     let mut log_tag = [0; 8];
     SystemEntropy::new().fill(&mut log_tag);
-    let recovered = local::recover(&source.meta(), &target.meta(), u64::from_be_bytes(log_tag));
+    let log_tag = u64::from_be_bytes(log_tag);
+    let recovered = local::recover(&source.meta(), &target.meta(), log_tag, clock);
     let recovered = recovered.map_err(|error| unreadable(data, error))?;
     let mut report = RecoverReport {
         rows: recovered.rows,

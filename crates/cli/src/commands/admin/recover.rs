@@ -56,10 +56,15 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(self, format: Format) -> Result<(), Failure> {
         if let Some(into) = &self.into {
-            let report = recover(self.data.clone(), into.clone()).await?;
+            let Surroundings { clock, .. } = Surroundings::of_machine();
+            let report = recover(self.data.clone(), into.clone(), clock).await?;
             exit::shown(output::text_or(format, &text(&report), &report))?;
             eprintln!("tidelock: serve it with --data {}", into.display());
-            return Ok(());
+            if report.damage.is_empty() {
+                return Ok(());
+            }
+            let what = "the log is damaged: what was saved may be older than what was last written";
+            return Err(Failure::other(&what));
         }
         let place = Place {
             data: self.data.clone(),
