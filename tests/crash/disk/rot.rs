@@ -57,6 +57,8 @@ const ROWS: &[Row] = &[
     Row { name: "a file that ends with its groups", damage: cut_behind_the_end, then: Then::Sound },
     Row { name: "the index is gone", damage: Store::remove_index, then: Then::Sound },
     Row { name: "the index is noise", damage: |store| store.overwrite_index(), then: Then::Sound },
+    Row { name: "the index is empty", damage: |store| cut(&store.index(), 0), then: Then::Sound },
+    Row { name: "the index is cut", damage: halve_index, then: Then::Sound },
     Row { name: "a bit of a magic", damage: |store| store.flip(0), then: Then::Told },
     Row { name: "a bit of a checksum", damage: |store| store.flip(5), then: Then::Told },
     Row { name: "a bit of a sequence", damage: |store| store.flip(39), then: Then::Told },
@@ -341,6 +343,14 @@ fn remove_segment(store: &Store) {
 
 fn empty_segment(store: &Store) {
     fs::File::options().write(true).open(&store.middle().path).unwrap().set_len(0).unwrap();
+}
+
+fn halve_index(store: &Store) {
+    cut(&store.index(), fs::metadata(store.index()).unwrap().len() / 2);
+}
+
+fn cut(path: &Path, len: u64) {
+    fs::File::options().write(true).open(path).unwrap().set_len(len).unwrap();
 }
 
 fn remove_last_segment(store: &Store) {

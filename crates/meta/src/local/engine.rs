@@ -154,10 +154,10 @@ impl Engine {
         }
         let has_log = names.iter().any(|name| tidelock_log::is_file_of_log(name));
         let opened = match names.iter().any(|name| name == INDEX_NAME) {
-            true => open_index(disk, INDEX_NAME, options, &fence, syncs, held).map(Some),
+            true => open_formatted(disk, options, &fence, syncs, held).map(Some),
             false => Ok(None),
         };
-        let (index, file) = match opened {
+        let (index, file, format) = match opened {
             Ok(Some(opened)) => opened,
             Ok(None) if is_whole => return Self::make(disk, options, fence, syncs, held),
             Ok(None) => return Err(OpenError::Corrupt(NOT_WHOLE.into())),
@@ -168,13 +168,13 @@ impl Engine {
             }
             Err(error) => return Err(error),
         };
-        match index.format().map_err(stored_error)? {
-            Some(found) if found > FORMAT => Err(OpenError::FormatTooNew { found, known: FORMAT }),
-            Some(FORMAT) => {
+        match format {
+            found if found > FORMAT => Err(OpenError::FormatTooNew { found, known: FORMAT }),
+            FORMAT => {
                 unmark(&**disk)?;
                 Self::replay(disk, options, fence, syncs, (index, file), INDEX_NAME)
             }
-            Some(1) => {
+            1 => {
                 mark(&**disk)?;
                 super::convert::to_log(disk, options, &index)?;
                 drop(index);
@@ -666,6 +666,21 @@ fn open_index(
         return Err(OpenError::Io(io::Error::other(failure)));
     }
     Ok((index, file))
+}
+
+/// The index of a store that was there before, and its format.
+fn open_formatted(
+    disk: &Arc<dyn Disk>,
+    options: &EngineOptions,
+    fence: &Arc<Fence>,
+    syncs: &Arc<SyncMeter>,
+    held: &Held,
+) -> Result<(Index, Arc<IndexFile>, u64), OpenError> {
+    let (index, file) = open_index(disk, INDEX_NAME, options, fence, syncs, held)?;
+    let format = index.format().map_err(stored_error)?;
+    // As of a file that was cut to nothing, which is one that was just made.
+    let format = format.ok_or_else(|| OpenError::Corrupt("the index has no table".into()))?;
+    Ok((index, file, format))
 }
 
 /// The time that groups carry, in milliseconds since 1970.

@@ -434,19 +434,25 @@ fn stored_rows(database: &Database) -> Result<Option<Arc<StoredRows>>, redb::Err
 
 fn open_error(error: DatabaseError) -> OpenError {
     match error {
-        DatabaseError::Storage(StorageError::Io(error))
-            if error.kind() != io::ErrorKind::InvalidData =>
-        {
-            OpenError::Io(error)
-        }
+        DatabaseError::Storage(StorageError::Io(error)) => read_error(error),
         other => OpenError::Corrupt(other.to_string()),
     }
 }
 
 pub(super) fn stored_error(error: redb::Error) -> OpenError {
     match error {
-        redb::Error::Io(error) => OpenError::Io(error),
+        redb::Error::Io(error) => read_error(error),
         other => OpenError::Corrupt(other.to_string()),
+    }
+}
+
+/// A file that ends before it should is damage, and no failure of the disk.
+fn read_error(error: io::Error) -> OpenError {
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            OpenError::Corrupt(error.to_string())
+        }
+        _ => OpenError::Io(error),
     }
 }
 

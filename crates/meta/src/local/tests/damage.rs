@@ -96,3 +96,33 @@ async fn what_the_log_has_lost_at_its_ends_is_told() {
         assert_eq!(rows.len() as u64, recovery.rows, "{name}");
     }
 }
+
+/// The index is never needed: however much of it is there.
+#[tokio::test]
+async fn an_index_that_was_cut_short_is_made_again() {
+    let directory = written().await;
+    let path = directory.path();
+    let rows = all(&open(path)).await;
+    assert_eq!(rows.len() as u32, LIVES * (ROWS_PER_LIFE - 1));
+    let index = path.join(INDEX_NAME);
+    let size = fs::metadata(&index).unwrap().len();
+    for len in [0, 100, 4096, 8192, size / 2, size - 4096] {
+        cut(&index, len);
+        let found = verify(path, clock()).unwrap();
+        assert!(found.is_sound(), "{len} of {size}: {found:?}");
+        let logged = LoggedStore::open(path, clock()).unwrap();
+        assert_eq!(logged.damage(), [], "{len} of {size}");
+        assert_eq!(all(&logged).await, rows, "{len} of {size}");
+        drop(logged);
+        let store = LocalStore::open(path, options());
+        let store = store.unwrap_or_else(|error| panic!("{len} of {size}: {error}"));
+        assert_eq!(all(&store).await, rows, "{len} of {size}");
+        let next = put(format!("{len}/next"), "x");
+        committed(&store, next).await;
+        let mut gone = Batch::new(OpId([0; 16]));
+        gone.delete(key(format!("{len}/next")));
+        committed(&store, gone).await;
+        drop(store);
+        assert!(verify(path, clock()).unwrap().is_sound(), "{len} of {size}");
+    }
+}
