@@ -171,6 +171,11 @@ impl Archive {
         }
     }
 
+    /// Whether it is a directory, which one process writes at a time.
+    pub fn is_directory(&self) -> bool {
+        matches!(self.place, Place::Directory(_))
+    }
+
     /// Makes the directory, and keeps others from writing to it as long as the answer lives; in a bucket
     /// nothing is to be made, and [`Archive::replace`] keeps them away.
     ///

@@ -3,7 +3,7 @@
 use ring::digest::{Context, SHA256};
 use serde::Serialize;
 use tidelock_blob::object_store::archive::Archive;
-use tidelock_blob::{BlobError, BlobStore};
+use tidelock_blob::{BlobError, BlobReader, BlobStore};
 
 use super::manifest::Kept;
 use super::{BackupError, open};
@@ -85,12 +85,17 @@ async fn is_sound(
     id: tidelock_blob::BlobId,
     kept: &Kept,
 ) -> Result<bool, BlobError> {
-    let reader = blobs.open(id).await?;
+    let (length, sha256) = digest_of(&*blobs.open(id).await?).await?;
+    Ok(length == kept.bytes && sha256 == kept.sha256)
+}
+
+/// Length and SHA-256 of a blob.
+pub(super) async fn digest_of(reader: &dyn BlobReader) -> Result<(u64, String), BlobError> {
     let (mut context, mut length) = (Context::new(&SHA256), 0);
     while length < reader.len() {
         let piece = reader.read_at(length, PIECE_BYTES).await?;
         context.update(&piece);
         length += piece.len() as u64;
     }
-    Ok(length == kept.bytes && hex::encode(context.finish()) == kept.sha256)
+    Ok((length, hex::encode(context.finish())))
 }

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use tidelock_blob::BlobError;
 use tidelock_blob::object_store::OpenError as ArchiveError;
+use tidelock_blob::{BlobError, BlobId};
 use tidelock_meta::MetaError;
 use tidelock_meta::local::{LogError, OpenError};
 use tidelock_meta::record::DecodeError;
@@ -42,6 +42,12 @@ pub enum BackupError {
     /// A file of the backup is gone.
     #[error("{0} of the backup is missing")]
     Missing(String),
+    /// A blob of the same id is there already, with other bytes.
+    #[error(
+        "blob {0} is in that place already, with other bytes than in this store: choose another place or \
+         prefix, or remove it there if no backup names it"
+    )]
+    BlobDiffers(BlobId),
     /// They are of another store.
     #[error(
         "the backups there are of another store ({found}, and this is {own}): choose another place or prefix"
@@ -105,6 +111,7 @@ impl BackupError {
             | Self::TooNew { .. }
             | Self::Damaged(_)
             | Self::Missing(_)
+            | Self::BlobDiffers(_)
             | Self::Store(_)
             | Self::Row(_)
             | Self::Rows(_)

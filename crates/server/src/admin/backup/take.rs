@@ -20,6 +20,7 @@ use tidelock_blob::{BlobError, BlobId, BlobReader, BlobStore};
 use tidelock_meta::Clock;
 use tidelock_meta::local::{Followed, Follower, Piece, follow_log};
 
+use super::check::digest_of;
 use super::manifest::{Backup, Blobs, Chain, Kept, Manifest, PieceFile, piece_name, sha256};
 use super::needed::Needed;
 use super::{BackupError, BackupRequest, HISTORY_FILE, shown};
@@ -280,7 +281,7 @@ impl<'a> Taking<'a> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let kept = copy_blob(&*source, &**to, *id).await?;
+            let kept = copy_blob(&*source, &**to, *id, self.archive.is_directory()).await?;
             self.kept.insert(*id, kept.clone());
             self.added.push(kept);
         }
@@ -325,17 +326,25 @@ impl<'a> Taking<'a> {
     }
 }
 
-/// Copies one blob. One that is there was left by a backup that was interrupted.
+/// Copies one blob. One that is there was left by a backup that was interrupted, or is of another one under way: it
+/// is never removed, for a manifest may name it by now. `is_ours` where nobody else writes there.
 async fn copy_blob(
     source: &dyn BlobReader,
     to: &dyn BlobStore,
     id: BlobId,
+    is_ours: bool,
 ) -> Result<Kept, BackupError> {
     let mut writer = match to.create(id).await {
-        Err(BlobError::AlreadyExists) => {
-            to.delete(id).await?;
-            to.create(id).await?
-        }
+        Err(BlobError::AlreadyExists) => match to.open(id).await {
+            Ok(found) => return keep_found(source, &*found, id).await,
+            // Begun and never finished.
+            Err(BlobError::NotFound) if is_ours => {
+                to.delete(id).await?;
+                to.create(id).await?
+            }
+            Err(BlobError::NotFound) => return Err(BackupError::Busy),
+            Err(error) => return Err(error.into()),
+        },
         created => created?,
     };
     let (mut context, mut length) = (Context::new(&SHA256), 0);
@@ -345,6 +354,67 @@ async fn copy_blob(
         length += piece.len() as u64;
         writer.write(piece).await?;
     }
-    writer.finish().await?;
-    Ok(Kept::new(id, length, hex::encode(context.finish())))
+    match writer.finish().await {
+        // Another backup was faster.
+        Err(BlobError::AlreadyExists) => keep_found(source, &*to.open(id).await?, id).await,
+        finished => {
+            finished?;
+            Ok(Kept::new(id, length, hex::encode(context.finish())))
+        }
+    }
+}
+
+/// The blob that is there already, if it is the same.
+async fn keep_found(
+    source: &dyn BlobReader,
+    found: &dyn BlobReader,
+    id: BlobId,
+) -> Result<Kept, BackupError> {
+    let (here, there) = (digest_of(source).await?, digest_of(found).await?);
+    if here != there {
+        return Err(BackupError::BlobDiffers(id));
+    }
+    Ok(Kept::new(id, here.0, here.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use tidelock_blob::memory::MemoryBlobStore;
+
+    use super::*;
+
+    const ID: BlobId = BlobId([7; 16]);
+
+    async fn with(content: &'static [u8]) -> MemoryBlobStore {
+        let blobs = MemoryBlobStore::new();
+        let mut writer = blobs.create(ID).await.unwrap();
+        writer.write(Bytes::from_static(content)).await.unwrap();
+        writer.finish().await.unwrap();
+        blobs
+    }
+
+    /// A manifest may name it: of a backup that ended since, for example.
+    #[tokio::test]
+    async fn a_blob_that_is_there_is_kept_or_refused_and_never_removed() {
+        let source = with(b"body").await;
+        let source = source.open(ID).await.unwrap();
+        for is_ours in [true, false] {
+            let same = with(b"body").await;
+            let found = same.open(ID).await.unwrap();
+            let kept = copy_blob(&*source, &same, ID, is_ours).await.unwrap();
+            assert_eq!((kept.bytes, &kept.sha256), (4, &sha256(b"body")));
+            assert_eq!(found.read_at(0, 10).await.unwrap(), "body");
+            let other = with(b"else").await;
+            let refused = copy_blob(&*source, &other, ID, is_ours).await.unwrap_err();
+            assert!(matches!(refused, BackupError::BlobDiffers(ID)), "{refused}");
+            assert_eq!(other.open(ID).await.unwrap().read_at(0, 10).await.unwrap(), "else");
+        }
+        let empty = MemoryBlobStore::new();
+        let unfinished = empty.create(ID).await.unwrap();
+        let busy = copy_blob(&*source, &empty, ID, false).await.unwrap_err();
+        assert!(matches!(busy, BackupError::Busy), "{busy}");
+        drop(unfinished);
+        copy_blob(&*source, &empty, ID, true).await.unwrap();
+        assert_eq!(empty.open(ID).await.unwrap().read_at(0, 10).await.unwrap(), "body");
+    }
 }
