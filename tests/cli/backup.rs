@@ -276,6 +276,56 @@ fn what_is_lost_between_two_backups_is_named() {
     report(&restore(place, &files.path().join("after"), &[]));
 }
 
+/// What one backup has missed, the next looks for again, and none says "done" while it is missing.
+#[test]
+fn a_body_that_one_backup_missed_is_taken_by_the_next() {
+    let files = TempDir::new().unwrap();
+    let [data, target, aside] = ["data", "backups", "aside"].map(|it| files.path().join(it));
+    let place = target.to_str().unwrap();
+    let mut server = Server::start_over(&Engine::Local, &data, &[]);
+    server.make_bucket("states", "Enabled");
+    put(&server.root(), "large", vec![7; LARGE_BYTES]);
+    put(&server.root(), "other", vec![8; LARGE_BYTES]);
+    assert!(server.terminate().success());
+    let without = |place: &str| {
+        let mut command = admin(&["backup", place, "--blobs", "s3://elsewhere/bodies", "--data"]);
+        report(&command.arg(&data).output().unwrap())
+    };
+    assert_eq!(without(place)["has_blobs"], false);
+    let blob = large_file_of(&data.join("blobs"));
+    fs::rename(&blob, &aside).unwrap();
+    for taken in [1, 0] {
+        let missed = backup(&data, place);
+        assert_eq!(missed.status.code(), Some(1), "{}", stderr(&missed));
+        let told: Value = serde_json::from_slice(&missed.stdout).unwrap();
+        assert_eq!((&told["blobs"], told["lost"].as_array().unwrap().len()), (&taken.into(), 1));
+    }
+    let restored = restore(place, &files.path().join("partly"), &[]);
+    assert_eq!(restored.status.code(), Some(1), "{}", stderr(&restored));
+    fs::rename(&aside, &blob).unwrap();
+    let healed = report(&backup(&data, place));
+    assert_eq!((&healed["blobs"], &healed["lost"]), (&1.into(), &Value::Array(Vec::new())));
+    assert_eq!(report(&backup(&data, place))["blobs"], 0);
+    assert_eq!(report(&restore(place, &files.path().join("whole"), &[]))["blobs"], 2);
+    // One that leaves bodies out takes none away.
+    without(place);
+    assert_eq!(report(&restore(place, &files.path().join("still"), &[]))["blobs"], 2);
+    assert_eq!(report(&backup(&data, place))["blobs"], 0);
+}
+
+/// A blob in the directory of a server.
+fn large_file_of(directory: &Path) -> PathBuf {
+    let mut rest = vec![directory.to_owned()];
+    while let Some(path) = rest.pop() {
+        if path.is_dir() {
+            rest.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if fs::metadata(&path).unwrap().len() > 100_000 {
+            return path;
+        }
+    }
+    panic!("no blob in {}", directory.display());
+}
+
 #[test]
 fn a_bucket_of_another_server_takes_backups() {
     let files = TempDir::new().unwrap();

@@ -33,7 +33,7 @@ pub(super) struct Manifest {
     pub(super) store: String,
     /// The history of it that is backed up: empty, or what a restore has written to the data directory.
     pub(super) history: String,
-    /// Whether blobs are in the archive.
+    /// Whether blobs are in the archive: false of one that no backup has put any into.
     pub(super) has_blobs: bool,
     /// Runs of the log without a gap, oldest first.
     pub(super) chains: Vec<Chain>,
@@ -88,6 +88,13 @@ pub(super) struct Backup {
     pub(super) log_bytes: u64,
     pub(super) blobs: u64,
     pub(super) blob_bytes: u64,
+    /// Ids of blobs that rows named then and that were not there: the next backup looks for them again. Not written
+    /// where there is none, nor is the next: the manifests of before have neither, and their SHA-256 holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) lost: Vec<String>,
+    /// Whether it has left blobs to others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) without_blobs: bool,
 }
 
 /// A file that lists blobs.
@@ -189,6 +196,19 @@ impl Chain {
         self.backups.last().map_or(0, |backup| backup.time_ms)
     }
 
+    /// Whether the blobs that its rows name up to the last backup are in the archive, as far as they were there.
+    pub(super) fn has_all_blobs(&self) -> bool {
+        self.backups.last().is_some_and(|last| last.lost.is_empty() && !last.without_blobs)
+    }
+
+    /// The backup that tells of the time `at`; the last one without a time.
+    pub(super) fn backup_of(&self, at: Option<u64>) -> Option<&Backup> {
+        match at {
+            Some(at) => self.backups.iter().find(|backup| backup.time_ms >= at),
+            None => self.backups.last(),
+        }
+    }
+
     /// As the last backup has left it: what was copied behind that belongs to none.
     pub(super) fn until_last_backup(mut self) -> Self {
         let Some(last) = self.backups.last() else { return self };
@@ -287,4 +307,40 @@ fn line(kept: &Kept) -> Vec<u8> {
     let mut line = serde_json::to_vec(kept).unwrap_or_default();
     line.push(b'\n');
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As versions have written them that knew nothing of what is lost.
+    #[tokio::test]
+    async fn manifests_of_before_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let archive = Archive::open(directory.path().to_str().unwrap(), []).unwrap();
+        let mut before = Manifest { format: FORMAT, store: "aa".into(), ..Manifest::default() };
+        let backup = Backup {
+            time_ms: 1,
+            segment: 1,
+            offset: 4096,
+            sequence: 1,
+            log_bytes: 1,
+            blobs: 0,
+            blob_bytes: 0,
+            lost: Vec::new(),
+            without_blobs: false,
+        };
+        before.chains.push(Chain { backups: vec![backup], ..Chain::default() });
+        before.sha256 = before.digest();
+        let written = text(&before);
+        let shown = String::from_utf8(written.clone()).unwrap();
+        assert!(!shown.contains("lost") && !shown.contains("without_blobs"), "{shown}");
+        archive.put(NAME, Bytes::from(written)).await.unwrap();
+        assert_eq!(Manifest::read(&archive).await.unwrap().0, Some(before.clone()));
+        let last = before.chains[0].backups.last_mut().unwrap();
+        (last.lost, last.without_blobs) = (vec!["ab".into()], true);
+        before.sha256 = before.digest();
+        before.clone().write(&archive, &Seen::default()).await.unwrap();
+        assert_eq!(Manifest::read(&archive).await.unwrap().0, Some(before));
+    }
 }

@@ -96,11 +96,12 @@ pub async fn restore(
     }
     write_history(&request.data, &*entropy)?;
     let imported = import.finish()?;
+    let is_without = chain.backup_of(until).is_none_or(|backup| backup.without_blobs);
     let mut report = RestoreReport {
         last_commit: shown(imported.time),
         segments: imported.segments,
         log_bytes: imported.bytes,
-        has_blobs: manifest.has_blobs,
+        has_blobs: manifest.has_blobs && !is_without,
         ..RestoreReport::default()
     };
     let mut options = LocalOptions::new(clock);
@@ -169,6 +170,10 @@ impl Bodies<'_> {
                 self.restore_bodies_of(key, value, &buckets).await?;
             }
         }
+        if !self.report.has_blobs {
+            // They are where they were, but for those that an earlier backup has.
+            return Ok(());
+        }
         // Of the others, nothing is made any more: they wait to be removed.
         for id in self.needed.lost(&self.missing.keys().copied().collect()) {
             self.report.lost.extend(self.missing.remove(&id).unwrap_or_default());
@@ -199,9 +204,6 @@ impl Bodies<'_> {
         value: &[u8],
         buckets: &BTreeMap<BucketId, String>,
     ) -> Result<(), BackupError> {
-        if !self.report.has_blobs {
-            return Ok(());
-        }
         self.needed.put(key, value)?;
         let bodies = match named(key, value)? {
             Named::Bodies(bodies) => bodies,

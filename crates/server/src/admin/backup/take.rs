@@ -124,6 +124,24 @@ fn store_of(meta: &Path) -> Result<Option<String>, BackupError> {
     Err(BackupError::TooFast)
 }
 
+/// All that the log in directory `meta` says of blobs, from its beginning to its end.
+fn needed_of_all(meta: &Path) -> Result<Needed, BackupError> {
+    for _ in 0..RESTARTS_MAX {
+        let (mut follower, mut needed) = (follow_log(meta, None), Needed::of_all());
+        loop {
+            let followed = follower.next(&mut |group| needed.apply(group))?;
+            needed.take_failure()?;
+            match followed {
+                Followed::Piece(piece) if piece.is_tail => return Ok(needed),
+                Followed::Piece(_) | Followed::Cut { .. } => {}
+                Followed::End => return Ok(needed),
+                Followed::Gone | Followed::Diverged => break,
+            }
+        }
+    }
+    Err(BackupError::TooFast)
+}
+
 /// Why the log in `meta` does not go on from the backups.
 fn why_diverged(meta: &Path, manifest: &Manifest) -> Result<BackupError, BackupError> {
     Ok(match store_of(meta)? {
@@ -164,17 +182,22 @@ impl<'a> Taking<'a> {
         };
         let kept = manifest.blobs(archive).await?;
         let chain = manifest.chains.pop().unwrap_or_default();
-        manifest.has_blobs = blobs.is_some();
+        let needed = if chain.segments.is_empty() {
+            Needed::of_all()
+        } else if chain.has_all_blobs() && manifest.has_blobs || blobs.is_none() {
+            Needed::default()
+        } else {
+            // What was not there is looked for again, and what was left out is caught up with.
+            needed_of_all(&directory.meta())?
+        };
+        manifest.has_blobs |= blobs.is_some();
         Ok(Self {
             archive,
             meta: directory.meta(),
             blobs,
             follower: follow_log(&directory.meta(), chain.cursor()),
             manifest,
-            needed: match chain.segments.is_empty() {
-                true => Needed::of_all(),
-                false => Needed::default(),
-            },
+            needed,
             chain,
             kept,
             added: Vec::new(),
@@ -318,6 +341,8 @@ impl<'a> Taking<'a> {
             log_bytes: self.log_bytes,
             blobs: report.blobs,
             blob_bytes,
+            lost: report.lost.clone(),
+            without_blobs: !report.has_blobs,
         });
         self.manifest.chains.push(self.chain);
         self.manifest.add_blobs(self.archive, &self.added).await?;
