@@ -98,6 +98,19 @@ fn bodies_may_go_elsewhere_than_rows() {
         copy(from.to_str().unwrap(), to.to_str().unwrap(), &["--to-blobs", blobs.as_str()]);
     assert_eq!(copied.status.code(), Some(0), "{}", stderr(&copied));
     serve_copy(&from, &to, &["--blobs", blobs.as_str()]);
+    // Forgotten where they are: what rows name must be at the destination, or nobody serves it.
+    let (source, without) = (to.to_str().unwrap(), files.path().join("without"));
+    let forgotten = copy(source, without.to_str().unwrap(), &[]);
+    assert_eq!(forgotten.status.code(), Some(1), "{}", stderr(&forgotten));
+    let said = stderr(&forgotten);
+    assert!(said.contains("1 bodies") && said.contains("--from-blobs"), "{said}");
+    fs::copy(from.join("keyring"), without.join("keyring")).unwrap();
+    let unserved = Server::try_start_over(&Engine::Local, &without, &[]).err().unwrap();
+    assert!(unserved.contains("is not finished"), "{unserved}");
+    let more = ["--from-blobs", blobs.as_str()];
+    let again = copy(source, without.to_str().unwrap(), &more);
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+    serve_copy(&from, &without, &[]);
 }
 
 /// There and back, where a cluster is at hand.

@@ -17,7 +17,7 @@
 mod check;
 mod failure;
 mod manifest;
-mod needed;
+pub(super) mod needed;
 mod restore;
 mod take;
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidelock_blob::BlobId;
 use tidelock_meta::Key;
 use tidelock_meta::local::{Group, Record};
+use tidelock_meta::record::DecodeError;
 use tidelock_meta::record::named::{Named, named, upload_of};
 use tidelock_meta::record::store::{self, StoreRow};
 use tidelock_meta::record::upload::UploadId;
@@ -15,7 +16,7 @@ use super::BackupError;
 
 /// What the groups so far say of blobs.
 #[derive(Default)]
-pub(super) struct Needed {
+pub(in crate::admin) struct Needed {
     /// All that were named at some time.
     named: BTreeSet<BlobId>,
     /// What the last record of a key names.
@@ -31,12 +32,12 @@ pub(super) struct Needed {
 
 impl Needed {
     /// What is told from here on is all that there is.
-    pub(super) fn of_all() -> Self {
+    pub(in crate::admin) fn of_all() -> Self {
         Self { knows_all: true, ..Self::default() }
     }
 
     /// The records of a group, which is sound.
-    pub(super) fn apply(&mut self, group: &Group) {
+    pub(in crate::admin) fn apply(&mut self, group: &Group) {
         for record in group.records().unwrap_or_default() {
             if let Err(error) = self.apply_record(&record) {
                 self.failure.get_or_insert(error);
@@ -53,11 +54,11 @@ impl Needed {
             }
             Record::Put { key, value, .. } => (key, value),
         };
-        self.put(key, value)
+        Ok(self.put(key, value)?)
     }
 
     /// The row of `key` has this `value` from now on.
-    pub(super) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), BackupError> {
+    pub(in crate::admin) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), DecodeError> {
         if key == &store::key()[..] {
             self.store = Some(hex::encode(StoreRow::decode(value)?.id));
         }
@@ -80,23 +81,23 @@ impl Needed {
     }
 
     /// What was wrong with a row, once.
-    pub(super) fn take_failure(&mut self) -> Result<(), BackupError> {
+    pub(in crate::admin) fn take_failure(&mut self) -> Result<(), BackupError> {
         self.failure.take().map_or(Ok(()), Err)
     }
 
     /// Id of the store, if its row was among what was read.
-    pub(super) fn store(&self) -> Option<&str> {
+    pub(in crate::admin) fn store(&self) -> Option<&str> {
         self.store.as_deref()
     }
 
     /// All blobs that were named at some time.
-    pub(super) fn named(&self) -> &BTreeSet<BlobId> {
+    pub(in crate::admin) fn named(&self) -> &BTreeSet<BlobId> {
         &self.named
     }
 
     /// Those of `missing` that the rows as they are now cannot be without. Others were removed since they were
     /// named, and by rights.
-    pub(super) fn lost(&self, missing: &BTreeSet<BlobId>) -> BTreeSet<BlobId> {
+    pub(in crate::admin) fn lost(&self, missing: &BTreeSet<BlobId>) -> BTreeSet<BlobId> {
         if missing.is_empty() {
             return BTreeSet::new();
         }
@@ -127,7 +128,7 @@ impl Needed {
 }
 
 /// The blob that a body is.
-pub(super) fn blob_of(body: &Body) -> Option<BlobId> {
+pub(in crate::admin) fn blob_of(body: &Body) -> Option<BlobId> {
     match body {
         Body::Blob { id } => Some(BlobId(*id)),
         Body::Empty | Body::Inline { .. } | Body::Parts { .. } => None,

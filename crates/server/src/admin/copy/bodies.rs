@@ -1,5 +1,7 @@
 //! Bodies too large for a commit: streamed, and each read again. Ids stay, because rows name them.
 
+use std::collections::BTreeSet;
+
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use ring::digest::{Context, Digest, SHA256};
 use tidelock_blob::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter};
@@ -89,6 +91,23 @@ pub(super) async fn count(of: &dyn BlobStore) -> Result<u64, CopyError> {
             return Ok(count);
         }
     }
+}
+
+/// Which of `named` are not there.
+pub(super) async fn missing(
+    of: &dyn BlobStore,
+    named: &BTreeSet<BlobId>,
+) -> Result<BTreeSet<BlobId>, CopyError> {
+    let (mut missing, mut after) = (named.clone(), None);
+    while !missing.is_empty() {
+        let page = of.list(after, PAGE_IDS).await?;
+        missing.retain(|id| page.binary_search(id).is_err());
+        after = page.last().copied();
+        if page.len() < PAGE_IDS {
+            break;
+        }
+    }
+    Ok(missing)
 }
 
 /// Whether there is none.

@@ -62,6 +62,12 @@ pub enum CopyError {
     /// A row is not what it must be.
     #[error("rows: {0}")]
     Decode(#[from] DecodeError),
+    /// Rows name bodies that the source does not have where it was told to have them.
+    #[error(
+        "{} bodies that rows name are missing at the destination (--from-blobs, --to-blobs?): {}",
+        .0.len(), .0.join(", ")
+    )]
+    BodiesMissing(Vec<String>),
     /// A store of bodies failed.
     #[error("bodies: {0}")]
     Blob(#[from] BlobError),
@@ -85,6 +91,7 @@ impl CopyError {
             Self::SourceUnfinished(_)
             | Self::RowsDiffer { .. }
             | Self::BodyDiffers(_)
+            | Self::BodiesMissing(_)
             | Self::Decode(_)
             | Self::Blob(_) => FailureKind::Other,
         }

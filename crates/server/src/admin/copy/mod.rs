@@ -3,7 +3,8 @@
 //! ```text
 //! end.rs       the two stores: opened, found stopped, found empty
 //! rows.rs      all rows but leases, page by page; then read again and compared
-//! bodies.rs    bodies too large for a commit, one by one; each read again and compared
+//! bodies.rs    bodies too large for a commit, one by one; each read again and compared; and whether all are there
+//!              that rows name
 //! failure.rs   why a store was not copied
 //! ```
 //!
@@ -24,6 +25,7 @@ use tidelock_store::Entropy;
 
 pub use failure::CopyError;
 
+use super::backup::needed::Needed;
 use crate::config::{BlobLocation, ObjectStoreVariables, StoreLocation};
 use end::{Destination, Source};
 
@@ -167,7 +169,8 @@ async fn fill_opened(
     destination.require_room_for(source).await?;
     let mark = destination.mark(source).await?;
     rows::clear(destination.meta(), mark, observer).await?;
-    let copied = rows::copy(source.meta(), destination.meta(), mark, observer).await?;
+    let (from, to, mut needed) = (source.meta(), destination.meta(), Needed::of_all());
+    let copied = rows::copy(from, to, mark, &mut needed, observer).await?;
     let found = rows::digest(destination.meta(), CopyStep::CheckingRows, observer).await?;
     if copied != found {
         return Err(CopyError::RowsDiffer { copied: copied.count, found: found.count });
@@ -176,6 +179,12 @@ async fn fill_opened(
         true => bodies::copy(source.blobs(), destination.blobs(), observer).await?,
         false => bodies::BodyDigest::default(),
     };
+    // The source may not have them, or have them elsewhere than where they were looked for.
+    let missing = bodies::missing(destination.blobs(), needed.named()).await?;
+    let lost = needed.lost(&missing);
+    if !lost.is_empty() {
+        return Err(CopyError::BodiesMissing(lost.iter().map(ToString::to_string).collect()));
+    }
     // Somebody may have started a server in the meantime, and written behind the copy's back.
     source.require_stopped().await?;
     destination.unmark(mark).await?;

@@ -1,4 +1,4 @@
-//! Rows: copied in pages, digested in key order. Knows of a row only what kind it is.
+//! Rows: copied in pages, digested in key order. Knows of a row only what kind it is and which bodies it names.
 //!
 //! Three kinds are not copied as rows: the store's own (it is the mark of the copy), leases (they are
 //! of servers that run), and the rows that bodies are made of (they are copied as bodies, wherever
@@ -14,6 +14,7 @@ use tidelock_meta::{
 };
 
 use super::{CopyError, CopyObserver, CopyReport, CopyStep};
+use crate::admin::backup::needed::Needed;
 
 /// Rows of one read; at most 16 MiB.
 const PAGE_ROWS: usize = 256;
@@ -71,11 +72,12 @@ impl PartialEq for RowDigest {
     }
 }
 
-/// Copies all rows of `from` to `to`, as long as that has this mark.
+/// Copies all rows of `from` to `to`, as long as that has this mark, and tells `needed` of them.
 pub(super) async fn copy(
     from: &dyn MetaStore,
     to: &dyn MetaStore,
     mark: Version,
+    needed: &mut Needed,
     observer: &dyn CopyObserver,
 ) -> Result<RowDigest, CopyError> {
     let mut digest = RowDigest::new();
@@ -85,6 +87,7 @@ pub(super) async fn copy(
     while let Some(page) = pages.next().await? {
         for (key, row) in page {
             digest.add(&key, &row.value);
+            needed.put(&key, &row.value).map_err(CopyError::Decode)?;
             pending_bytes += key.len() + row.value.len();
             pending.push(Write::Put(key, row.value));
             if pending.len() >= BATCH_ROWS || pending_bytes >= BATCH_BYTES {

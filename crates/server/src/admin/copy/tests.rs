@@ -224,12 +224,17 @@ async fn guards_and_refused_versions_are_copied_with_their_bodies() {
     rows.iter().for_each(|(key, value)| batch.put(key.clone(), value.clone()));
     source.commit(batch).await.unwrap();
     let mark = mark_copy(&target, &entropy, &row.encode(), StoreState::BeingCopied).await;
-    rows::copy(&source, &target, mark.unwrap().unwrap(), &Unobserved).await.unwrap();
+    let mut needed = Needed::of_all();
+    let mark = mark.unwrap().unwrap();
+    rows::copy(&source, &target, mark, &mut needed, &Unobserved).await.unwrap();
+    let missing = bodies::missing(&copied, needed.named()).await.unwrap();
+    assert_eq!(needed.lost(&missing), [[1; 16], refused_body].map(BlobId).into());
     assert_eq!(bodies::copy(&bodies, &copied, &Unobserved).await.unwrap().count, 2);
     for (key, value) in rows {
         let found = target.get(&[key], ReadLevel::Latest).await.unwrap().remove(0).unwrap();
         assert_eq!(found.value, value);
     }
+    assert!(bodies::missing(&copied, needed.named()).await.unwrap().is_empty());
     let ids = copied.list(None, 10).await.unwrap();
     assert_eq!(ids, [BlobId([1; 16]), BlobId(refused_body)]);
 }
@@ -241,14 +246,15 @@ async fn a_copy_that_was_taken_over_writes_no_more() {
     let whole = store::StoreRow { id: [7; 16], keys: Vec::new(), state: whole }.encode();
     let (source, target) = (MemoryStore::new(), MemoryStore::new());
     let mut batch = Batch::new(OpId([1; 16]));
-    batch.put(Bytes::from_static(b"\x02 a head"), Bytes::from_static(b"v"));
+    batch.put(Bytes::from_static(b"\x7f a row"), Bytes::from_static(b"v"));
     source.commit(batch).await.unwrap();
     let mark = || mark_copy(&target, &entropy, &whole, StoreState::BeingCopied);
+    let mut needed = Needed::of_all();
     let first = mark().await.unwrap().unwrap();
-    rows::copy(&source, &target, first, &Unobserved).await.unwrap();
+    rows::copy(&source, &target, first, &mut needed, &Unobserved).await.unwrap();
     let second = mark().await.unwrap().unwrap();
     let stopped = [
-        rows::copy(&source, &target, first, &Unobserved).await.map(|_| ()),
+        rows::copy(&source, &target, first, &mut needed, &Unobserved).await.map(|_| ()),
         rows::clear(&target, first, &Unobserved).await,
     ];
     for stopped in stopped {
@@ -256,7 +262,7 @@ async fn a_copy_that_was_taken_over_writes_no_more() {
     }
     assert_eq!(finish_copy(&target, &entropy, first).await, Ok(false));
     rows::clear(&target, second, &Unobserved).await.unwrap();
-    rows::copy(&source, &target, second, &Unobserved).await.unwrap();
+    rows::copy(&source, &target, second, &mut needed, &Unobserved).await.unwrap();
     assert_eq!(finish_copy(&target, &entropy, second).await, Ok(true));
     assert_eq!(mark().await, Ok(None), "what is whole is nobody's to copy to");
     let found = target.get(&[store::key()], ReadLevel::Latest).await.unwrap().remove(0).unwrap();
