@@ -339,6 +339,19 @@ fn every_byte_is_verified_and_what_is_whole_is_saved() {
     assert!(running.contains("is in use by another server"), "{running}");
     drop(server);
     assert!(verify(&saved).0);
+    // As one that was cut off before its last file leaves it.
+    fs::write(saved.join("unfinished"), "").unwrap();
+    let (sound, told) = verify(&saved);
+    assert!(!sound && told.contains("did not end"), "{told}");
+    let unserved = Server::try_start_over(&Engine::Local, &saved, &[]).err().unwrap();
+    assert!(unserved.contains("did not end"), "{unserved}");
+    // One that could not begin has left nothing in the way.
+    fs::remove_file(saved.join("unfinished")).unwrap();
+    let running = Server::start_over(&Engine::Local, &saved, &[]);
+    let next = directory.path().join("next");
+    let refused = extract(running.data(), &["--into", next.to_str().unwrap()]);
+    assert!(stderr(&refused).contains("in use"), "{}", stderr(&refused));
+    assert_eq!(fs::read_dir(&next).unwrap().count(), 0);
 }
 
 fn extract(data: &Path, arguments: &[&str]) -> Output {

@@ -232,6 +232,21 @@ fn a_damaged_backup_is_found_and_not_restored() {
         assert_eq!(refused.status.code(), Some(1), "{part}: {}", stdout(&refused));
         assert!(stderr(&refused).contains("damaged"), "{part}: {}", stderr(&refused));
         flip(&file);
+        // Half a store is served by nobody; one without a body is, and the body is named.
+        let half = files.path().join(format!("restored-{at}"));
+        let opened = match half.exists() {
+            true => Server::try_start_over(&Engine::Local, &half, &[]).map(drop),
+            false => continue,
+        };
+        if *part == "/blobs/" {
+            assert!(stdout(&refused).contains("states/large, version "), "{}", stdout(&refused));
+            continue;
+        }
+        let said = opened.unwrap_err();
+        assert!(said.contains("did not end"), "{part}: {said}");
+        let verified = admin(&["verify", "--data"]).arg(&half).output().unwrap();
+        assert_eq!(verified.status.code(), Some(1), "{part}: {}", stderr(&verified));
+        assert!(stderr(&verified).contains("did not end"), "{part}: {}", stderr(&verified));
     }
     report(&verify());
 }

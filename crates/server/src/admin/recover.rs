@@ -19,6 +19,9 @@ use crate::private_file;
 const FILES: &[&str] = &["keyring", "root-credentials"];
 const DIRECTORIES: &[&str] = &["blobs", "bootstrap"];
 
+/// What a file is called while it is written: what has its own name is whole.
+const UNFINISHED_SUFFIX: &str = ".new";
+
 /// What was saved, and what was not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RecoverReport {
@@ -58,12 +61,20 @@ fn recover_all(
     if into.exists() && fs::read_dir(into)?.next().is_some() {
         return Err(ServeError::Data(format!("{} is not empty", into.display())));
     }
-    private_file::create_directory(into)?;
+    target.begin()?;
     let mut log_tag = [0; 8];
     SystemEntropy::new().fill(&mut log_tag);
     let log_tag = u64::from_be_bytes(log_tag);
     let recovered = local::recover(&source.meta(), &target.meta(), log_tag, clock);
-    let recovered = recovered.map_err(|error| unreadable(data, error))?;
+    let recovered = recovered.map_err(|error| {
+        // Nothing was begun, as where a server has the store: the next try finds it empty.
+        if !target.meta().exists()
+            && let Err(error) = target.finish()
+        {
+            return error.into();
+        }
+        unreadable(data, error)
+    })?;
     let mut report = RecoverReport {
         rows: recovered.rows,
         row_bytes: recovered.bytes,
@@ -73,7 +84,7 @@ fn recover_all(
     for name in FILES.iter().chain(DIRECTORIES) {
         copy(&data.join(name), &into.join(name), &mut report)?;
     }
-    fs::File::open(into)?.sync_all()?;
+    target.finish()?;
     Ok(report)
 }
 
@@ -92,9 +103,12 @@ fn copy(from: &Path, to: &Path, report: &mut RecoverReport) -> Result<(), ServeE
         fs::File::open(to)?.sync_all()?;
         return Ok(());
     }
+    let mut unfinished = to.as_os_str().to_owned();
+    unfinished.push(UNFINISHED_SUFFIX);
     // Modes go along.
-    report.file_bytes += fs::copy(from, to)?;
+    report.file_bytes += fs::copy(from, &unfinished)?;
+    fs::File::open(&unfinished)?.sync_all()?;
+    fs::rename(&unfinished, to)?;
     report.files += 1;
-    fs::File::open(to)?.sync_all()?;
     Ok(())
 }

@@ -115,6 +115,7 @@ pub async fn verify(
     entropy: Arc<dyn Entropy>,
 ) -> Result<VerifyReport, ServeError> {
     let directory = DataDirectory::new(&request.data);
+    directory.require_finished()?;
     let meta = directory.meta();
     let looking = {
         let clock = Arc::clone(&clock);

@@ -1,6 +1,6 @@
 //! Where rows are: in the data directory, in memory, or in PostgreSQL.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +25,8 @@ const BLOB_DIRECTORY: &str = "blobs";
 const KEYRING_FILE: &str = "keyring";
 /// Locked while a server has the data directory.
 const LOCK_FILE: &str = "lock";
+/// In the data directory as long as a restore or a recovery into it has not ended.
+const UNFINISHED_FILE: &str = "unfinished";
 
 /// A directory of one server at a time.
 pub(crate) struct DataDirectory(PathBuf);
@@ -61,6 +63,32 @@ impl DataDirectory {
     /// Where its bodies are.
     pub(crate) fn blobs(&self) -> PathBuf {
         self.0.join(BLOB_DIRECTORY)
+    }
+
+    /// Makes the directory and says that what is being put into it is not all there yet: nobody opens it until
+    /// [`DataDirectory::finish`].
+    pub(crate) fn begin(&self) -> io::Result<()> {
+        private_file::create_directory(&self.0)?;
+        private_file::create(&self.0.join(UNFINISHED_FILE), "")
+    }
+
+    /// Says that all is there, and durable.
+    pub(crate) fn finish(&self) -> io::Result<()> {
+        let directory = File::open(&self.0)?;
+        directory.sync_all()?;
+        fs::remove_file(self.0.join(UNFINISHED_FILE))?;
+        directory.sync_all()
+    }
+
+    /// Refuses one that was begun and never finished.
+    pub(crate) fn require_finished(&self) -> Result<(), ServeError> {
+        if !self.0.join(UNFINISHED_FILE).try_exists().map_err(data)? {
+            return Ok(());
+        }
+        Err(ServeError::Data(format!(
+            "{}: a restore or a recovery into this directory did not end: remove it, and begin again",
+            self.0.display()
+        )))
     }
 
     /// Makes the directory and takes it for this process.
@@ -142,6 +170,7 @@ async fn open_local(
 ) -> Result<Rows, ServeError> {
     // Before anything is made in it: of two first starts at once, one is refused here.
     let lock = directory.lock()?;
+    directory.require_finished()?;
     let mut options = LocalOptions::new(clock);
     options.observer = metrics;
     let mut log_tag = [0; 8];

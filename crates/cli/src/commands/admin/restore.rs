@@ -50,7 +50,9 @@ impl Args {
         if report.lost.is_empty() {
             return Ok(());
         }
-        Err(Failure::other(&"some objects have lost their bodies, which are in no backup"))
+        Err(Failure::other(
+            &"some objects have lost their bodies, which are in no backup or damaged there",
+        ))
     }
 }
 

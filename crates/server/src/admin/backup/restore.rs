@@ -63,7 +63,7 @@ pub struct RestoreReport {
     pub blob_bytes: u64,
     /// Whether blobs are in the backup: else they are where they were.
     pub has_blobs: bool,
-    /// What has lost its body, which was removed before the next backup was taken.
+    /// What has lost its body: it was removed before the next backup was taken, or is missing or damaged in the backup.
     pub lost: Vec<String>,
 }
 
@@ -84,8 +84,8 @@ pub async fn restore(
         return Err(BackupError::NotEmpty(request.data.display().to_string()));
     }
     let kept = manifest.blobs(&archive).await?;
-    private_file::create_directory(&request.data)?;
     let directory = DataDirectory::new(&request.data);
+    directory.begin()?;
     let until = request.at.map(|at| u64::try_from(at).unwrap_or(0));
     let mut import = LogImport::begin(&directory.meta(), until)?;
     for segment in &chain.segments {
@@ -114,7 +114,9 @@ pub async fn restore(
         Bodies { rows: &rows, from, blobs, kept, needed, missing, report: &mut report };
     let restored = bodies.restore().await;
     rows.close();
-    restored.map(|()| report)
+    restored?;
+    directory.finish()?;
+    Ok(report)
 }
 
 /// The run of the log that says what the store was `at` a time.
@@ -152,7 +154,7 @@ struct Bodies<'a> {
     blobs: FsBlobStore,
     kept: &'a Blobs,
     needed: Needed,
-    /// Blobs that the archive does not have, and what has named them.
+    /// Blobs that the archive does not have whole, and what has named them.
     missing: BTreeMap<BlobId, Vec<String>>,
     report: &'a mut RestoreReport,
 }
@@ -219,12 +221,11 @@ impl Bodies<'_> {
         Ok(())
     }
 
-    /// False when the archive does not have it.
+    /// False when the archive does not have it whole: the others are still worth having.
     async fn restore_blob(&mut self, id: BlobId) -> Result<bool, BackupError> {
         let Some(kept) = self.kept.get(&id) else { return Ok(false) };
-        let name = format!("blob {id}");
         let source = match self.from.open(id).await {
-            Err(BlobError::NotFound) => return Err(BackupError::Missing(name)),
+            Err(BlobError::NotFound) => return Ok(false),
             opened => opened?,
         };
         let mut writer = match self.blobs.create(id).await {
@@ -241,7 +242,7 @@ impl Bodies<'_> {
         }
         if length != kept.bytes || hex::encode(context.finish()) != kept.sha256 {
             writer.abort().await;
-            return Err(BackupError::Damaged(name));
+            return Ok(false);
         }
         writer.finish().await?;
         self.report.blobs += 1;

@@ -73,6 +73,7 @@ pub async fn backup(
     if !directory.meta().exists() {
         return Err(BackupError::NoStore(request.data.display().to_string()));
     }
+    directory.require_finished()?;
     let archive = Archive::open(&request.target, request.variables.expose())?;
     let lock = archive.lock().map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => BackupError::Busy,
