@@ -17,8 +17,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::{io, iter};
 
 use redb::{
-    Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError,
-    Table, TableDefinition, TableError,
+    Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageBackend,
+    StorageError, Table, TableDefinition, TableError,
 };
 use tidelock_log::{Place, Position};
 
@@ -34,6 +34,12 @@ const SLICE_PART: usize = 16;
 
 /// The newest format this version writes and reads. Format 1 had no log.
 pub(super) const FORMAT: u64 = 2;
+
+/// What a file of redb begins with, and where it says how long it is: bytes of a page; pages of a region's header and
+/// of its data; whole regions; pages of data in the last one. Each u32, little-endian.
+const REDB_MAGIC: &[u8] = b"redb";
+const REDB_LAYOUT_AT: usize = 12;
+const REDB_LAYOUT_END: usize = 32;
 
 type RowsDefinition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
@@ -151,6 +157,7 @@ impl Index {
         let mut builder = Builder::new();
         builder.set_cache_size(options.cache_bytes);
         let backend = IndexBackend(Arc::clone(&file));
+        require_whole(&backend)?;
         let database = builder.create_with_backend(backend).map_err(open_error)?;
         let stored = stored_rows(&database).map_err(stored_error)?;
         let view = RwLock::new(View { stored, ..View::default() });
@@ -430,6 +437,29 @@ fn stored_rows(database: &Database) -> Result<Option<Arc<StoredRows>>, redb::Err
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
         table => Ok(Some(Arc::new(table?))),
     }
+}
+
+/// Refuses a file that is shorter than its header says: redb takes what is left of it for a file that it has to repair,
+/// and panics.
+fn require_whole(backend: &IndexBackend) -> Result<(), OpenError> {
+    let len = backend.len()?;
+    let mut header = [0; REDB_LAYOUT_END];
+    if len < header.len() as u64 {
+        return Ok(());
+    }
+    backend.read(0, &mut header).map_err(read_error)?;
+    let (fields, _) = header[REDB_LAYOUT_AT..].as_chunks();
+    let fields = fields.iter().map(|field| u64::from(u32::from_le_bytes(*field)));
+    let [page, region_header, region_data, regions, rest] = fields.collect::<Vec<_>>()[..] else {
+        return Ok(());
+    };
+    // In pages: the file's header, whole regions, and one that is not.
+    let rest = if rest > 0 { region_header + rest } else { 0 };
+    let pages = regions.saturating_mul(region_header + region_data).saturating_add(1 + rest);
+    if header.starts_with(REDB_MAGIC) && len < page.saturating_mul(pages) {
+        return Err(OpenError::Corrupt("the index is shorter than it was".into()));
+    }
+    Ok(())
 }
 
 fn open_error(error: DatabaseError) -> OpenError {

@@ -126,3 +126,25 @@ async fn an_index_that_was_cut_short_is_made_again() {
         assert!(verify(path, clock()).unwrap().is_sound(), "{len} of {size}");
     }
 }
+
+/// As a server that was killed leaves it, too, which redb would repair.
+#[tokio::test]
+async fn an_index_of_a_killed_server_that_was_cut_short_is_made_again() {
+    let directory = written().await;
+    let running = open(directory.path());
+    committed(&running, put("last", "x")).await;
+    let rows = all(&running).await;
+    let size = fs::metadata(directory.path().join(INDEX_NAME)).unwrap().len();
+    for len in [0, 100, 4096, 8192, size / 4, size / 2, size - 4096] {
+        let killed = TempDir::new().unwrap();
+        for entry in fs::read_dir(directory.path()).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), killed.path().join(entry.file_name())).unwrap();
+        }
+        cut(&killed.path().join(INDEX_NAME), len);
+        assert!(verify(killed.path(), clock()).unwrap().is_sound(), "{len} of {size}");
+        let store = LocalStore::open(killed.path(), options());
+        let store = store.unwrap_or_else(|error| panic!("{len} of {size}: {error}"));
+        assert_eq!(all(&store).await, rows, "{len} of {size}");
+    }
+}
