@@ -43,7 +43,8 @@ impl DateHeader {
     }
 }
 
-/// `2015-10-21T07:28:00.000Z`, as S3's documents have it.
+/// `2015-10-21T07:28:00.123Z`, as S3's documents have it. AWS writes `.000Z`; with the part of the second `aws s3 sync` uploads
+/// nothing twice that was written within the second of its upload.
 pub fn iso8601(millis: UnixMillis) -> String {
     let moment = timestamp(millis);
     let civil = jiff::tz::Offset::UTC.to_datetime(moment);
@@ -67,12 +68,6 @@ pub fn iso8601(millis: UnixMillis) -> String {
     put(19, civil.second().unsigned_abs().into());
     put(23, civil.millisecond().unsigned_abs().into());
     String::from(std::str::from_utf8(&text).unwrap_or_default())
-}
-
-/// As [`iso8601`], down to the second: what S3's documents say of an object is what its `Last-Modified` says, and AWS
-/// writes `.000Z` there.
-pub(crate) fn iso8601_of_second(millis: UnixMillis) -> String {
-    iso8601(millis - millis.rem_euclid(1000))
 }
 
 /// Reads any of RFC 9110's three forms, or ISO 8601; nothing if it is none of them.
@@ -119,8 +114,6 @@ mod tests {
     fn moments_are_written() {
         assert_eq!(http_date(MOMENT), "Wed, 21 Oct 2015 07:28:00 GMT");
         assert_eq!(iso8601(MOMENT), "2015-10-21T07:28:00.123Z");
-        assert_eq!(iso8601_of_second(MOMENT), "2015-10-21T07:28:00.000Z");
-        assert_eq!(iso8601_of_second(-1), "1969-12-31T23:59:59.000Z");
         assert_eq!(iso8601(0), "1970-01-01T00:00:00.000Z");
         for millis in [YEAR_0_MS, -1, 1, 951_782_399_999, 951_782_400_000, 253_402_214_399_999] {
             let formatted = timestamp(millis).strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();

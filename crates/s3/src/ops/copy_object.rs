@@ -130,7 +130,7 @@ fn directive(call: &Call<'_>, name: &str, unknown: &'static str) -> S3Result<Dir
 
 fn document(stored: &StoredObject) -> String {
     XmlWriter::s3_document("CopyObjectResult", |xml| {
-        xml.text("LastModified", &date::iso8601_of_second(stored.modified_ms));
+        xml.text("LastModified", &date::iso8601(stored.modified_ms));
         xml.text("ETag", &etag::quoted(&stored.etag));
         if let Some(stored) = &stored.checksum {
             checksum::write_elements(xml, stored);

@@ -64,7 +64,7 @@ fn sees_all(call: &Call<'_>) -> S3Result<bool> {
 fn write_bucket(call: &Call<'_>, xml: &mut XmlWriter, bucket: &Bucket) {
     xml.element("Bucket", |xml| {
         xml.text("Name", &bucket.name);
-        xml.text("CreationDate", &date::iso8601_of_second(bucket.row.created_ms));
+        xml.text("CreationDate", &date::iso8601(bucket.row.created_ms));
         xml.text("BucketRegion", region_of(call, bucket));
     });
 }

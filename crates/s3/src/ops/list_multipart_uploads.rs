@@ -83,7 +83,7 @@ fn write_upload(
         initiator.write(xml, "Initiator");
         owner.write(xml, "Owner");
         xml.text("StorageClass", "STANDARD");
-        xml.text("Initiated", &date::iso8601_of_second(upload.initiated_ms));
+        xml.text("Initiated", &date::iso8601(upload.initiated_ms));
         write_checksum_kind(xml, upload.checksum);
     });
 }

@@ -80,7 +80,7 @@ fn write_version(xml: &mut XmlWriter, encoding: Encoding, version: &ListedVersio
         encoding.write(xml, "Key", &version.key);
         xml.text("VersionId", &version.version.to_string());
         xml.value("IsLatest", version.is_latest);
-        xml.text("LastModified", &date::iso8601_of_second(version.modified_ms));
+        xml.text("LastModified", &date::iso8601(version.modified_ms));
         if let Some(facts) = &version.object {
             xml.text("ETag", &etag::quoted(&facts.etag));
             write_checksum_kind(xml, facts.checksum);

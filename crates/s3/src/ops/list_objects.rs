@@ -70,7 +70,7 @@ fn write_object(
 ) {
     xml.element("Contents", |xml| {
         encoding.write(xml, "Key", &object.key);
-        xml.text("LastModified", &date::iso8601_of_second(object.modified_ms));
+        xml.text("LastModified", &date::iso8601(object.modified_ms));
         xml.text("ETag", &etag::quoted(&object.etag));
         write_checksum_kind(xml, object.checksum);
         xml.value("Size", object.size);

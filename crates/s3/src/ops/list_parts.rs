@@ -49,7 +49,7 @@ fn write_page(xml: &mut XmlWriter, page: &PartPage, marker: usize, limit: usize)
 fn write_part(xml: &mut XmlWriter, part: &ListedPart, shows_checksum: bool) {
     xml.element("Part", |xml| {
         xml.value("PartNumber", part.number);
-        xml.text("LastModified", &date::iso8601_of_second(part.modified_ms));
+        xml.text("LastModified", &date::iso8601(part.modified_ms));
         xml.text("ETag", &etag::quoted_part(&part.md5));
         xml.value("Size", part.size);
         if let Some(stored) = part.checksum.as_ref().filter(|_| shows_checksum) {

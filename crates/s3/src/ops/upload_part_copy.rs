@@ -47,7 +47,7 @@ pub(super) async fn handle(call: &mut Call<'_>) -> S3Result<Response> {
     });
     let (info, stored) = copied??;
     let document = XmlWriter::s3_document("CopyPartResult", |xml| {
-        xml.text("LastModified", &date::iso8601_of_second(stored.modified_ms));
+        xml.text("LastModified", &date::iso8601(stored.modified_ms));
         xml.text("ETag", &etag::quoted_part(&stored.md5));
         if let Some(stored) = &stored.checksum {
             checksum::write_part_element(xml, stored);

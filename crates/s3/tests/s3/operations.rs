@@ -51,33 +51,6 @@ async fn listings() {
     }
 }
 
-/// Programs that mirror compare the two; on AWS they are the same.
-#[tokio::test]
-async fn a_listing_says_the_second_that_the_object_says() {
-    let fixture = Fixture::new();
-    fixture.clock.advance(Duration::from_millis(1_750));
-    fixture.put("/bucket", b"").await;
-    fixture.put("/bucket/key", b"x").await;
-    let head = fixture.send(Method::HEAD, "/bucket/key", &[], b"").await;
-    assert_eq!(head.header("last-modified"), "Fri, 15 Jan 2027 08:00:01 GMT");
-    let (upload, _) = fixture.upload("/bucket/upload", &[b"part"]).await;
-    let copy = [("x-amz-copy-source", "/bucket/key")];
-    let part = format!("/bucket/upload?partNumber=2&uploadId={upload}");
-    for (method, target, headers, element) in [
-        (Method::GET, "/", &[][..], "CreationDate"),
-        (Method::GET, "/bucket", &[], "LastModified"),
-        (Method::GET, "/bucket?list-type=2", &[], "LastModified"),
-        (Method::GET, "/bucket?versions", &[], "LastModified"),
-        (Method::GET, "/bucket?uploads", &[], "Initiated"),
-        (Method::GET, &format!("/bucket/upload?uploadId={upload}"), &[], "LastModified"),
-        (Method::PUT, &part, &copy, "LastModified"),
-        (Method::PUT, "/bucket/copy", &copy, "LastModified"),
-    ] {
-        let answer = fixture.send(method, target, headers, b"").await;
-        assert_eq!(answer.text(element), "2027-01-15T08:00:01.000Z", "{target}");
-    }
-}
-
 #[tokio::test]
 async fn names_of_other_kinds_of_buckets_are_not_given() {
     let fixture = Fixture::new();
